@@ -1,0 +1,207 @@
+"""What ``build/*.yaml``, the user's file and ``sources.yaml`` may hold: one class for each file or part of one."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from photonbuild.config_yaml import Model
+
+Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Names = tuple[Name, ...]
+
+
+class Distribution(Model):
+    """``build/distribution.yaml``: the identity that enters every digest."""
+
+    name: str
+    id: Annotated[str, Field(pattern=r"^[a-z0-9._-]+$")]
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9.]*$")]
+    dist: Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
+    vendor: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+    triple: str
+    arch: Literal["x86_64"]
+    source_date_epoch: Annotated[int, Field(ge=0)]
+    image_prefix: str
+    home: str | None = None
+
+    @field_validator("image_prefix")
+    @classmethod
+    def _only_known_fields(cls, value: str) -> str:
+        for field in re.findall(r"\{([^}]*)\}", value):
+            if field not in ("id", "version", "arch"):
+                raise ValueError(f"unknown field '{{{field}}}' (one of: {{id}}, {{version}}, {{arch}})")
+        return value
+
+    @property
+    def prefix(self) -> str:
+        """First part of the names of image files, e.g. ``phos-1.0-x86_64``."""
+        return self.image_prefix.format(id=self.id, version=self.version, arch=self.arch)
+
+
+class Seed(Model):
+    """One root of tools: packages of a Debian suite, as locked in `lock` (relative to ``build/``)."""
+
+    suite: Name
+    packages: Names
+    lock: str
+    exclude_paths: tuple[str, ...] = ()
+    prune: tuple[str, ...] = ()
+    go_toolchain: Annotated[str, Field(pattern=r"^go1\.[0-9]+\.[0-9]+$")] | None = None
+
+
+class Seeds(Model):
+    """``build/seed.yaml``: the tools that build, and what they own.
+
+    `owned`: patterns of our packages that never enter a build root. `capabilities`: names beyond the build
+    seed's packages that a BuildRequires may use. Development files of the build seed belong to the Debian
+    packages `devel_owners` or match `devel_allowed` (paths without the first slash).
+    """
+
+    build: Seed
+    machine: Seed
+    owned: tuple[str, ...]
+    capabilities: Names = ()
+    devel_owners: Names = ()
+    devel_allowed: tuple[str, ...] = ()
+
+    def is_owned(self, package: str) -> bool:
+        return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
+
+    @property
+    def build_capabilities(self) -> frozenset[str]:
+        """Every name by which a BuildRequires may ask for a tool of the build seed."""
+        return frozenset(self.build.packages) | frozenset(self.capabilities)
+
+
+class Profile(Model):
+    """``build/profiles/NAME.yaml``. `Config.profile` merges in what it extends, parents first."""
+
+    name: Name
+    description: str
+    extends: Name | None = None
+    first: Names = ()
+    packages: Names = ()
+
+
+class IsoImage(Model):
+    """``build/images/NAME.yaml`` with ``format: iso``: a live image for BIOS and UEFI."""
+
+    format: Literal["iso"]
+    profile: Name
+    initramfs_profile: Name
+    volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
+    kernel_args: tuple[str, ...] = ()
+    autologin_args: tuple[str, ...] = ()
+    menu_timeout: Annotated[int, Field(ge=0)] = 3
+    authorized_keys: tuple[str, ...] = ()
+    exclude_docs: bool = False
+    exclude_paths: tuple[str, ...] = ()
+    dracut_args: tuple[str, ...] = ()
+
+
+Image = IsoImage
+
+
+class Runtime(Model):
+    """A container runtime: the package that brings it, the unit that runs it, the check that judges it."""
+
+    name: Name
+    package: Name
+    unit: str
+    check: Name
+
+
+class Runtimes(Model):
+    """``build/runtimes.yaml``."""
+
+    runtimes: tuple[Runtime, ...]
+
+
+class Mirrors(Model):
+    """Where to fetch from instead of what the host's own tools are set to."""
+
+    debian: str | None = None
+    go: str | None = None
+    cargo: str | None = None
+    pypi: str | None = None
+
+
+class User(Model):
+    """The user's file and the command line: nothing here changes what a package is built from."""
+
+    mirrors: Mirrors = Mirrors()
+    authorized_keys: tuple[str, ...] = ()
+    store: str | None = None
+    jobs: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def store_path(self) -> Path | None:
+        return Path(self.store).expanduser() if self.store is not None else None
+
+
+class DebSrc(Model):
+    """The original tarball of a Debian source package, by its path in the archive."""
+
+    type: Literal["deb-src"]
+    path: Annotated[str, Field(pattern=r"^pool/")]
+
+
+class Url(Model):
+    type: Literal["url"]
+    url: Annotated[str, Field(pattern=r"^https?://")]
+
+
+class GoModule(Model):
+    """``go mod vendor`` of the go.mod in folder `module` (relative to the spec's), as a normalised tar."""
+
+    type: Literal["go-module"]
+    module: str = "."
+
+
+class Cargo(Model):
+    """``cargo vendor`` of the Cargo.lock in folder `manifest`, as a normalised tar."""
+
+    type: Literal["cargo"]
+    manifest: str = "."
+
+
+class Pypi(Model):
+    type: Literal["pypi"]
+    project: str
+    version: str
+
+
+class Local(Model):
+    """A file that already lies on this machine, relative to the spec's folder unless absolute."""
+
+    type: Literal["local"]
+    path: str
+
+
+Provider = Annotated[DebSrc | Url | GoModule | Cargo | Pypi | Local, Field(discriminator="type")]
+
+
+class SourceEntry(Model):
+    """One fetched file. Every provider must yield exactly the bytes of `sha512`; they are tried in order.
+
+    `sha512` and `size` may be absent only until ``sources lock`` fills them in.
+    """
+
+    file: Annotated[str, Field(pattern=r"^[^/\s]+$")]
+    sha512: Sha512 | None = None
+    size: Annotated[int, Field(ge=0)] | None = None
+    providers: Annotated[tuple[Provider, ...], Field(min_length=1)]
+    upstream: str | None = None
+
+
+class SourcesFile(Model):
+    """``specs/NAME/sources.yaml``. `local`: source files outside the spec's folder."""
+
+    sources: tuple[SourceEntry, ...] = ()
+    local: tuple[str, ...] = ()
