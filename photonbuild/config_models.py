@@ -1,4 +1,4 @@
-"""What ``build/*.yaml``, the user's file and ``sources.yaml`` may hold: one class for each file or part of one."""
+"""What ``build/*.yaml``, the user's file and ``sources.yaml`` may hold, one class for each part."""
 
 from __future__ import annotations
 
