@@ -111,7 +111,7 @@ def _replace(staged: Path, out: Path) -> None:
 
 
 def createrepo() -> ModuleType:
-    """The bindings, imported late: their RPM library looks for configuration that a host without RPM lacks."""
+    """The bindings, imported late: their RPM library reads a configuration that a host without RPM lacks."""
     os.environ.setdefault("RPM_CONFIGDIR", str(Path(__file__).parent / "rpmconfig"))
     import createrepo_c
 

@@ -21,7 +21,7 @@ REPO_NS = {"r": "http://linux.duke.edu/metadata/repo"}
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """One package to install. `path`: the RPM in the repository; `size`: its bytes; `installed_size`: unpacked."""
+    """One package to install. `path`: the RPM in the repository, of `size` bytes."""
 
     nevra: str
     name: str

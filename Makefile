@@ -1,0 +1,36 @@
+# make iso builds everything from source; make test checks it. Both set up what they need. make help lists the rest.
+RUN := tools/run
+PHOTONBUILD := $(RUN) python -m photonbuild
+PYTEST := $(RUN) python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: iso test lint unit integration boot clean help
+
+iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
+	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+
+test: ## lint, unit, integration and boot tests
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory integration
+	$(MAKE) --no-print-directory boot
+
+lint: ## ruff and mypy --strict
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+
+unit: ## tests without root, network or tools: seconds
+	$(PYTEST) tests/unit $(ARGS)
+
+integration: ## real tools on small packages: minutes
+	$(PYTEST) tests/integration $(ARGS)
+
+boot: iso ## boot the ISO in QEMU with BIOS and UEFI and check it from inside and outside
+	$(PYTEST) tests/boot $(ARGS)
+
+clean: ## remove what this checkout holds; the store, shared between checkouts, stays
+	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
