@@ -104,7 +104,7 @@ def apply(accounts: Accounts, lines: list[str]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Read lines from standard input; the exit status is 1, with one line on stderr, if one cannot be applied."""
+    """Read lines from standard input; 1, with one line on stderr, if one cannot be applied."""
     root = Path(argv[argv.index("--root") + 1] if "--root" in argv else "/")
     accounts = Accounts(root, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
     try:

@@ -1,0 +1,52 @@
+#!/usr/bin/bash
+# /init of the live medium: find it, put a writable layer in memory over its root, hand over to it.
+#   root=live:LABEL=NAME   the medium's volume label
+#   live.size=SIZE         limit of the writable layer, as tmpfs(5) takes it (default 75% of memory)
+#   live.break             a shell just before the root file system is entered
+# Storage drivers and file systems are built into the kernel, so neither udev nor modules are needed here.
+export PATH=/usr/bin:/usr/sbin
+
+shell() {
+    echo "live: ${1:-live.break was asked for}; leave the shell to try on" >/dev/console
+    bash -i </dev/console >/dev/console 2>&1
+}
+
+step() {
+    "$@" || shell "failed: $*"
+}
+
+mount -t devtmpfs -o mode=0755,nosuid devtmpfs /dev
+mount -t proc -o nosuid,nodev,noexec proc /proc
+mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
+exec </dev/console >/dev/console 2>&1
+
+label='' size=75% break=''
+read -r cmdline </proc/cmdline
+for word in $cmdline; do
+    case $word in
+        root=live:LABEL=*) label=${word#root=live:LABEL=} ;;
+        live.size=*) size=${word#live.size=} ;;
+        live.break) break=yes ;;
+    esac
+done
+
+medium=''
+for ((try = 0; try < 300; try++)); do
+    medium=$(findfs "LABEL=$label" 2>/dev/null) && break
+    sleep 0.1
+done
+[[ $medium ]] || shell "no medium labelled '$label' after 30 s"
+
+live=/run/live
+mkdir -p $live/medium $live/root $live/rw
+step mount -t iso9660 -o ro "$medium" $live/medium
+step mount -t erofs -o ro $live/medium/live/root.erofs $live/root
+step mount -t tmpfs -o "mode=0755,size=$size" live $live/rw
+mkdir $live/rw/upper $live/rw/work
+step mount -t overlay -o lowerdir=$live/root,upperdir=$live/rw/upper,workdir=$live/rw/work live /sysroot
+# An overlay cannot be the upper layer of another one, as container runtimes want: /var is plain memory.
+step cp -a $live/root/var $live/rw/var
+step mount --bind $live/rw/var /sysroot/var
+[[ $break ]] && shell
+exec switch_root /sysroot /sbin/init "$@"

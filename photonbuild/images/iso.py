@@ -1,0 +1,193 @@
+"""Live ISO image, hybrid for BIOS and UEFI: root tar → EROFS, initramfs, GRUB, ISO 9660 with a bootable ESP.
+
+Layout: /live/root.erofs, /boot/vmlinuz, /boot/initramfs.img, /boot/grub/{grub.cfg,bios.img}; the ESP is
+partition 2. Label, FAT serial number and EROFS UUID come from digests of the content, times from the epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ..errors import ImageError
+from ..initramfs import Initramfs, build_initramfs
+from ..sandbox import Bind, Sandbox
+from . import grub
+from .request import ImageRequest, ImageResult, publish
+
+MODULE = "dracut/90live"
+EROFS_OPTIONS = ("-zlz4hc,12", "-C65536", "-Efragments,ztailpacking")
+LABEL_LENGTH = 32
+SECTOR = 512
+
+
+def build_iso(request: ImageRequest) -> ImageResult:
+    """Make and publish the image. Raises ImageError."""
+    work, seconds = request.workdir, {}
+    started = time.monotonic()
+    (work / "initramfs").mkdir()
+    tree = work / "iso"
+    for name in ("boot/grub", "live"):
+        (tree / name).mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(make_initramfs, request)
+        version = extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
+        tools(request, erofs_argv(request))
+        seconds["erofs"] = round(time.monotonic() - started, 2)
+        initramfs = pending.result()
+    seconds["initramfs and erofs"] = round(time.monotonic() - started, 2)
+    os.replace(initramfs.path, tree / "boot/initramfs.img")
+    digest = content_digest(tree)
+    label = volume_label(request.image.volume_label, digest)
+    write_loader(request, tree, label, digest)
+    settle_times(tree, request.distribution.source_date_epoch)
+    tools(request, xorriso_argv(label))
+    seconds["total"] = round(time.monotonic() - started, 2)
+    facts = {"kernel": version, "volume_label": label}
+    return publish(request, work / "image.iso", tools=initramfs.packages, facts=facts, seconds=seconds)
+
+
+def make_initramfs(request: ImageRequest) -> Initramfs:
+    return build_initramfs(
+        seed=request.seed,
+        rpms=request.extra_rpms,
+        first=request.extra_first,
+        module=request.data / MODULE,
+        dracut_args=request.image.dracut_args,
+        source_date_epoch=request.distribution.source_date_epoch,
+        macros=request.macros,
+        workdir=request.workdir / "initramfs",
+        log=request.log,
+    )
+
+
+def tools(request: ImageRequest, argv: Sequence[str]) -> None:
+    """Run one of the seed's programs with the work folder at /work and the root's tar at /root.tar."""
+    (request.workdir / "scratch").mkdir(exist_ok=True)
+    sandbox = Sandbox(
+        layers=(request.seed,),
+        scratch=request.workdir / "scratch",
+        binds=(
+            Bind(source=request.workdir, target="/work", readonly=False),
+            Bind(source=request.rootfs.tar, target="/root.tar"),
+        ),
+        env={"SOURCE_DATE_EPOCH": str(request.distribution.source_date_epoch), "MTOOLS_SKIP_CHECK": "1"},
+    )
+    sandbox.run(argv, log=request.log, error=ImageError)
+
+
+def extract_kernel(tar: Path, kernels: Sequence[str], target: Path) -> str:
+    """Copy the one kernel out of the root's tar; its release, e.g. ``6.12.107-host``."""
+    if len(kernels) != 1:
+        raise ImageError(
+            f"the root file system must hold one kernel, not {len(kernels)}",
+            detail="\n".join(kernels) or None,
+        )
+    with tarfile.open(tar) as archive:
+        member = archive.extractfile(f"./{kernels[0]}")
+        assert member is not None
+        target.write_bytes(member.read())
+    return Path(kernels[0]).parent.name
+
+
+def content_digest(tree: Path) -> str:
+    """SHA-256 of every file of the tree, by name and content."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in tree.rglob("*") if path.is_file()):
+        with open(path, "rb") as handle:
+            total.update(
+                f"{path.relative_to(tree)} {hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode()
+            )
+    return total.hexdigest()
+
+
+def volume_label(prefix: str, digest: str) -> str:
+    """A label of its own for each content, so that two media in one machine cannot be mixed up."""
+    label = f"{prefix}_{digest[:8].upper()}"
+    if len(label) > LABEL_LENGTH:
+        raise ImageError(
+            f"volume label '{label}' is longer than {LABEL_LENGTH} characters",
+            hint="shorten volume_label in build/images",
+        )
+    return label
+
+
+def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
+    """The menu: the live system, and the same with a log-in without password on the local consoles."""
+    distribution, image = request.distribution, request.image
+    title = f"{distribution.name} {distribution.version}"
+    arguments = [f"root=live:LABEL={label}", *image.kernel_args]
+    return [
+        grub.Entry(title=title, arguments=arguments),
+        grub.Entry(
+            title=f"{title}, log in automatically on the console",
+            arguments=[*arguments, *image.autologin_args],
+        ),
+    ]
+
+
+def write_loader(request: ImageRequest, tree: Path, label: str, digest: str) -> None:
+    """GRUB for both firmwares: grub.cfg, the El Torito image, and the ESP with its removable-media path."""
+    work = request.workdir
+    text = grub.menu(entries=entries(request, label), label=label, timeout=request.image.menu_timeout)
+    (tree / "boot/grub/grub.cfg").write_text(text, encoding="utf-8")
+    (work / "first.cfg").write_text(grub.first_stage(label), encoding="utf-8")
+    (work / "efi").mkdir()
+    targets = {"i386-pc-eltorito": "/work/iso/boot/grub/bios.img", "x86_64-efi": "/work/efi/BOOTX64.EFI"}
+    for platform, output in targets.items():
+        tools(request, grub.mkimage_argv(platform, config="/work/first.cfg", output=output))
+    loader = work / "efi/BOOTX64.EFI"
+    epoch = request.distribution.source_date_epoch
+    os.utime(loader, (epoch, epoch))
+    with open(work / "esp.img", "wb") as handle:
+        handle.truncate(esp_size(loader.stat().st_size))
+    for argv in esp_argvs(digest):
+        tools(request, argv)
+
+
+def esp_size(loader: int) -> int:
+    """Bytes of an ESP that holds a loader of that size: FAT12 needs little more; whole sectors of a CD."""
+    return -(-(loader + 128 * 1024) // 65536) * 65536
+
+
+def esp_argvs(digest: str) -> list[list[str]]:
+    """Commands that put the loader into the ESP image, whose serial number comes from `digest`."""
+    return [
+        ["mkfs.vfat", "--invariant", "-i", digest[:8], "-n", "ESP", "/work/esp.img"],
+        ["mmd", "-i", "/work/esp.img", "::/EFI", "::/EFI/BOOT"],
+        ["mcopy", "-m", "-i", "/work/esp.img", "/work/efi/BOOTX64.EFI", "::/EFI/BOOT/BOOTX64.EFI"],
+    ]
+
+
+def erofs_argv(request: ImageRequest) -> list[str]:
+    """mkfs.erofs(1) straight from the tar; the UUID is named after the packages in it."""
+    epoch = request.distribution.source_date_epoch
+    names = "\n".join(f"{package.nevra} {package.sha256}" for package in request.rootfs.packages)
+    return [
+        "mkfs.erofs", "--quiet", f"-T{epoch}", f"-U{uuid.uuid5(uuid.NAMESPACE_OID, names)}", *EROFS_OPTIONS,
+        "--tar=f", "/work/iso/live/root.erofs", "/root.tar",
+    ]  # fmt: skip
+
+
+def xorriso_argv(label: str) -> list[str]:
+    """xorriso(1) as mkisofs: BIOS El Torito and MBR through GRUB, the ESP for UEFI, no time of its own."""
+    return [
+        "xorriso", "-as", "mkisofs", "-quiet", "-iso-level", "3", "-rational-rock", "-joliet",
+        "-volid", label,        "--set_all_file_dates", "set_to_mtime",
+        "--grub2-mbr", f"{grub.GRUB}/i386-pc/boot_hybrid.img",
+        "-eltorito-boot", "boot/grub/bios.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table",
+        "--grub2-boot-info", "-append_partition", "2", "0xef", "/work/esp.img", "-eltorito-alt-boot",
+        "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
+        "-o", "/work/image.iso", "/work/iso",
+    ]  # fmt: skip
+
+
+def settle_times(tree: Path, epoch: int) -> None:
+    for path in (tree, *tree.rglob("*")):
+        os.utime(path, (epoch, epoch))

@@ -1,0 +1,122 @@
+"""What an image format is asked for, what it answers, and how its files are published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import Distribution, Image
+from ..rootfs import Package, RootfsResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest:
+    """One image to make. `workdir` is for this call alone; finished files appear in `outdir` by rename.
+
+    `extra_rpms` is the install set of the image's own tools (for ``iso``: the profile of the initramfs) and
+    `extra_first` the names of its first transaction. `data` is the folder build/. `provenance` goes into the
+    manifest as it is: the seed's digest and the like.
+    """
+
+    image: Image
+    distribution: Distribution
+    seed: Path
+    macros: Sequence[Path]
+    rootfs: RootfsResult
+    extra_rpms: Sequence[Path]
+    extra_first: Sequence[str]
+    data: Path
+    provenance: Mapping[str, str]
+    workdir: Path
+    outdir: Path
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageResult:
+    """The published files and what there is to say about them; `seconds` per step."""
+
+    path: Path
+    checksum: Path
+    manifest: Path
+    sha256: str
+    size: int
+    seconds: Mapping[str, float]
+
+
+def manifest(
+    request: ImageRequest,
+    *,
+    file: str,
+    sha256: str,
+    size: int,
+    tools: Sequence[Package],
+    facts: Mapping[str, str],
+) -> dict[str, Any]:
+    """The manifest of an image: all that is in it, by version and digest, and what it was made from."""
+    distribution = request.distribution
+    return {
+        "file": file,
+        "format": request.image.format,
+        "sha256": sha256,
+        "size": size,
+        "distribution": {
+            "name": distribution.name,
+            "id": distribution.id,
+            "version": distribution.version,
+            "arch": distribution.arch,
+        },
+        "source_date_epoch": distribution.source_date_epoch,
+        "provenance": dict(request.provenance),
+        "facts": dict(facts),
+        "packages": [asdict(package) for package in request.rootfs.packages],
+        "initramfs_packages": [asdict(package) for package in tools],
+    }
+
+
+def publish(
+    request: ImageRequest,
+    image: Path,
+    *,
+    tools: Sequence[Package],
+    facts: Mapping[str, str],
+    seconds: Mapping[str, float],
+) -> ImageResult:
+    """Move `image` to the output folder beside its checksum and manifest; none is ever seen half-written."""
+    name = f"{request.distribution.prefix}{image.suffix}"
+    with open(image, "rb") as handle:
+        sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    size = image.stat().st_size
+    content = manifest(request, file=name, sha256=sha256, size=size, tools=tools, facts=facts)
+    targets = {
+        request.outdir / f"{request.distribution.prefix}.manifest.json": json.dumps(
+            content, indent=2, sort_keys=True
+        )
+        + "\n",
+        request.outdir / f"{name}.sha256": f"{sha256}  {name}\n",
+    }
+    request.outdir.mkdir(parents=True, exist_ok=True)
+    staged = {target: target.with_name(f".{target.name}.new") for target in (request.outdir / name, *targets)}
+    try:
+        os.replace(image, staged[request.outdir / name])
+    except OSError:  # another disk
+        shutil.copyfile(image, staged[request.outdir / name])
+    for target, text in targets.items():
+        staged[target].write_text(text, encoding="utf-8")
+    for target, path in staged.items():
+        os.replace(path, target)
+    manifest_path, checksum = targets
+    return ImageResult(
+        path=request.outdir / name,
+        checksum=checksum,
+        manifest=manifest_path,
+        sha256=sha256,
+        size=size,
+        seconds=seconds,
+    )

@@ -1,0 +1,299 @@
+#!/usr/bin/python3
+"""Install a package set into an empty root and pack it as a normalised tar. Runs in the seed (python3-rpm).
+
+Started by `photonbuild.rootfs` as `rootfs.py REQUEST RESULT` (JSON files). The result is
+``{"packages": [...], "kernel": ..., "seconds": {...}}`` or ``{"error": text, "where": ..., "detail": ...}``.
+Everything that the clock or the machine could leave behind is removed here, so that the same packages give
+the same bytes: rpm itself takes its install times from SOURCE_DATE_EPOCH.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import rpm  # type: ignore[import-not-found,unused-ignore]
+
+MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
+TARGET = Path("/target")
+EMPTIED = ("dev", "proc", "run", "sys", "tmp", "var/cache", "var/log", "var/tmp")
+UNWANTED = ("etc/.pwd.lock", "etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-")
+STAMP = "# Written when the image was made: the vendor tree in /usr is the one that /{0} was set up for.\n"
+
+
+class Failure(Exception):
+    """A root file system that cannot be made: what, which package, the output of the other program."""
+
+    def __init__(self, message: str, *, where: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.fields = {"error": message, "where": where, "detail": detail}
+
+
+class Scriptlets:
+    """rpm's callback: opens packages, and keeps what each scriptlet printed and which ones failed."""
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self.output = output
+        self.position = 0
+        self.open: dict[str, IO[bytes]] = {}
+        self.complaints: list[tuple[str, str]] = []
+
+    def __call__(self, what: int, amount: int, total: int, key: Any, _data: Any) -> Any:
+        name = Path(key).name if isinstance(key, str) else "file trigger"
+        if what == rpm.RPMCALLBACK_INST_OPEN_FILE:
+            self.open[key] = open(key, "rb")  # noqa: SIM115 (rpm closes it: INST_CLOSE_FILE)
+            return self.open[key].fileno()
+        if what == rpm.RPMCALLBACK_INST_CLOSE_FILE:
+            self.open.pop(key).close()
+        elif what in (rpm.RPMCALLBACK_CPIO_ERROR, rpm.RPMCALLBACK_UNPACK_ERROR):
+            self.complaints.append((name, "cannot be unpacked"))
+        elif what in (rpm.RPMCALLBACK_SCRIPT_STOP, rpm.RPMCALLBACK_SCRIPT_ERROR):
+            self.output.seek(self.position)
+            text = self.output.read().decode(errors="replace").strip()
+            self.position = self.output.tell()
+            if text or total != rpm.RPMRC_OK:
+                outcome = "printed something" if total == rpm.RPMRC_OK else "failed"
+                self.complaints.append(
+                    (name, f"scriptlet %{tag_name(amount)} {outcome}: {text or '(no output)'}")
+                )
+        return None
+
+
+def tag_name(tag: int) -> str:
+    """``post`` for RPMTAG_POSTIN and so on; triggers have private tags, which are called just that."""
+    return str(rpm.tagnames.get(tag, "trigger")).lower().removesuffix("in")
+
+
+def command(*argv: str) -> None:
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    sys.stdout.write(done.stdout)
+    if done.returncode:
+        raise Failure(f"{argv[0]} failed with exit code {done.returncode}", detail=done.stdout.strip())
+
+
+def in_root(*argv: str) -> None:
+    command("chroot", str(TARGET), *argv)
+
+
+def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
+    """mount(2), which the seed has no program for."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = [os.fsencode(word) for word in (source, target, kind)]
+    if libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(options)) != 0:
+        raise OSError(ctypes.get_errno(), f"cannot mount {kind or source}", str(target))
+
+
+def unmount(target: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
+        raise OSError(ctypes.get_errno(), "cannot unmount", str(target))
+
+
+@contextlib.contextmanager
+def kernel_file_systems() -> Iterator[None]:
+    """/proc and /dev for the scriptlets; both are gone again before the root is packed."""
+    for name in ("proc", "dev"):
+        (TARGET / name).mkdir(mode=0o555, exist_ok=True)
+    mount("proc", TARGET / "proc", "proc")
+    mount("/dev", TARGET / "dev", "", MS_BIND | MS_REC)
+    try:
+        yield
+    finally:
+        unmount(TARGET / "dev")
+        unmount(TARGET / "proc")
+
+
+def transaction(paths: list[str], exclude_docs: bool) -> Any:
+    ts = rpm.TransactionSet(str(TARGET), rpm.RPMVSF_MASK_NOSIGNATURES)
+    ts.setFlags(rpm.RPMTRANS_FLAG_NOPLUGINS | (rpm.RPMTRANS_FLAG_NODOCS if exclude_docs else 0))
+    ts.setProbFilter(rpm.RPMPROB_FILTER_DISKSPACE | rpm.RPMPROB_FILTER_DISKNODES)
+    for path in paths:
+        with open(path, "rb") as handle:
+            ts.addInstall(ts.hdrFromFdno(handle.fileno()), path, "i")
+    return ts
+
+
+def check_closed(paths: list[str]) -> None:
+    """Raise Failure if the whole set has an unmet requirement or a conflict (the solver says it has none)."""
+    ts = transaction(paths, False)
+    ts.check()
+    problems = [str(problem) for problem in ts.problems()]
+    if problems:
+        raise Failure("the package set is not closed", detail="\n".join(problems))
+
+
+def install(paths: list[str], exclude_docs: bool) -> None:
+    """One rpm transaction. Scriptlets must be silent and succeed: whatever one prints is an error here."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile("w+") as messages:
+        rpm.setLogFile(messages)
+        rpm.setVerbosity(rpm.RPMLOG_WARNING)
+        ts = transaction(paths, exclude_docs)
+        ts.scriptFd = output.fileno()
+        ts.order()
+        scriptlets = Scriptlets(output)
+        problems = ts.run(scriptlets, "") or []
+        messages.seek(0)
+        said = messages.read().strip()
+        rpm.setLogFile(sys.stderr)
+    for where, text in scriptlets.complaints:
+        raise Failure(
+            text.partition(":")[0],
+            where=where,
+            detail="\n".join(filter(None, (text.partition(": ")[2], said))),
+        )
+    if problems or said:
+        raise Failure(
+            "rpm could not install the package set", detail="\n".join([*map(str, problems), said]).strip()
+        )
+
+
+def describe(path: str) -> dict[str, Any]:
+    """What the manifest says of one package file."""
+    with open(path, "rb") as handle:
+        header = rpm.TransactionSet("/", rpm.RPMVSF_MASK_NOSIGNATURES).hdrFromFdno(handle.fileno())
+        digest = hashlib.file_digest(handle, "sha256").hexdigest() if not handle.seek(0) else ""
+    return {
+        "name": header["name"],
+        "nevra": header["nevra"],
+        "license": header["license"],
+        "source": header["sourcerpm"],
+        "size": header["size"],
+        "sha256": digest,
+    }
+
+
+def put_files(files: list[dict[str, Any]]) -> None:
+    """Write the files the settings ask for: {"path", "mode", "text"}; missing parents are made."""
+    for entry in files:
+        path = TARGET / entry["path"].lstrip("/")
+        for parent in reversed(path.parents):
+            if TARGET in parent.parents and not parent.exists():
+                parent.mkdir(mode=0o755 if entry["mode"] & 0o044 else 0o700)
+        path.write_text(entry["text"])
+        path.chmod(entry["mode"])
+
+
+def set_up(request: dict[str, Any]) -> None:
+    """Units, default target, loader cache, identity: what a first boot would otherwise spend time on."""
+    if request["default_target"]:
+        in_root("/usr/bin/systemctl", "preset-all")
+        in_root("/usr/bin/systemctl", "set-default", request["default_target"])
+    in_root("/usr/sbin/ldconfig")
+    # Empty, not missing: systemd makes an id at each boot and does not take that boot for the first one.
+    (TARGET / "etc/machine-id").write_text("")
+    (TARGET / "etc/machine-id").chmod(0o444)
+    for name in ("etc", "var"):
+        (TARGET / name / ".updated").write_text(
+            STAMP.format(name) + f"TIMESTAMP_NSEC={request['epoch']}000000000\n"
+        )
+    put_files(request["files"])
+
+
+def clean(exclude: list[str]) -> None:
+    for name in EMPTIED:
+        for path in sorted((TARGET / name).rglob("*"), reverse=True):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+    for name in UNWANTED:
+        (TARGET / name).unlink(missing_ok=True)
+    for pattern in exclude:
+        for path in sorted(TARGET.glob(pattern.lstrip("/"))):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def settle_database(folder: Path) -> None:
+    """Fold the write-ahead log into rpm's database and drop locks: one file stays, always the same bytes."""
+    database = sqlite3.connect(folder / "rpmdb.sqlite", isolation_level=None)
+    database.execute("PRAGMA journal_mode = DELETE")
+    database.execute("VACUUM")
+    database.close()
+    for path in folder.iterdir():
+        if path.name != "rpmdb.sqlite":
+            path.unlink()
+
+
+def pack(tar: str, epoch: int) -> None:
+    """A PAX tar: sorted, numeric owners, no time after the epoch, extended attributes, no process ids."""
+    command(
+        "tar", "--create", f"--file={tar}", f"--directory={TARGET}", "--format=pax", "--sort=name",
+        "--numeric-owner",        f"--mtime=@{epoch}", "--clamp-mtime", "--xattrs", "--xattrs-include=*", "--no-acls", "--no-selinux",
+        "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", ".",
+    )  # fmt: skip
+
+
+def kernels() -> list[str]:
+    return sorted(str(path.relative_to(TARGET)) for path in TARGET.glob("usr/lib/modules/*/vmlinuz"))
+
+
+def build(request: dict[str, Any]) -> dict[str, Any]:
+    seconds: dict[str, float] = {}
+    started = time.monotonic()
+
+    def lap(name: str) -> None:
+        nonlocal started
+        seconds[name], started = round(time.monotonic() - started, 2), time.monotonic()
+
+    TARGET.mkdir()
+    mount("root", TARGET, "tmpfs", options="mode=0755,size=80%")
+    for name, value in request["macros"].items():
+        rpm.addMacro(name, value)
+    packages = {path: describe(path) for path in request["rpms"]}
+    check_closed(list(packages))
+    first = [path for path, package in packages.items() if package["name"] in request["first"]]
+    rest = [path for path in packages if path not in first]
+    lap("read")
+    with kernel_file_systems():
+        for paths in filter(None, (first, rest)):
+            install(paths, request["exclude_docs"])
+        lap("install")
+        set_up(request)
+        for argv in request["commands"]:
+            in_root(*argv)
+        for inner, outer in request["outputs"].items():
+            shutil.copyfile(TARGET / inner.lstrip("/"), outer)
+        lap("commands")
+    if request["tar"] is None:
+        return manifest(packages, seconds)
+    database = TARGET / rpm.expandMacro("%{_dbpath}").lstrip("/")
+    settle_database(database)
+    clean(request["exclude_paths"])
+    lap("settle")
+    pack(request["tar"], request["epoch"])
+    lap("tar")
+    return manifest(packages, seconds)
+
+
+def manifest(packages: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
+    ordered = sorted(packages.values(), key=lambda package: str(package["nevra"]))
+    return {"packages": ordered, "kernels": kernels(), "seconds": seconds}
+
+
+def main(argv: list[str]) -> int:
+    with open(argv[0], encoding="utf-8") as handle:
+        request = json.load(handle)
+    os.umask(0o022)
+    try:
+        result = build(request)
+    except Failure as failure:
+        result = failure.fields
+    with open(argv[1], "w", encoding="utf-8") as handle:
+        json.dump(result, handle)
+    return 1 if "error" in result else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
