@@ -1,4 +1,4 @@
-"""Root file system: install set → tree (rpm, scriptlets, in the sandbox) → normalised PAX tar and manifest."""
+"""Root file system: install set → tree (rpm and its scriptlets in the sandbox) → PAX tar and manifest."""
 
 from __future__ import annotations
 

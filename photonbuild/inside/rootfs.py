@@ -230,7 +230,8 @@ def pack(tar: str, epoch: int) -> None:
     """A PAX tar: sorted, numeric owners, no time after the epoch, extended attributes, no process ids."""
     command(
         "tar", "--create", f"--file={tar}", f"--directory={TARGET}", "--format=pax", "--sort=name",
-        "--numeric-owner",        f"--mtime=@{epoch}", "--clamp-mtime", "--xattrs", "--xattrs-include=*", "--no-acls", "--no-selinux",
+        "--numeric-owner", f"--mtime=@{epoch}", "--clamp-mtime", "--xattrs", "--xattrs-include=*",
+        "--no-acls", "--no-selinux",
         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", ".",
     )  # fmt: skip
 
