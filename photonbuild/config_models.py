@@ -60,7 +60,8 @@ class Seeds(Model):
 
     `owned`: patterns of our packages that never enter a build root. `capabilities`: names beyond the build
     seed's packages that a BuildRequires may use. Development files of the build seed belong to the Debian
-    packages `devel_owners` or match `devel_allowed` (paths without the first slash).
+    packages `devel_owners` or match `devel_allowed` (paths without the first slash). `toolchain`: patterns of
+    capabilities of the seed's compiler and C library. `copies`: specs that may hold the seed's own ELF files.
     """
 
     build: Seed
@@ -69,6 +70,8 @@ class Seeds(Model):
     capabilities: Names = ()
     devel_owners: Names = ()
     devel_allowed: tuple[str, ...] = ()
+    toolchain: tuple[str, ...] = ()
+    copies: Names = ()
 
     def is_owned(self, package: str) -> bool:
         return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
@@ -164,19 +167,6 @@ class GoModule(Model):
     module: str = "."
 
 
-class Cargo(Model):
-    """``cargo vendor`` of the Cargo.lock in folder `manifest`, as a normalised tar."""
-
-    type: Literal["cargo"]
-    manifest: str = "."
-
-
-class Pypi(Model):
-    type: Literal["pypi"]
-    project: str
-    version: str
-
-
 class Local(Model):
     """A file that already lies on this machine, relative to the spec's folder unless absolute."""
 
@@ -184,7 +174,7 @@ class Local(Model):
     path: str
 
 
-Provider = Annotated[DebSrc | Url | GoModule | Cargo | Pypi | Local, Field(discriminator="type")]
+Provider = Annotated[DebSrc | Url | GoModule | Local, Field(discriminator="type")]
 
 
 class SourceEntry(Model):

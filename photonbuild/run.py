@@ -14,9 +14,22 @@ from .errors import PhotonbuildError
 
 # What a host program may need of the caller's environment: where it is, who we are, how to reach the network.
 PASSED_ON = (
-    "PATH", "HOME", "USER", "LOGNAME", "TERM", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR",
-    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE",
-)  # fmt: skip
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TERM",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +74,16 @@ def run(
     try:
         with open(log, "ab") if log else open(os.devnull, "wb") as sink:
             done = subprocess.run(
-                words, cwd=cwd, env=clean_environment(env), input=input, timeout=timeout, check=False,
+                words,
+                cwd=cwd,
+                env=clean_environment(env),
+                input=input,
+                timeout=timeout,
+                check=False,
                 stdin=subprocess.DEVNULL if input is None else None,
-                stdout=sink if log else subprocess.PIPE, stderr=sink if log else subprocess.PIPE,
-            )  # fmt: skip
+                stdout=sink if log else subprocess.PIPE,
+                stderr=sink if log else subprocess.PIPE,
+            )
     except FileNotFoundError as exc:
         raise error(f"cannot start {words[0]}: not found", hint=f"install {words[0]}") from exc
     except subprocess.TimeoutExpired as exc:

@@ -1,5 +1,7 @@
-"""One sandbox for everything: a user namespace with a range of 65,536 ids, private PID, mount, IPC, UTS and (unless asked
-otherwise) network namespaces, an overlay root, and one command. It unwinds by itself when the command or we end.
+"""One sandbox for everything: a user namespace with a range of 65,536 ids, an overlay root, and one command.
+
+PID, mount, IPC, UTS and (unless asked otherwise) network namespaces are private. It unwinds by itself when the command
+or we end.
 
 The same user namespace is used as root and as an ordinary user: root maps the range to itself; an ordinary user maps
 id 0 to himself and 1…65535 to his sub-ids through newuidmap(1) and newgidmap(1), see user_namespaces(7).
@@ -14,27 +16,42 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import PhotonbuildError, SandboxError
+from .errors import Interrupted, PhotonbuildError, SandboxError
 from .run import Completed, tail_of
 
 IDS = 65536
+FREE = f"100000-{100000 + IDS - 1}"
 INIT = Path(__file__).parent / "inside" / "init.py"
 PATH_INSIDE = "/usr/bin:/usr/sbin:/bin:/sbin"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Bind:
     """A host path made visible at an absolute path inside."""
 
     source: Path
     target: str
     readonly: bool = True
+
+
+_guard = threading.Lock()
+_running: dict[int, subprocess.Popen[bytes]] = {}
+_closed = threading.Event()
+
+
+def end_all() -> None:
+    """End every sandbox of this process and start no more: for Ctrl-C, when threads still wait for theirs."""
+    with _guard:
+        _closed.set()
+        for child in _running.values():
+            child.kill()
 
 
 @dataclass(kw_only=True)
@@ -48,6 +65,7 @@ class Process:
     def wait(self, timeout: float | None = None) -> int:
         """The command's exit code. Raises SandboxError when the sandbox itself failed, TimeoutExpired in time."""
         self.popen.wait(timeout)
+        _running.pop(self.popen.pid, None)
         if not self.done:
             self._read_done()
         return int(self.done["code"])
@@ -68,6 +86,7 @@ class Process:
         if self.popen.poll() is None:
             self.popen.kill()
         self.popen.wait()
+        _running.pop(self.popen.pid, None)
         if not self.status.closed:
             self.status.close()
         self.done = self.done or {"code": 128 + signal.SIGKILL, "cpu": 0.0, "rss": 0, "scratch": 0}
@@ -121,11 +140,18 @@ class Sandbox:
         status_read, status_write = os.pipe()
         go_read, go_write = os.pipe()
         try:
-            child = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(INIT), str(status_write), str(go_read)],
-                stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=(status_write, go_read),
-                start_new_session=new_session,
-            )  # fmt: skip
+            with _guard:
+                if _closed.is_set():
+                    raise Interrupted("interrupted")
+                child = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(INIT), str(status_write), str(go_read)],
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    pass_fds=(status_write, go_read),
+                    start_new_session=new_session,
+                )
+                _running[child.pid] = child
         except BaseException:
             for fd in (status_read, go_write):
                 os.close(fd)
@@ -170,7 +196,7 @@ class Sandbox:
         """
         started = time.monotonic()
         with contextlib.ExitStack() as stack:
-            out: IO[bytes] = stack.enter_context(open(log, "ab") if log else _temporary())
+            out: IO[bytes] = stack.enter_context(log.open("ab") if log else _temporary())
             err: IO[bytes] = out if log else stack.enter_context(_temporary())
             stdin: IO[bytes] | int = subprocess.DEVNULL
             if input is not None:
@@ -185,10 +211,15 @@ class Sandbox:
                 raise
             text = ["", ""] if log else [_text(out), _text(err)]
         result = Completed(
-            argv=tuple(argv), returncode=code, stdout=text[0], stderr=text[1],
-            seconds=time.monotonic() - started, cpu_seconds=float(process.done["cpu"]),
-            peak_rss=int(process.done["rss"]), scratch_bytes=int(process.done["scratch"]),
-        )  # fmt: skip
+            argv=tuple(argv),
+            returncode=code,
+            stdout=text[0],
+            stderr=text[1],
+            seconds=time.monotonic() - started,
+            cpu_seconds=float(process.done["cpu"]),
+            peak_rss=int(process.done["rss"]),
+            scratch_bytes=int(process.done["scratch"]),
+        )
         if stopped or (check and code):
             detail = tail_of(log) if log else (text[1] or text[0]).strip()[-4000:]
             raise error(stopped or f"{argv[0]} failed with exit code {code}", detail=detail)
@@ -222,9 +253,10 @@ def sub_ids(path: Path) -> int:
         if user in names and int(count or 0) >= IDS - 1:
             return int(start)
     raise SandboxError(
-        f"user {getpass.getuser()} has no range of {IDS - 1} sub-ids", where=str(path),
-        hint=f"usermod --add-subuids 100000-{100000 + IDS - 1} --add-subgids 100000-{100000 + IDS - 1} {getpass.getuser()}",
-    )  # fmt: skip
+        f"user {getpass.getuser()} has no range of {IDS - 1} sub-ids",
+        where=str(path),
+        hint=f"usermod --add-subuids {FREE} --add-subgids {FREE} {getpass.getuser()}",
+    )
 
 
 def _watch(process: Process, log: Path | None, timeout: float | None, silence: float | None) -> tuple[int, str | None]:
@@ -266,5 +298,5 @@ def _read_line(handle: IO[bytes]) -> bytes:
 def _no_namespace(reason: str) -> SandboxError:
     return SandboxError(
         f"cannot make a user namespace: {reason}",
-        hint="allow user namespaces: sysctl user.max_user_namespaces=65536 kernel.apparmor_restrict_unprivileged_userns=0",
+        hint="sysctl user.max_user_namespaces=65536; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0",
     )

@@ -1,7 +1,7 @@
 """The store: content-addressed entries that appear by rename, locks between processes, and leftovers swept away.
 
-    sources/SHA512   debs/SHA256   seeds/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/KEY/
-    failed/NAME/ (build root of the last failure)   tmp/ (work in progress)   mnt (mount point of sandboxes)
+sources/SHA512   debs/SHA256   seeds/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/KEY/
+failed/NAME/ (build root of the last failure)   tmp/ (work in progress)   mnt (mount point of sandboxes)
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class Store:
             ) from exc
         if free < LEAST_FREE:
             raise StoreError(
-                f"only {free >> 20} MiB are free", where=str(root),
+                f"only {free >> 20} MiB are free",
+                where=str(root),
                 hint="free some space, or set PHOTONBUILD_STORE to a larger file system",
-            )  # fmt: skip
+            )
         store = cls(root)
         store.sweep()
         return store
@@ -114,11 +115,19 @@ class Store:
         else:
             path.unlink(missing_ok=True)
 
-    def host_sandbox(self, writable: Path) -> Sandbox:
-        """The host's own programs over a throw-away copy of its files, with one folder really writable."""
-        return Sandbox(
-            layers=[Path("/")], scratch=self.scratch, binds=[Bind(writable, str(writable.absolute()), readonly=False)]
-        )
+    def host_sandbox(self, *writable: Path) -> Sandbox:
+        """The host's own programs (its /usr) in a root that is otherwise empty, with some folders really writable."""
+        skeleton = self.root / "skeleton"
+        skeleton.mkdir(exist_ok=True)
+        binds = [Bind(Path("/usr"), "/usr")]
+        for name in ("bin", "sbin", "lib", "lib64"):
+            source = Path("/", name)
+            if source.is_symlink() and not (skeleton / name).is_symlink():
+                (skeleton / name).symlink_to(os.readlink(source))
+            elif source.is_dir() and not source.is_symlink():
+                binds.append(Bind(source, f"/{name}"))
+        binds += [Bind(path, str(path.absolute()), readonly=False) for path in writable]
+        return Sandbox(layers=[skeleton], scratch=self.scratch, binds=binds)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,0 +1,163 @@
+"""What the user sees while work goes on: one live view on a terminal, plain lines elsewhere, JSON events on request.
+
+Everything goes to standard error; standard output is for data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .errors import PhotonbuildError
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 59 s, 2:05 or 1:02:05."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@dataclass
+class Reporter:
+    """The one voice of a run. Thread-safe."""
+
+    verbose: bool = False
+    events: bool = False
+    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    phases: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def live(self) -> bool:
+        return self.console.is_terminal and not self.events
+
+    def event(self, kind: str, **data: object) -> None:
+        if self.events:
+            with self._lock:
+                sys.stderr.write(json.dumps({"event": kind, "time": round(time.time(), 3), **data}) + "\n")
+                sys.stderr.flush()
+
+    def info(self, text: str) -> None:
+        if self.events:
+            self.event("info", text=text)
+        else:
+            self.console.print(text, markup=False)
+
+    def detail(self, text: str) -> None:
+        if self.verbose:
+            self.info(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+        if self.events:
+            self.event("warning", text=text)
+        else:
+            self.console.print(Text.assemble(("warning: ", "bold yellow"), text))
+
+    def error(self, error: PhotonbuildError) -> None:
+        """Message, detail of the tool, and the next step, in this order."""
+        if self.events:
+            self.event("error", code=error.exit_code, message=error.message, where=error.where, hint=error.hint)
+            return
+        if error.detail:
+            self.console.print(Text("\n".join(f"  │ {line}" for line in error.detail.rstrip().splitlines()), "dim"))
+        self.console.print(Text.assemble(("error: ", "bold red"), str(error)))
+        if error.hint:
+            self.console.print(Text.assemble("\n", ("hint: ", "bold cyan"), error.hint.replace("\n", "\n      ")))
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase; the sums are shown at the end."""
+        started = time.monotonic()
+        self.event("phase", name=name)
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - started
+            self.detail(f"{name}: {self.phases[name]:.1f} s")
+
+
+@dataclass
+class BuildView:
+    """Packages done, building and waiting, with elapsed and estimated time left.
+
+    `cost`: estimated CPU seconds by package; `cores`: how many are there to spend them on.
+    """
+
+    reporter: Reporter
+    cost: Mapping[str, float]
+    cores: int
+    total: int = 0
+    done: int = 0
+    cached: int = 0
+    running: dict[str, float] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    started: float = field(default_factory=time.monotonic)
+    _live: Live | None = None
+
+    def __post_init__(self) -> None:
+        self.left = set(self.cost)
+        self.total = len(self.cost)
+
+    def __enter__(self) -> BuildView:
+        if self.reporter.live:
+            self._live = Live(get_renderable=self.render, console=self.reporter.console, refresh_per_second=2)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+
+    def start(self, name: str) -> None:
+        self.running[name] = time.monotonic()
+        self.reporter.event("start", package=name)
+
+    def finish(self, name: str, *, seconds: float, cached: bool, ok: bool = True) -> None:
+        self.running.pop(name, None)
+        self.left.discard(name)
+        self.done += 1
+        self.cached += cached
+        self.reporter.event("finish", package=name, seconds=round(seconds, 1), cached=cached, ok=ok)
+        if self.reporter.events or (cached and not self.reporter.verbose):
+            return
+        state = "cached" if cached else f"{clock(seconds)}" if ok else "FAILED"
+        head = f"[{self.done}/{self.total}] {name} {state}"
+        self.reporter.info(head if self._live else f"{head}; {self.times()}")
+
+    def remaining(self) -> float:
+        """Estimated seconds left: the CPU seconds of what is not done, spread over the cores."""
+        now = time.monotonic()
+        spent = {name: (now - since) * 0.9 for name, since in list(self.running.items())}
+        work = sum(max(self.cost[name] - spent.get(name, 0.0), 1.0) for name in list(self.left))
+        return work / (self.cores * 0.9)
+
+    def times(self) -> str:
+        elapsed = clock(time.monotonic() - self.started)
+        waiting = max(self.total - self.done - len(self.running), 0)
+        left = clock(self.remaining())
+        return f"{len(self.running)} building, {waiting} waiting; {elapsed} elapsed, about {left} left"
+
+    def render(self) -> RenderableType:
+        now = time.monotonic()
+        table = Table.grid(padding=(0, 2))
+        for name, since in sorted(self.running.items(), key=lambda row: row[1]):
+            table.add_row("  building", name, clock(now - since))
+        bar = ProgressBar(total=max(self.total, 1), completed=self.done, width=40)
+        return Group(table, Text(f"{self.done} of {self.total} packages done, {self.times()}"), bar)
