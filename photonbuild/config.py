@@ -128,12 +128,8 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
         kind: {path.stem: _read(root, path) for path in sorted((build / kind).glob("*.yaml"))}
         for kind in ("profiles", "images")
     }
-    profiles = {
-        name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()
-    }
-    images = {
-        name: config_yaml.validate(document, IsoImage) for name, document in documents["images"].items()
-    }
+    profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
+    images = {name: config_yaml.validate(document, IsoImage) for name, document in documents["images"].items()}
     _check_profiles(profiles, documents["profiles"])
     _check_images(images, profiles, documents["images"])
     return Config(
@@ -221,9 +217,7 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
         while (parent := profiles[chain[-1]].extends) is not None:
             if parent in chain:
                 loop = " extends ".join([*chain, parent])
-                raise ConfigError(
-                    f"profiles extend each other: {loop}", where=documents[stem].where("extends")
-                )
+                raise ConfigError(f"profiles extend each other: {loop}", where=documents[stem].where("extends"))
             chain.append(parent)
 
 

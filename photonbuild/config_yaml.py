@@ -37,9 +37,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?$"), list("-0123456789")
 )
@@ -189,8 +187,7 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
             key = ".".join(str(e) for e in loc)
         return Problem(
             line=document.line(loc),
-            message=f"key '{key}': unknown value '{value}'{nearest(str(value), names)}"
-            f" (one of: {', '.join(names)})",
+            message=f"key '{key}': unknown value '{value}'{nearest(str(value), names)} (one of: {', '.join(names)})",
         )
     if kind == "union_tag_not_found":
         discriminator = str(context.get("discriminator", "")).strip("'")

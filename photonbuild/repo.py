@@ -72,9 +72,7 @@ def _check_unique(packages: Sequence[Any], folder: Path) -> None:
     for package in packages:
         nevra = package.nevra()
         if nevra in seen:
-            raise SolveError(
-                f"{nevra} is in two files: {seen[nevra]} and {package.location_href}", where=str(folder)
-            )
+            raise SolveError(f"{nevra} is in two files: {seen[nevra]} and {package.location_href}", where=str(folder))
         seen[nevra] = package.location_href
 
 

@@ -62,9 +62,7 @@ def solve(repo: Path, names: Sequence[str], *, arch: str, where: str | None = No
     if problems:
         raise SolveError("the packages cannot be installed together", where=where, detail=explain(problems))
     installed = solver.transaction().newsolvables()
-    return tuple(
-        sorted((_package(repo, solvable) for solvable in installed), key=lambda p: (p.name, p.nevra))
-    )
+    return tuple(sorted((_package(repo, solvable) for solvable in installed), key=lambda p: (p.name, p.nevra)))
 
 
 def explain(problems: Sequence[Any]) -> str:

@@ -188,14 +188,11 @@ def test_sources(tmp_path: Path) -> None:
 def test_mistakes_in_providers(tmp_path: Path, provider: str, line: int, message: str) -> None:
     spec = write_sources(
         tmp_path / "specs" / "a",
-        f"sources:\n  - file: a.tar.gz\n    sha512: {DIGEST}\n    size: 12\n    providers:\n"
-        f"      - {provider}\n",
+        f"sources:\n  - file: a.tar.gz\n    sha512: {DIGEST}\n    size: 12\n    providers:\n      - {provider}\n",
     )
     caught = error(lambda: config.load_sources(spec, root=tmp_path))
     text = caught.detail or f"{caught.where}: {caught.message}"
-    assert any(
-        row.startswith(f"specs/a/sources.yaml:{line}: ") and message in row for row in text.splitlines()
-    ), text
+    assert any(row.startswith(f"specs/a/sources.yaml:{line}: ") and message in row for row in text.splitlines()), text
 
 
 def test_missing_local_file(tmp_path: Path) -> None:

@@ -44,9 +44,7 @@ def write_rpm(
         (1124, STRING, ["cpio"]),
         (1125, STRING, ["gzip"]),
     ]
-    tags += _dependencies(
-        own, name=1047, flags=1112, version=1113, versions=[f"{version}-1"] + [""] * len(provides)
-    )
+    tags += _dependencies(own, name=1047, flags=1112, version=1113, versions=[f"{version}-1"] + [""] * len(provides))
     tags += _dependencies(requires, name=1049, flags=1048, version=1050)
     tags += _dependencies(conflicts, name=1054, flags=1053, version=1055)
     tags += _dependencies(recommends, name=5046, flags=5048, version=5047)

@@ -1,0 +1,142 @@
+"""Docker: containers run, are reached and reach out, are limited, and outlive their daemon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from photonbuild.run import run
+
+IMAGE = "local/box"
+ROOT = "/root/box"
+APPLETS = "cat dd echo hostname httpd mkdir nslookup sh sleep tail wget"
+SERVER = "mkdir -p /www && echo hello from $(hostname) > /www/index.html && echo started && exec httpd -f -p 80 -h /www"
+
+
+def docker(host: Host, command: str) -> str:
+    return str(host.check_output(f"docker {command}"))
+
+
+def inspect(host: Host, name: str, template: str) -> str:
+    return docker(host, f"inspect --format '{template}' {name}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image(host: Host, facts: dict[str, Any]) -> Iterator[str]:
+    """An image made in the machine, of one static program; afterwards no container, image or file of it is left."""
+    host.check_output(f"mkdir -p {ROOT}/bin {ROOT}/tmp")
+    run(
+        ["ssh", "-F", facts["ssh_config"], "machine", f"cat > {ROOT}/bin/busybox && chmod 755 {ROOT}/bin/busybox"],
+        input=Path(facts["busybox"]).read_bytes(),
+        timeout=120,
+    )
+    host.check_output(f"for name in {APPLETS}; do ln -sf busybox {ROOT}/bin/$name; done")
+    host.check_output(f"set -o pipefail; tar -C {ROOT} -c . | docker import - {IMAGE}")
+    yield IMAGE
+    host.run("docker ps -aq | xargs -r docker rm -f; docker network prune -f")
+    host.run(f"docker rmi {IMAGE}; rm -rf {ROOT}")
+
+
+@pytest.fixture(scope="module")
+def server(host: Host, facts: dict[str, Any], image: str) -> str:
+    """A container with a published port, shared by the tests of this module."""
+    docker(host, f"run -d --name server --hostname box1 -p {facts['published_there']}:80 {image} sh -c '{SERVER}'")
+    return "server"
+
+
+def test_daemon(host: Host) -> None:
+    info = json.loads(docker(host, "info --format '{{json .}}'"))
+    assert (info["CgroupVersion"], info["CgroupDriver"]) == ("2", "systemd")
+    assert "overlay" in info["Driver"]
+    assert info["LiveRestoreEnabled"] is True
+    assert not info.get("Warnings") and not info.get("ServerErrors")
+    assert info["ServerVersion"][0].isdigit(), "the version is not stamped into dockerd"
+    assert info["InitBinary"] == "docker-init"
+
+
+def test_it_runs_and_returns_the_exit_code(host: Host, image: str) -> None:
+    assert docker(host, f"run --rm {image} echo it runs") == "it runs"
+    assert host.run(f"docker run --rm {image} sh -c 'exit 7'").rc == 7
+
+
+def test_init_process(host: Host, image: str) -> None:
+    assert "docker-init" in docker(host, f"run --rm --init {image} cat /proc/1/cmdline")
+
+
+def test_published_port_from_outside(server: str, fetch: Callable[[], str]) -> None:
+    assert fetch() == "hello from box1\n"
+
+
+def test_outside_name_and_server(host: Host, image: str, facts: dict[str, Any], names_from_outside: None) -> None:
+    assert facts["outside"] in docker(host, f"run --rm {image} nslookup -type=a {facts['name']}")
+    assert docker(host, f"run --rm {image} wget -q -O - -T 20 {facts['url']}") == facts["token"]
+
+
+def test_names_on_a_network_of_its_own(host: Host, image: str, facts: dict[str, Any], names_from_outside: None) -> None:
+    docker(host, "network create inner")
+    docker(host, f"run -d --name web --hostname box2 --network inner {image} sh -c '{SERVER}'")
+    client = f"run --rm --network inner {image} wget -q -O - -T 20"
+    assert docker(host, f"{client} http://web/") == "hello from box2"
+    assert docker(host, f"{client} {facts['url']}") == facts["token"]
+    docker(host, "rm -f web")
+    docker(host, "network rm inner")
+
+
+def test_memory_limit_kills(host: Host, image: str) -> None:
+    result = host.run(f"docker run --name hog --memory 64m --memory-swap 64m {image} tail /dev/zero")
+    assert result.rc == 137
+    assert inspect(host, "hog", "{{.State.OOMKilled}} {{.State.ExitCode}}") == "true 137"
+    docker(host, "rm hog")
+
+
+def test_limits_reach_the_kernel(host: Host, image: str) -> None:
+    limits = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max"
+    found = docker(host, f"run --rm --memory 64m --pids-limit 50 --cpus 0.5 {image} {limits}")
+    assert found.split() == [str(64 << 20), "50", "50000", "100000"]
+
+
+def test_logs(host: Host, server: str) -> None:
+    assert docker(host, f"logs {server}") == "started"
+
+
+def test_exec(host: Host, server: str) -> None:
+    assert docker(host, f"exec {server} hostname") == "box1"
+
+
+def test_volume_outlives_its_container(host: Host, image: str) -> None:
+    docker(host, f"run --rm -v keep:/data {image} sh -c 'echo kept > /data/file'")
+    assert docker(host, f"run --rm -v keep:/data {image} cat /data/file") == "kept"
+    docker(host, "volume rm keep")
+
+
+def test_default_seccomp_profile(host: Host, image: str) -> None:
+    assert docker(host, f"run --rm {image} sh -c 'while read name value; do case $name in Seccomp:) echo $value;; "
+                  "esac; done < /proc/self/status'") == "2"  # fmt: skip
+
+
+def test_the_daemon_restarts_under_a_live_container(host: Host, server: str, fetch: Callable[[], str]) -> None:
+    before = inspect(host, server, "{{.State.Pid}} {{.State.StartedAt}}")
+    daemon = host.check_output("systemctl show -P MainPID docker")
+    host.check_output("systemctl restart docker")
+    assert host.check_output("systemctl show -P MainPID docker") != daemon
+    assert inspect(host, server, "{{.State.Pid}} {{.State.StartedAt}}") == before
+    assert fetch() == "hello from box1\n"
+    assert docker(host, f"exec {server} hostname") == "box1"
+
+
+def test_stop_and_start(host: Host, server: str, fetch: Callable[[], str]) -> None:
+    docker(host, f"stop -t 1 {server}")
+    assert inspect(host, server, "{{.State.Status}}") == "exited"
+    docker(host, f"start {server}")
+    assert fetch() == "hello from box1\n"
+
+
+def test_remove_leaves_nothing(host: Host, server: str) -> None:
+    docker(host, f"rm -f {server}")
+    assert docker(host, "ps -aq") == ""
+    assert host.check_output("ls /run/containerd/io.containerd.runtime.v2.task/moby 2>/dev/null | wc -l") == "0"

@@ -1,0 +1,87 @@
+"""The machine as a whole: it is up, closed, complete and says who it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testinfra.host import Host
+
+
+def test_system_is_running(host: Host) -> None:
+    state = host.run("systemctl is-system-running --wait")
+    failed = host.run("systemctl --failed --no-legend --plain").stdout
+    assert state.stdout.strip() == "running", failed
+
+
+def test_no_failed_unit(host: Host) -> None:
+    assert host.check_output("systemctl --failed --no-legend --plain") == ""
+
+
+def test_only_ssh_listens_outside_loopback(host: Host) -> None:
+    open_to_all = set()
+    for line in host.check_output("ss -Hlntu").splitlines():
+        protocol, address = line.split()[0], line.split()[4]
+        where, _, port = address.rpartition(":")
+        where = where.strip("[]").split("%")[0]
+        # A DHCP client must hear answers; it is bound to one address and interface.
+        if where.startswith("127.") or where == "::1" or (protocol == "udp" and port in ("68", "546")):
+            continue
+        open_to_all.add((protocol, port))
+    assert open_to_all == {("tcp", "22")}
+
+
+def test_no_account_has_a_password(host: Host) -> None:
+    for line in host.check_output("cat /etc/shadow").splitlines():
+        name, password = line.split(":")[:2]
+        assert password.startswith(("!", "*")), f"{name} has a password"
+
+
+def test_every_account_has_a_shadow_entry(host: Host) -> None:
+    accounts = {line.split(":")[0]: line.split(":")[1] for line in host.check_output("cat /etc/passwd").splitlines()}
+    shadow = {line.split(":")[0] for line in host.check_output("cat /etc/shadow").splitlines()}
+    assert set(accounts.values()) == {"x"} and set(accounts) == shadow
+
+
+def test_ssh_refuses_passwords(host: Host) -> None:
+    settings = host.check_output("sshd -T").splitlines()
+    assert "passwordauthentication no" in settings
+    assert "kbdinteractiveauthentication no" in settings
+    assert "permitemptypasswords no" in settings
+
+
+def test_packages_are_as_installed(host: Host) -> None:
+    result = host.run("rpm -Va")
+    assert (result.stdout, result.stderr, result.rc) == ("", "", 0)
+
+
+def test_every_dependency_is_installed(host: Host) -> None:
+    assert host.check_output("rpm -Va --nofiles") == ""
+
+
+def test_identity(host: Host, facts: dict[str, Any]) -> None:
+    lines = dict(line.split("=", 1) for line in host.check_output("cat /etc/os-release").splitlines() if "=" in line)
+    found = {key: lines[key].strip('"') for key in ("NAME", "ID", "VERSION_ID")}
+    assert found == facts["identity"]
+
+
+def test_cgroup_v2(host: Host) -> None:
+    assert host.check_output("stat -fc %T /sys/fs/cgroup") == "cgroup2fs"
+
+
+def test_network_resolver_and_time(host: Host) -> None:
+    for unit in ("systemd-networkd", "systemd-resolved", "systemd-timesyncd", "sshd"):
+        assert host.check_output(f"systemctl is-active {unit}") == "active", unit
+    assert "default via" in host.check_output("ip -4 route")
+
+
+def test_no_error_in_the_journal(host: Host) -> None:
+    assert host.check_output("journalctl -b -q -p crit --no-pager -o cat") == ""
+
+
+def test_firmware_is_the_one_asked_for(host: Host, facts: dict[str, Any]) -> None:
+    assert host.file("/sys/firmware/efi").exists == (facts["firmware"] == "uefi")
+
+
+def test_the_guest_resolves_an_outside_name(host: Host, facts: dict[str, Any], names_from_outside: None) -> None:
+    assert facts["outside"] in host.check_output(f"resolvectl query --legend=no {facts['name']}")
+    assert host.check_output(f"curl -sS --max-time 20 {facts['url']}") == facts["token"]

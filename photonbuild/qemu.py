@@ -1,0 +1,303 @@
+"""An image as a running machine: QEMU of the machine seed, in a sandbox, reached by console, QMP and ssh.
+
+Options: https://www.qemu.org/docs/master/system/invocation.html
+Credentials: https://systemd.io/CREDENTIALS/
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from .errors import SandboxError, VerifyError
+from .run import Completed, run, tail_of
+from .sandbox import Bind, Process, Sandbox
+
+Firmware = Literal["bios", "uefi"]
+FIRMWARES: tuple[Firmware, ...] = ("bios", "uefi")
+INSIDE = "/run/machine"
+OVMF = "/usr/share/OVMF"
+KVM = Path("/dev/kvm")
+TCG = "tcg,thread=multi"
+HOST_SEEN_BY_GUEST = "10.0.2.2"
+NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What is plugged together. `forwards`: TCP port of the guest to port of this machine's loopback.
+
+    An image whose name ends in .iso is a CD, anything else (or with `as_disk`) a disk; nothing is written to it.
+    `kernel` (and `initrd`) are booted directly, with `append` as command line.
+    """
+
+    image: Path | None = None
+    as_disk: bool = False
+    firmware: Firmware = "bios"
+    accel: str = TCG
+    memory: int = 2048
+    cpus: int = 2
+    forwards: Mapping[int, int] = field(default_factory=dict)
+    authorized_key: str | None = None
+    interactive: bool = False
+    kernel: Path | None = None
+    initrd: Path | None = None
+    append: str = ""
+
+    @property
+    def is_cd(self) -> bool:
+        return self.image is not None and self.image.suffix == ".iso" and not self.as_disk
+
+
+def qemu_argv(hardware: Hardware) -> list[str]:
+    """The command line inside the sandbox. Pure."""
+    argv = [
+        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-vga", "std",
+        "-machine", "q35", "-accel", hardware.accel, "-smp", str(hardware.cpus), "-m", str(hardware.memory),
+        "-rtc", "base=utc", "-device", "virtio-rng-pci",
+        "-qmp", f"unix:{INSIDE}/qmp.sock,server=on,wait=off",
+    ]  # fmt: skip
+    if hardware.accel == "kvm":
+        argv += ["-cpu", "host"]
+    if hardware.interactive:
+        log = f"logfile={INSIDE}/console.log"
+        argv += ["-chardev", f"stdio,id=console,mux=on,signal=off,{log}", "-mon", "console"]
+    else:
+        argv += ["-chardev", f"file,id=console,path={INSIDE}/console.log"]
+    argv += ["-serial", "chardev:console"]
+    forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
+    argv += ["-netdev", ",".join(["user,id=net", *forwards])]
+    argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
+    if hardware.firmware == "uefi":
+        argv += [
+            "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd",
+            "-drive", f"if=pflash,unit=1,format=raw,file={INSIDE}/vars.fd",
+        ]  # fmt: skip
+    if hardware.authorized_key is not None:
+        text = base64.b64encode(hardware.authorized_key.encode()).decode()
+        argv += ["-smbios", f"type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root={text}"]
+    if hardware.kernel is not None:
+        argv += ["-kernel", f"{INSIDE}-kernel", "-append", hardware.append]
+    if hardware.initrd is not None:
+        argv += ["-initrd", f"{INSIDE}-initrd"]
+    return argv + _drive(hardware)
+
+
+def _drive(hardware: Hardware) -> list[str]:
+    if hardware.image is None:
+        return []
+    file = f"file={INSIDE}-image"
+    if hardware.is_cd:
+        return ["-drive", f"if=none,id=image,media=cdrom,readonly=on,format=raw,{file}",
+                "-device", "ide-cd,drive=image,bus=ide.0,bootindex=0"]  # fmt: skip
+    kind = {".qcow2": "qcow2", ".vmdk": "vmdk", ".vhd": "vpc", ".vhdx": "vhdx"}.get(hardware.image.suffix, "raw")
+    return ["-drive", f"if=none,id=image,snapshot=on,format={kind},{file}",
+            "-device", "virtio-blk-pci,drive=image,bootindex=0"]  # fmt: skip
+
+
+def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> Sandbox:
+    """The sandbox in which `qemu_argv` runs. It shares the host's network, for the forwarded ports."""
+    binds = [Bind(source=folder, target=INSIDE, readonly=False)]
+    for name in ("image", "kernel", "initrd"):
+        file: Path | None = getattr(hardware, name)
+        if file is not None:
+            binds.append(Bind(source=file.resolve(), target=f"{INSIDE}-{name}"))
+    if hardware.accel == "kvm":
+        binds.append(Bind(source=KVM, target=str(KVM), readonly=False))
+    return Sandbox(layers=[seed], scratch=scratch, binds=binds, network=True, hostname="machine")
+
+
+def ssh_config(folder: Path, port: int) -> str:
+    """Text of an ssh_config(5) whose host ``machine`` is the guest. Commands share one connection. Pure."""
+    return (
+        f"Host machine\n  HostName 127.0.0.1\n  Port {port}\n  User root\n  IdentityFile {folder}/key\n"
+        f"  IdentitiesOnly yes\n  IdentityAgent none\n  BatchMode yes\n  ConnectTimeout 20\n"
+        f"  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
+        f"  ControlPath {folder}/master\n  ControlMaster auto\n  ControlPersist yes\n"
+    )
+
+
+class Machine:
+    """A context manager: inside it the machine runs; afterwards nothing of it is left, however the block ends.
+
+    Start it from the main thread: the sandbox ends with the thread that started it.
+    """
+
+    def __init__(self, hardware: Hardware, *, seed: Path, scratch: Path) -> None:
+        self.hardware = hardware
+        self._seed, self._scratch = seed, scratch
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        for file in (self.hardware.image, self.hardware.kernel):
+            if file is not None and not file.is_file():
+                raise VerifyError("no such image", where=str(file), hint="photonbuild image iso makes one")
+        with contextlib.ExitStack() as stack:
+            # A short path: socket names are limited to 107 bytes.
+            self.folder = Path(tempfile.mkdtemp(prefix="photonbuild-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "one-time", "-f", self.folder / "key"])
+            self.ssh_port = free_port()
+            (self.folder / "ssh_config").write_text(ssh_config(self.folder, self.ssh_port))
+            (self.folder / "console.log").touch()
+            if self.hardware.firmware == "uefi":
+                shutil.copyfile(f"{self._seed}{OVMF}/OVMF_VARS_4M.fd", self.folder / "vars.fd")
+            self.process = self._start()
+            stack.callback(self.process.kill)
+            stack.callback(self._close_ssh)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self) -> Process:
+        key = (self.folder / "key.pub").read_text()
+        hardware = Hardware(
+            **{
+                **vars(self.hardware),
+                "authorized_key": self.hardware.authorized_key or key,
+                "forwards": {**self.hardware.forwards, 22: self.ssh_port},
+            }
+        )
+        sandbox = sandbox_for(hardware, self._seed, self._scratch, self.folder)
+        self.started = time.monotonic()
+        if hardware.interactive:
+            return sandbox.popen(qemu_argv(hardware), stdin=None, new_session=False)
+        with open(self.folder / "qemu.log", "wb") as log:
+            return sandbox.popen(qemu_argv(hardware), stdout=log, stderr=log)
+
+    @property
+    def console(self) -> Path:
+        """The log of the first serial port."""
+        return self.folder / "console.log"
+
+    @property
+    def config(self) -> Path:
+        """An ssh_config that knows the guest as host ``machine``."""
+        return self.folder / "ssh_config"
+
+    def elapsed(self) -> float:
+        """Seconds since QEMU was started."""
+        return time.monotonic() - self.started
+
+    def check_alive(self) -> None:
+        """Raises VerifyError when QEMU has ended."""
+        if self.process.popen.poll() is not None:
+            raise VerifyError(
+                "the machine ended", detail=tail_of(self.folder / "qemu.log") + "\n" + tail_of(self.console)
+            )
+
+    def ssh(self, command: str, *, timeout: float = 120, check: bool = True, input: bytes | None = None) -> Completed:
+        """Run a shell command as root in the guest. Raises VerifyError."""
+        return run(
+            ["ssh", "-F", self.config, "machine", command],
+            timeout=timeout, check=check, input=input, error=VerifyError,
+        )  # fmt: skip
+
+    def wait_for_ssh(self, timeout: float) -> float:
+        """Seconds from start until root could log in. Raises VerifyError with the end of the console."""
+        while self.elapsed() < timeout:
+            self.check_alive()
+            if _greeting(self.ssh_port).startswith(b"SSH-"):
+                done = run(
+                    ["ssh", "-F", self.config, "-fNM", "machine"],
+                    timeout=60, check=False, log=self.folder / "ssh.log",
+                )  # fmt: skip
+                if done.returncode == 0:
+                    return self.elapsed()
+            time.sleep(0.2)
+        raise VerifyError(
+            f"no ssh login within {timeout:.0f} s",
+            detail="\n".join([tail_of(self.folder / "ssh.log", 5), tail_of(self.console, 40)]).strip(),
+        )
+
+    def qmp(self, command: str, **arguments: Any) -> Any:
+        """One command over QMP; its ``return`` value. Raises VerifyError."""
+        try:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(10)
+                sock.connect(str(self.folder / "qmp.sock"))
+                with sock.makefile("rwb") as stream:
+                    stream.readline()
+                    for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+                        stream.write(json.dumps(request).encode() + b"\n")
+                        stream.flush()
+                        answer = _answer(stream)
+        except (OSError, ValueError) as error:
+            raise VerifyError(f"qmp {command}: {error}") from None
+        if "error" in answer:
+            raise VerifyError(f"qmp {command}: {answer['error']['desc']}")
+        return answer["return"]
+
+    def shut_down(self, timeout: float = 90) -> float:
+        """Press the power button and wait; seconds it took. Raises VerifyError when the guest does not obey."""
+        begun = time.monotonic()
+        self.qmp("system_powerdown")
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise VerifyError(
+                f"still on {timeout:.0f} s after the power button", detail=tail_of(self.console, 30)
+            ) from None
+        return time.monotonic() - begun
+
+    def _close_ssh(self) -> None:
+        if (self.folder / "master").exists():
+            run(["ssh", "-F", self.config, "-O", "exit", "machine"], check=False, timeout=20)
+
+
+def _answer(stream: Any) -> dict[str, Any]:
+    """The next message that is no event."""
+    while True:
+        line = stream.readline()
+        if not line:
+            raise ValueError("connection closed")
+        message: dict[str, Any] = json.loads(line)
+        if "return" in message or "error" in message:
+            return message
+
+
+def _greeting(port: int) -> bytes:
+    """First bytes that come from a port of this machine's loopback, empty when there is no answer in time."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
+        sock.settimeout(1.5)
+        return sock.recv(16)
+    return b""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@functools.cache
+def best_accel(seed: Path, scratch: Path) -> str:
+    """``kvm`` only if a probe guest really runs: UEFI firmware, which is 64-bit code, must print within seconds."""
+    if not os.access(KVM, os.R_OK | os.W_OK):
+        return TCG
+    hardware = Hardware(firmware="uefi", accel="kvm", memory=256, cpus=1)
+    with contextlib.suppress(SandboxError, VerifyError), Machine(hardware, seed=seed, scratch=scratch) as machine:
+        while machine.elapsed() < 6 and machine.process.popen.poll() is None:
+            if machine.console.stat().st_size:
+                return "kvm"
+            if "internal error" in (machine.folder / "qemu.log").read_text(errors="replace"):
+                break
+            time.sleep(0.05)
+    return TCG

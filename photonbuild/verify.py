@@ -1,0 +1,221 @@
+"""An image is booted with each firmware, judged from inside and outside, and timed.
+
+The checks are pytest-testinfra tests in ``photonbuild/checks``: ``test_system.py`` always, and ``test_CHECK.py`` for
+each runtime of ``build/runtimes.yaml`` whose package the machine has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .config_models import Distribution, Runtime
+from .errors import VerifyError
+from .outside import Outside, outside
+from .qemu import (
+    FIRMWARES,
+    HOST_SEEN_BY_GUEST,
+    NAMESERVER_SEEN_BY_GUEST,
+    Firmware,
+    Hardware,
+    Machine,
+    best_accel,
+    free_port,
+)
+from .run import run
+
+CHECKS = Path(__file__).parent / "checks"
+BUSYBOX = "usr/bin/busybox"
+PUBLISHED = 8080
+BOOT_TIMEOUT = 180.0
+CHECK_TIMEOUT = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One test: `outcome` is passed, failed or skipped; `message` says why it is not passed."""
+
+    name: str
+    outcome: str
+    seconds: float
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """One machine: seconds from the start of QEMU to each stage, memory used when idle (bytes), and its checks."""
+
+    firmware: Firmware
+    accel: str
+    stages: Mapping[str, float]
+    memory_used: int
+    checks: Sequence[Check] = field(default_factory=tuple)
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if check.outcome != "passed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    image: Path
+    boots: Sequence[Boot]
+
+    @property
+    def failed(self) -> list[tuple[Firmware, Check]]:
+        return [(boot.firmware, check) for boot in self.boots for check in boot.failed]
+
+
+def verify(
+    image: Path,
+    *,
+    distribution: Distribution,
+    runtimes: Sequence[Runtime],
+    seed: Path,
+    scratch: Path,
+    firmwares: Sequence[Firmware] = FIRMWARES,
+    as_disk: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Boot `image` once with each firmware and run every check. `seed`: the unpacked machine seed.
+
+    A failed check is in the report; `require` makes an error of it. Raises VerifyError when a machine does not boot,
+    cannot be judged or does not shut down.
+    """
+    accel = best_accel(seed, scratch)
+    boots = []
+    for firmware in firmwares:
+        progress(f"booting {image.name} with {firmware} ({accel.partition(',')[0]})")
+        here = free_port()
+        hardware = Hardware(image=image, firmware=firmware, accel=accel, as_disk=as_disk, forwards={PUBLISHED: here})
+        with outside() as world, Machine(hardware, seed=seed, scratch=scratch) as machine:
+            machine.wait_for_ssh(BOOT_TIMEOUT)
+            present = [runtime for runtime in runtimes if _installed(machine, runtime.package)]
+            stages, memory = measure(machine, present)
+            progress(f"{firmware}: up, checking")
+            facts = facts_for(machine, world, distribution, here, seed)
+            checks = run_checks(machine, facts, ["system", *(runtime.check for runtime in present)])
+            stages["shut down"] = machine.shut_down()
+        boots.append(Boot(firmware=firmware, accel=accel, stages=stages, memory_used=memory, checks=checks))
+    return Report(image=image, boots=boots)
+
+
+def require(report: Report) -> None:
+    """Raises VerifyError when a check of the report did not pass."""
+    if report.failed:
+        lines = [f"{firmware}: {check.name}: {check.message}" for firmware, check in report.failed]
+        raise VerifyError(
+            f"{len(lines)} of {sum(len(boot.checks) for boot in report.boots)} checks failed",
+            where=report.image.name,
+            detail="\n".join(lines),
+        )
+
+
+def facts_for(
+    machine: Machine, world: Outside, distribution: Distribution, published_here: int, seed: Path
+) -> dict[str, Any]:
+    """What the checks must know of this run; JSON for ``photonbuild/checks/conftest.py``."""
+    return {
+        "busybox": str(seed / BUSYBOX),
+        "dns_port": world.dns_port,
+        "firmware": machine.hardware.firmware,
+        "identity": {"NAME": distribution.name, "ID": distribution.id, "VERSION_ID": distribution.version},
+        "name": world.name,
+        "nameserver": NAMESERVER_SEEN_BY_GUEST,
+        "outside": HOST_SEEN_BY_GUEST,
+        "published_here": published_here,
+        "published_there": PUBLISHED,
+        "ssh_config": str(machine.config),
+        "token": world.token,
+        "url": world.url,
+    }
+
+
+def _installed(machine: Machine, package: str) -> bool:
+    return machine.ssh(f"rpm -q {package}", check=False).returncode == 0
+
+
+def measure(machine: Machine, runtimes: Sequence[Runtime]) -> tuple[dict[str, float], int]:
+    """Seconds from the start of QEMU to each stage, in order, and bytes of memory in use.
+
+    The guest's clock counts from the start of its kernel; one look at it says when that was. Raises VerifyError when
+    the machine does not finish booting.
+    """
+    ssh = machine.elapsed()
+    machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False)
+    before = machine.elapsed()
+    uptime = float(machine.ssh("cat /proc/uptime").stdout.split()[0])
+    kernel = (before + machine.elapsed()) / 2 - uptime
+    stages = {"kernel": kernel, "ssh": ssh}
+    units = [("userspace", "UserspaceTimestampMonotonic", ""), ("all units", "FinishTimestampMonotonic", "")]
+    units += [(runtime.name, "ActiveEnterTimestampMonotonic", runtime.unit) for runtime in runtimes]
+    for name, key, unit in units:
+        value = int(machine.ssh(f"systemctl show -P {key} {unit}".rstrip()).stdout.strip() or 0)
+        if not value:
+            status = machine.ssh(f"systemctl status --no-pager -n 20 {unit}".rstrip(), check=False).stdout
+            raise VerifyError(f"stage '{name}' was not reached", detail=status)
+        stages[name] = kernel + value / 1e6
+    meminfo = machine.ssh("cat /proc/meminfo").stdout
+    total, available = (
+        int(re.findall(rf"^{key}:\s+(\d+) kB", meminfo, re.M)[0]) for key in ("MemTotal", "MemAvailable")
+    )
+    return dict(sorted(stages.items(), key=lambda item: item[1])), (total - available) << 10
+
+
+def run_checks(machine: Machine, facts: Mapping[str, Any], names: Sequence[str]) -> tuple[Check, ...]:
+    """Run the named check files against the machine. Raises VerifyError when they cannot be run at all."""
+    facts_file, result = machine.folder / "facts.json", machine.folder / "checks.xml"
+    facts_file.write_text(json.dumps(facts))
+    files = [CHECKS / f"test_{name}.py" for name in names]
+    for file in files:
+        if not file.is_file():
+            raise VerifyError("no such check", where=str(file), hint="build/runtimes.yaml names the checks")
+    done = run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "--no-header",
+         "-c", os.devnull, "--rootdir", CHECKS, f"--junitxml={result}", *files],
+        env={"PHOTONBUILD_MACHINE": str(facts_file), "PYTHONPATH": str(CHECKS.parents[1])},
+        timeout=CHECK_TIMEOUT, check=False, error=VerifyError,
+    )  # fmt: skip
+    checks = parse_junit(result.read_text()) if result.exists() else ()
+    if done.returncode not in (0, 1) or not checks:
+        machine.check_alive()
+        raise VerifyError("the checks could not be run", detail=(done.stdout + done.stderr)[-4000:])
+    return checks
+
+
+def parse_junit(text: str) -> tuple[Check, ...]:
+    """The tests of a JUnit XML report, in the order in which they ran."""
+    checks = []
+    for case in ElementTree.fromstring(text).iter("testcase"):
+        bad = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+        group = case.attrib.get("classname", "").rpartition(".")[2].removeprefix("test_")
+        name = case.attrib["name"].removeprefix("test_").replace("_", " ")
+        message = "" if bad is None else "\n".join(filter(None, [bad.attrib.get("message"), bad.text]))
+        outcome = "passed" if bad is None else "skipped" if bad.tag == "skipped" else "failed"
+        checks.append(
+            Check(name=f"{group}: {name}", outcome=outcome, seconds=float(case.attrib.get("time", 0)), message=message)
+        )
+    return tuple(checks)
+
+
+def stage_table(report: Report) -> list[tuple[str, ...]]:
+    """Rows of the stage table, the heading first: one column for each boot, seconds since the start of QEMU."""
+    names = list(dict.fromkeys(name for boot in report.boots for name in boot.stages))
+    rows: list[tuple[str, ...]] = [
+        ("stage", *(f"{boot.firmware} ({boot.accel.partition(',')[0]})" for boot in report.boots))
+    ]
+    for name in names:
+        cells = [f"{boot.stages[name]:.1f} s" if name in boot.stages else "" for boot in report.boots]
+        rows.append((name, *cells))
+    rows.append(("memory in use", *(f"{boot.memory_used >> 20} MiB" for boot in report.boots)))
+    rows.append(
+        ("checks passed", *(f"{len(boot.checks) - len(boot.failed)} of {len(boot.checks)}" for boot in report.boots))
+    )
+    return rows

@@ -1,0 +1,60 @@
+"""The ISO as a machine: every check of `photonbuild verify`, with both kinds of firmware, as CD and as disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from photonbuild.config import Config
+from photonbuild.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
+from photonbuild.store import Store
+from photonbuild.verify import BOOT_TIMEOUT, require, stage_table, verify
+
+pytestmark = pytest.mark.boot
+
+DOCKER_READY_SECONDS = 25
+IDLE_MEMORY_MB = 350
+
+
+@pytest.mark.parametrize("firmware", FIRMWARES)
+def test_every_check(
+    iso: Path,
+    configuration: Config,
+    store: Store,
+    machine_seed: Path,
+    firmware: Firmware,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = verify(
+        iso,
+        distribution=configuration.distribution,
+        runtimes=configuration.runtimes,
+        seed=machine_seed,
+        scratch=store.scratch,
+        firmwares=[firmware],
+    )
+    with capsys.disabled():
+        print()
+        for row in stage_table(report):
+            print("  " + "".join(cell.ljust(16) for cell in row))
+    require(report)
+    (boot,) = report.boots
+    for runtime in configuration.runtimes:
+        assert runtime.name in boot.stages, f"{runtime.package} is not in the image"
+    assert boot.stages["docker"] <= DOCKER_READY_SECONDS
+    assert boot.memory_used <= IDLE_MEMORY_MB * 1_000_000
+
+
+@pytest.mark.parametrize("firmware", FIRMWARES)
+def test_the_iso_boots_as_a_disk(iso: Path, store: Store, machine_seed: Path, firmware: Firmware) -> None:
+    """As from a USB stick; and the console that every machine has asks for a login."""
+    accel = best_accel(machine_seed, store.scratch)
+    hardware = Hardware(image=iso, as_disk=True, firmware=firmware, accel=accel)
+    with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
+        machine.wait_for_ssh(BOOT_TIMEOUT)
+        state = machine.ssh("systemctl is-system-running --wait", check=False).stdout.strip()
+        assert state == "running", machine.ssh("systemctl --failed --no-legend").stdout
+        text = machine.console.read_text(errors="replace")
+        assert "login:" in text and "automatic login" not in text
+        machine.shut_down()

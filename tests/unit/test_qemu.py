@@ -1,0 +1,119 @@
+"""Command lines of QEMU and ssh, the name server's messages, and how a report is made of test results."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from photonbuild import outside, verify
+from photonbuild.errors import VerifyError
+from photonbuild.qemu import Hardware, Machine, qemu_argv, ssh_config
+
+
+def option(argv: list[str], name: str) -> list[str]:
+    return [argv[index + 1] for index, word in enumerate(argv) if word == name]
+
+
+def test_a_cd_under_bios() -> None:
+    argv = qemu_argv(Hardware(image=Path("a.iso"), forwards={80: 1080, 22: 1022}))
+    assert option(argv, "-drive") == ["if=none,id=image,media=cdrom,readonly=on,format=raw,file=/run/machine-image"]
+    assert option(argv, "-netdev") == ["user,id=net,hostfwd=tcp:127.0.0.1:1022-:22,hostfwd=tcp:127.0.0.1:1080-:80"]
+    assert option(argv, "-accel") == ["tcg,thread=multi"]
+    assert "-cpu" not in argv
+
+
+def test_a_disk_under_uefi() -> None:
+    argv = qemu_argv(Hardware(image=Path("a.qcow2"), firmware="uefi", accel="kvm"))
+    drives = option(argv, "-drive")
+    assert [drive.split(",")[0] for drive in drives] == ["if=pflash", "if=pflash", "if=none"]
+    assert "readonly=on" in drives[0] and "readonly" not in drives[1]
+    assert "snapshot=on,format=qcow2" in drives[2]
+    assert option(argv, "-cpu") == ["host"]
+
+
+def test_an_iso_as_a_disk_is_raw() -> None:
+    argv = qemu_argv(Hardware(image=Path("a.iso"), as_disk=True))
+    assert "snapshot=on,format=raw" in option(argv, "-drive")[0]
+
+
+def test_the_key_goes_in_as_a_credential() -> None:
+    (value,) = option(qemu_argv(Hardware(authorized_key="ssh-ed25519 AAAA me\n")), "-smbios")
+    name, _, text = value.removeprefix("type=11,value=").partition("=")
+    assert name == "io.systemd.credential.binary:ssh.authorized_keys.root"
+    assert base64.b64decode(text) == b"ssh-ed25519 AAAA me\n"
+
+
+def test_the_console_is_the_terminal_when_interactive() -> None:
+    assert option(qemu_argv(Hardware()), "-chardev")[0].startswith("file,")
+    assert option(qemu_argv(Hardware(interactive=True)), "-chardev")[0].startswith("stdio,")
+
+
+def test_ssh_config_trusts_only_the_one_time_key() -> None:
+    text = ssh_config(Path("/f"), 1022)
+    assert "Port 1022" in text and "IdentityFile /f/key" in text and "IdentitiesOnly yes" in text
+
+
+def test_missing_image(tmp_path: Path) -> None:
+    hardware = Hardware(image=tmp_path / "no.iso")
+    with pytest.raises(VerifyError, match="no such image"), Machine(hardware, seed=tmp_path, scratch=tmp_path):
+        pass
+
+
+def query(name: str, kind: int = 1) -> bytes:
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    return struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + question + struct.pack(">HH", kind, 1)
+
+
+def test_name_server_answers() -> None:
+    reply = outside.answer(query("Web.Outside.test"))
+    assert reply is not None
+    assert struct.unpack(">HHHHHH", reply[:12]) == (7, 0x8580, 1, 1, 0, 0)
+    assert reply[-4:] == bytes([10, 0, 2, 2])
+
+
+def test_name_server_knows_nothing_else() -> None:
+    other, ipv6 = outside.answer(query("example.test")), outside.answer(query(outside.WEB, 28))
+    assert other is not None and other[3] & 15 == 3
+    assert ipv6 is not None and (ipv6[3] & 15, ipv6[7]) == (0, 0)
+
+
+@pytest.mark.parametrize("noise", [b"", b"x" * 40, query("a.b")[:14], b"\0\1\1\0\0\1\0\0\0\0\0\0" + b"\x3f" * 20])
+def test_name_server_ignores_noise(noise: bytes) -> None:
+    assert outside.answer(noise) is None
+
+
+def test_web_server_gives_the_token() -> None:
+    with outside.outside() as world, urllib.request.urlopen(f"http://127.0.0.1:{world.http_port}/") as reply:
+        assert reply.read().decode().strip() == world.token
+
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="checks.test_system" name="test_no_failed_unit" time="0.5"/>
+<testcase classname="checks.test_docker" name="test_logs" time="1.5">
+<failure message="assert 1 == 2">at line 3</failure></testcase></testsuite></testsuites>"""
+
+
+def test_report() -> None:
+    checks = verify.parse_junit(JUNIT)
+    assert [(check.name, check.outcome) for check in checks] == [
+        ("system: no failed unit", "passed"),
+        ("docker: logs", "failed"),
+    ]
+    boot = verify.Boot(
+        firmware="bios", accel="tcg,thread=multi", stages={"ssh": 10.04}, memory_used=200 << 20, checks=checks
+    )
+    report = verify.Report(image=Path("a.iso"), boots=[boot])
+    assert verify.stage_table(report) == [
+        ("stage", "bios (tcg)"),
+        ("ssh", "10.0 s"),
+        ("memory in use", "200 MiB"),
+        ("checks passed", "1 of 2"),
+    ]
+    with pytest.raises(VerifyError) as caught:
+        verify.require(report)
+    assert caught.value.detail == "bios: docker: logs: assert 1 == 2\nat line 3"
+    assert caught.value.exit_code == 9
