@@ -59,7 +59,7 @@ def vendor(module: Path, work: Path, env: dict[str, str]) -> None:
     names = ("go.mod", "go.sum")
     for name in names:
         shutil.copyfile(module / name, work / name)
-    done = subprocess.run(["go", "mod", "vendor"], cwd=work, env=env, check=False, stdout=sys.stderr)
+    done = subprocess.run(["go", "mod", "vendor"], cwd=work, env=env, check=False)
     if done.returncode != 0:
         raise VendorError(f"go mod vendor failed with exit status {done.returncode}")
     for name in names:
