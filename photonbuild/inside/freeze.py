@@ -65,7 +65,7 @@ def place_go(root: Path, toolchain: Path) -> None:
     target = root / "usr/lib/go"
     if target.is_symlink():
         target.unlink()
-    shutil.copytree(toolchain, target, symlinks=True)
+    os.rename(toolchain, target)
     for folder, _, files in os.walk(target):
         os.chmod(folder, 0o755)
         for name in files:

@@ -1,0 +1,6 @@
+#include "mini.h"
+
+int mini_answer(void)
+{
+    return 42;
+}

@@ -1,0 +1,2 @@
+/* What libmini offers. */
+int mini_answer(void);

@@ -1,0 +1,70 @@
+"""A small distribution of five specs in a checkout of its own, over the real seed, with a store of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+STORE = Path(os.environ.get("PHOTONBUILD_STORE") or Path.home() / ".cache" / "photonbuild")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout to try things on. `store` shares only the frozen seeds with the real one."""
+
+    root: Path
+    store: Path
+
+    def spec(self, name: str) -> Path:
+        return self.root / "specs" / name / f"{name}.spec"
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = self.spec(name).read_text(encoding="utf-8")
+        assert old in text
+        self.spec(name).write_text(text.replace(old, new), encoding="utf-8")
+
+    def argv(self, *words: str) -> list[str]:
+        options = ["--root", str(self.root), "--store", str(self.store), "--config", str(self.root / "user.yaml")]
+        return [sys.executable, "-m", "photonbuild", *words, *options]
+
+    def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run photonbuild to its end; its exit code must be `code`."""
+        env = {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
+        done = subprocess.run(self.argv(*words), capture_output=True, text=True, env=env, check=False, cwd=self.root)
+        assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def leftovers(self) -> list[str]:
+        """Work in progress in the store, and mounts of it: there must be none after any command."""
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+        return [p.name for p in (self.store / "tmp").iterdir()] + [
+            m for m in mounts.splitlines() if str(self.store) in m
+        ]
+
+
+@pytest.fixture(scope="session")
+def seeded_store() -> Path:
+    """The real store, with the build seed in it."""
+    subprocess.run([sys.executable, "-m", "photonbuild", "seed", "build", "build"], check=True, cwd=PROJECT)
+    return STORE
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
+    root = tmp_path / "checkout"
+    shutil.copytree(PROJECT / "tests" / "data" / "mini", root)
+    for name in ("macros", "distribution.yaml", "seed.yaml", "seed.lock", "machine.lock"):
+        (root / "build" / name).symlink_to(PROJECT / "build" / name)
+    (root / "build" / "runtimes.yaml").write_text("runtimes: []\n", encoding="utf-8")
+    (root / "user.yaml").write_text("{}\n", encoding="utf-8")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "seeds").symlink_to(seeded_store / "seeds")
+    return Checkout(root=root, store=store)
