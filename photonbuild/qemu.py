@@ -100,12 +100,13 @@ def _drive(hardware: Hardware) -> list[str]:
     if hardware.image is None:
         return []
     file = f"file={INSIDE}-image"
+    first = "" if hardware.kernel else ",bootindex=0"
     if hardware.is_cd:
         return ["-drive", f"if=none,id=image,media=cdrom,readonly=on,format=raw,{file}",
-                "-device", "ide-cd,drive=image,bus=ide.0,bootindex=0"]  # fmt: skip
+                "-device", f"ide-cd,drive=image,bus=ide.0{first}"]  # fmt: skip
     kind = {".qcow2": "qcow2", ".vmdk": "vmdk", ".vhd": "vpc", ".vhdx": "vhdx"}.get(hardware.image.suffix, "raw")
     return ["-drive", f"if=none,id=image,snapshot=on,format={kind},{file}",
-            "-device", "virtio-blk-pci,drive=image,bootindex=0"]  # fmt: skip
+            "-device", f"virtio-blk-pci,drive=image{first}"]  # fmt: skip
 
 
 def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> Sandbox:
@@ -197,10 +198,11 @@ class Machine:
         return time.monotonic() - self.started
 
     def check_alive(self) -> None:
-        """Raises VerifyError when QEMU has ended."""
+        """Raises VerifyError when QEMU has ended, SandboxError when it never began."""
         if self.process.popen.poll() is not None:
+            code = self.process.wait()  # raises when the sandbox could not even start it
             raise VerifyError(
-                "the machine ended", detail=tail_of(self.folder / "qemu.log") + "\n" + tail_of(self.console)
+                f"the machine ended with exit code {code}", detail=tail_of(self.folder / "qemu.log") + "\n" + tail_of(self.console)
             )
 
     def ssh(self, command: str, *, timeout: float = 120, check: bool = True, input: bytes | None = None) -> Completed:

@@ -34,7 +34,7 @@ from .run import run
 CHECKS = Path(__file__).parent / "checks"
 BUSYBOX = "usr/bin/busybox"
 PUBLISHED = 8080
-BOOT_TIMEOUT = 180.0
+BOOT_TIMEOUT = 300.0
 CHECK_TIMEOUT = 900.0
 
 
