@@ -59,7 +59,7 @@ def dracut_argv(module: str, extra: Sequence[str]) -> list[str]:
     return [
         "/usr/bin/dracut", "--force", "--reproducible", "--no-kernel", "--no-hostonly",
         "--no-hostonly-cmdline", "--no-early-microcode",
-        "--nofscks", "--modules", module, "--zstd", *extra, OUTPUT,
+        "--nofscks", "--modules", module, "--compress", "zstd -19 -q -T1", *extra, OUTPUT,
     ]  # fmt: skip
 
 

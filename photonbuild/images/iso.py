@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import ImageError
 from ..initramfs import Initramfs, build_initramfs
+from ..rootfs import RootfsFile
 from ..sandbox import Bind, Sandbox
 from . import grub
 from .request import ImageRequest, ImageResult, publish
@@ -24,7 +25,14 @@ from .request import ImageRequest, ImageResult, publish
 MODULE = "dracut/90live"
 EROFS_OPTIONS = ("-zlz4hc,12", "-C65536", "-Efragments,ztailpacking")
 LABEL_LENGTH = 32
-SECTOR = 512
+# systemd's own provision.conf leaves an authorized_keys file alone that is already there, as one made with
+# SSH_KEY= is; the live root is new at each boot, so a key given by credential can be added to it.
+ROOT_FILES = (
+    RootfsFile(
+        path="/etc/tmpfiles.d/live-ssh-key.conf",
+        text="w+^ /root/.ssh/authorized_keys - - - - ssh.authorized_keys.root\n",
+    ),
+)
 
 
 def build_iso(request: ImageRequest) -> ImageResult:
