@@ -153,8 +153,8 @@ def measure(machine: Machine, runtimes: Sequence[Runtime]) -> tuple[dict[str, fl
     before = machine.elapsed()
     uptime = float(machine.ssh("cat /proc/uptime").stdout.split()[0])
     kernel = (before + machine.elapsed()) / 2 - uptime
-    stages = {"kernel": kernel, "ssh": ssh}
-    units = [("userspace", "UserspaceTimestampMonotonic", ""), ("all units", "FinishTimestampMonotonic", "")]
+    stages = {"kernel started": kernel, "ssh login": ssh}
+    units = [("userspace started", "UserspaceTimestampMonotonic", ""), ("all units", "FinishTimestampMonotonic", "")]
     units += [(runtime.name, "ActiveEnterTimestampMonotonic", runtime.unit) for runtime in runtimes]
     for name, key, unit in units:
         value = int(machine.ssh(f"systemctl show -P {key} {unit}".rstrip()).stdout.strip() or 0)

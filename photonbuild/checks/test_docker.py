@@ -36,10 +36,10 @@ def image(host: Host, facts: dict[str, Any]) -> Iterator[str]:
         timeout=120,
     )
     host.check_output(f"for name in {APPLETS}; do ln -sf busybox {ROOT}/bin/$name; done")
-    host.check_output(f"set -o pipefail; tar -C {ROOT} -c . | docker import - {IMAGE}")
+    host.check_output(f"tar -C {ROOT} -cf {ROOT}.tar . && docker import {ROOT}.tar {IMAGE}")
     yield IMAGE
     host.run("docker ps -aq | xargs -r docker rm -f; docker network prune -f")
-    host.run(f"docker rmi {IMAGE}; rm -rf {ROOT}")
+    host.run(f"docker rmi {IMAGE}; rm -rf {ROOT} {ROOT}.tar")
 
 
 @pytest.fixture(scope="module")
