@@ -132,7 +132,13 @@ def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
             "packages": [{"path": deb.path, "size": deb.size, "sha256": deb.sha256} for deb in debs],
         },
     )
+    write_json(_pointer(config, store, name), {"digest": frozen.digest})
     return path
+
+
+def _pointer(config: Config, store: Store, name: str) -> Path:
+    """Where the store notes which frozen seed a lock gave."""
+    return store.root / "seeds" / f"{name}-{_lock_key(config, name)}.json"
 
 
 def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, offline: bool) -> FrozenSeed:
@@ -141,7 +147,7 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
     Where the archive has dropped a locked package the current one is taken, with a warning; `locked` refuses that.
     """
     content = read_lock(config, name)
-    pointer = store.root / "seeds" / f"{name}-{_lock_key(config, name)}.json"
+    pointer = _pointer(config, store, name)
     with store.lock(f"seed-{name}"):
         if not pointer.exists():
             if offline:
