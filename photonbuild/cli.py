@@ -303,13 +303,14 @@ def doctor_command(session: Session) -> None:
 def timings_command(as_json: bool) -> None:
     """CPU seconds per package as last measured on this machine."""
     path = default_store() / "timings.json"
-    known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if as_json:
         click.echo(json.dumps(known, indent=1, sort_keys=True))
         return
-    for name, seconds in sorted(known.items(), key=lambda row: -row[1]):
-        click.echo(f"{seconds:8.1f}  {name}")
-    click.echo(f"{sum(known.values()):8.1f}  all {len(known)}")
+    seconds = {name: record["cpu_seconds"] for name, record in known.items()}
+    for name in sorted(seconds, key=lambda name: -seconds[name]):
+        click.echo(f"{seconds[name]:8.1f}  {name}")
+    click.echo(f"{sum(seconds.values()):8.1f}  all {len(seconds)}")
 
 
 @main.command("schema")

@@ -21,14 +21,13 @@ from .errors import ConfigError, PhotonbuildError, SourceError
 from .graph import Graph, build_graph, levels, wanted_specs
 from .log import BuildView, Reporter
 from .rootfs import RootfsSettings, build_rootfs
-from .rpmbuild import Builder, Built, build, load_built, lookup
+from .rpmbuild import Builder, Built, Cost, build, load_built, lookup
 from .schedule import run_graph
 from .seed import FrozenSeed
 from .sources import Fetcher, fetch, sha256_of, sha512_of, stored
 from .specs import Spec, read_specs
 from .store import Store, read_json, write_json
 
-UNKNOWN_COST = 30.0
 IMAGE_CODE = ("images", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "rpmconfig")
 
 
@@ -75,16 +74,16 @@ class Session:
 
     @cached_property
     def builder(self) -> Builder:
-        return Builder.make(self.config, self.store, self.seed, self.graph, self.fetcher, self.jobs)
+        return Builder.make(self.config, self.store, self.seed, self.graph, self.fetcher, self.costs, jobs=self.jobs)
 
     @cached_property
-    def costs(self) -> dict[str, float]:
-        """CPU seconds by spec: as last measured here, else as measured by us (build/timings.json)."""
-        known: dict[str, float] = {}
+    def costs(self) -> dict[str, Cost]:
+        """What each spec's build took: as last measured here, else as measured by us (build/timings.json)."""
+        known: dict[str, dict[str, float]] = {}
         for path in (self.config.build_dir / "timings.json", self.store.root / "timings.json"):
             if path.exists():
                 known |= read_json(path)
-        return {name: known.get(name, UNKNOWN_COST) for name in self.specs}
+        return {name: Cost(**known[name]) if name in known else Cost() for name in self.specs}
 
     def spec_folder(self, name: str) -> Path:
         return self.spec(name).folder
@@ -167,7 +166,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     wanted = session.graph.closure(names)
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
     done: dict[str, Built] = {}
-    costs = {name: session.costs[name] for name in wanted}
+    costs = {name: session.costs[name].cpu_seconds for name in wanted}
     workers = min(8, session.jobs + 1, len(wanted) or 1)
     with session.reporter.phase("packages"), BuildView(session.reporter, costs, session.jobs) as view:
         builder = session.builder
@@ -212,7 +211,10 @@ def first_error(session: Session, errors: Mapping[str, BaseException]) -> BaseEx
 def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
     path = session.store.root / "timings.json"
     known = read_json(path) if path.exists() else {}
-    fresh = known | {name: built.cpu_seconds for name, built in done.items()}
+    measured = {
+        name: {"cpu_seconds": built.cpu_seconds, "scratch_bytes": built.scratch_bytes} for name, built in done.items()
+    }
+    fresh = known | measured
     if fresh != known:
         write_json(path, fresh)
 
@@ -371,7 +373,7 @@ def failed_root(session: Session, name: str) -> tuple[sandbox.Sandbox, bool]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         stage_sources(session.builder, spec, folder)
         binds.append(Bind(folder, "/build/SOURCES", readonly=False))
-    return build_sandbox(session.builder, spec, installed.values(), binds), failed.exists()
+    return build_sandbox(session.builder, installed.values(), binds), failed.exists()
 
 
 def fetch_sources(session: Session, folders: Sequence[Path]) -> None:

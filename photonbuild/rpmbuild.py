@@ -23,7 +23,8 @@ from .specs import Spec, local_files, macro_binds, macros_digest, staged_name
 from .store import Store, read_json, write_json
 
 BUILDER = Path(__file__).parent / "inside" / "build.py"
-SILENCE = 900.0
+SILENCE = 900.0  # seconds without output after which a build is stopped
+LONGEST, SLOWEST = 1800.0, 10.0  # … and after this many seconds plus so many times what it took before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,14 @@ class Built:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a build took when it was last measured: CPU seconds and bytes written to its build root."""
+
+    cpu_seconds: float = 30.0
+    scratch_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
 class Builder:
     """Everything that the build of any package needs; shared by all threads, never changed."""
 
@@ -73,10 +82,21 @@ class Builder:
     fetcher: Fetcher
     macros: Sequence[Bind]
     environment: BuildEnvironment
+    costs: Mapping[str, Cost]
     jobs: int
 
     @classmethod
-    def make(cls, config: Config, store: Store, seed: FrozenSeed, graph: Graph, fetcher: Fetcher, jobs: int) -> Builder:
+    def make(
+        cls,
+        config: Config,
+        store: Store,
+        seed: FrozenSeed,
+        graph: Graph,
+        fetcher: Fetcher,
+        costs: Mapping[str, Cost],
+        *,
+        jobs: int,
+    ) -> Builder:
         folder = store.root / "macros" / macros_digest(config)
         folder.mkdir(parents=True, exist_ok=True)
         environment = BuildEnvironment(
@@ -92,6 +112,7 @@ class Builder:
             seed=seed,
             graph=graph,
             fetcher=fetcher,
+            costs=costs,
             jobs=jobs,
             macros=macro_binds(config, folder),
             environment=environment,
@@ -164,11 +185,14 @@ def load_built(store: Store, name: str, key: str) -> Built | None:
     return Built(spec=name, key=key, packages=packages, folder=folder, **{f: record[f] for f in fields})
 
 
-def build_sandbox(builder: Builder, spec: Spec, installed: Iterable[Package], binds: Sequence[Bind]) -> Sandbox:
+def build_sandbox(
+    builder: Builder, installed: Iterable[Package], binds: Sequence[Bind], upper: Path | None = None
+) -> Sandbox:
     """The build root of a package: the extracted trees of its dependencies over the seed."""
     return Sandbox(
         layers=[*(package.tree for package in installed), builder.seed.root],
         scratch=builder.store.scratch,
+        upper=upper,
         binds=[*builder.macros, Bind(BUILDER, "/build.py"), *binds],
         env={
             "HOME": "/build",
@@ -176,6 +200,14 @@ def build_sandbox(builder: Builder, spec: Spec, installed: Iterable[Package], bi
             "PHOTONBUILD_JOBS": str(builder.jobs),
         },
     )
+
+
+def available_memory() -> int:
+    """Bytes that new programs may use, see MemAvailable in proc_meminfo(5)."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return 0
 
 
 def stage_sources(builder: Builder, spec: Spec, folder: Path) -> None:
@@ -229,11 +261,22 @@ def _build(
         Bind(out, "/out", readonly=False),
         Bind(keep, "/keep", readonly=False),
     ]
-    sandbox = build_sandbox(builder, spec, installed.values(), binds)
+    cost = builder.costs.get(spec.name, Cost())
+    upper = None if cost.scratch_bytes < available_memory() / 2 else work / "upper"
+    if upper is not None:
+        upper.mkdir()
+    sandbox = build_sandbox(builder, installed.values(), binds, upper)
     started = time.monotonic()
     # On failure the state of the build is saved for `photonbuild shell`: the overlay itself is gone with the sandbox.
     script = "python3 -I /build.py /plan.json; code=$?; [ $code = 0 ] || cp -a /build /keep/; exit $code"
-    done = sandbox.run(["bash", "-c", script], log=log, silence=SILENCE, check=False, error=BuildError)
+    done = sandbox.run(
+        ["bash", "-c", script],
+        log=log,
+        silence=SILENCE,
+        timeout=LONGEST + SLOWEST * cost.cpu_seconds,
+        check=False,
+        error=BuildError,
+    )
     if done.returncode:
         raise _failure(builder, spec, work, log, keep)
     records = read_json(out / "meta.json")
