@@ -79,7 +79,7 @@ class Session:
     @cached_property
     def costs(self) -> dict[str, Cost]:
         """What each spec's build took: as last measured here, else as measured by us (build/timings.json)."""
-        known: dict[str, dict[str, float]] = {}
+        known: dict[str, dict[str, Any]] = {}
         for path in (self.config.build_dir / "timings.json", self.store.root / "timings.json"):
             if path.exists():
                 known |= read_json(path)

@@ -159,9 +159,9 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
                 raise _parse_error(config, folder, answer["error"])
             found[folder.name] = answer["spec"]
             write_json(cached, answer["spec"])
-    specs = {name: _spec(config.specs_dir / name, found[name], *inputs[name]) for name in sorted(found)}
+    specs = {name: make_spec(config.specs_dir / name, found[name], *inputs[name]) for name in sorted(found)}
     for spec in specs.values():
-        _check(spec)
+        check_spec(spec)
     return specs
 
 
@@ -192,7 +192,7 @@ def _dependencies(rows: Sequence[dict[str, str]]) -> tuple[Dependency, ...]:
     return tuple(Dependency(**row) for row in rows)
 
 
-def _spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...]) -> Spec:
+def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...]) -> Spec:
     packages = tuple(
         BinaryPackage(
             name=p["name"],
@@ -215,7 +215,7 @@ def _spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tup
     )
 
 
-def _check(spec: Spec) -> None:
+def check_spec(spec: Spec) -> None:
     """The folder carries the spec's name, and each source is either a local file or a locked one."""
     where = f"specs/{spec.folder.name}/{spec.folder.name}.spec"
     if spec.name != spec.folder.name:

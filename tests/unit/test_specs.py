@@ -1,0 +1,49 @@
+"""Spec records as rpm gave them for the small distribution (tests/data/mini-records.json)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from photonbuild.config import SourcesFile, load
+from photonbuild.errors import SpecError
+from photonbuild.graph import build_graph
+from photonbuild.specs import Spec, check_spec, distribution_macros, make_spec, staged_name
+
+ROOT = Path(__file__).parents[2]
+RECORDS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))
+
+
+def spec(name: str, files: tuple[str, ...]) -> Spec:
+    record = {**RECORDS[name], "expanded": "0"}
+    return make_spec(Path("specs") / name, record, SourcesFile(), tuple((file, "0") for file in files))
+
+
+def test_graph_of_the_small_distribution() -> None:
+    specs = {name: spec(name, ()) for name in RECORDS}
+    graph = build_graph(specs, seed_capabilities=(), is_owned=lambda name: False)
+    assert graph.needs["mini"] == {"libmini"}
+    assert graph.needs["mini-suite"] == {"mini-tool", "mini-data"}
+    assert graph.maker["libmini-devel"] == "libmini"
+
+
+def test_each_source_must_be_known() -> None:
+    check_spec(spec("mini", ("mini.spec", "main.c")))
+    with pytest.raises(SpecError, match=r"main\.c is neither beside the spec nor in its sources\.yaml") as error:
+        check_spec(spec("mini", ("mini.spec", "main.cc")))
+    assert error.value.hint == "did you mean main.cc?"
+
+
+def test_macros_carry_the_identity() -> None:
+    text = distribution_macros(load(ROOT))
+    assert "%dist .phos1\n" in text
+    assert "%_host x86_64-phos-linux-gnu\n" in text
+
+
+def test_files_from_elsewhere_are_staged_by_bare_name(tmp_path: Path) -> None:
+    folder = tmp_path / "specs" / "linux"
+    assert staged_name(folder, folder / "sub" / "a.patch") == "sub/a.patch"
+    assert staged_name(folder, tmp_path / "build" / "kernel" / "base.fragment") == "base.fragment"
