@@ -24,9 +24,7 @@ IMAGE = IsoImage(
     format="iso", profile="default", initramfs_profile="live", volume_label="PHOS_1_0", menu_timeout=2,
     kernel_args=("console=ttyS0",), autologin_args=("autologin",),
 )  # fmt: skip
-BASH = Package(
-    name="bash", nevra="bash-5-1.x86_64", license="GPL", source="bash-5-1.src.rpm", size=9, sha256="ab"
-)
+BASH = Package(name="bash", nevra="bash-5-1.x86_64", license="GPL", source="bash-5-1.src.rpm", size=9, sha256="ab")
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
-from tinyrpm import write_rpm
 
 from photonbuild.errors import SolveError
 from photonbuild.repo import make_repository
 from photonbuild.solve import Package, requirements, solve
+
+from .tinyrpm import write_rpm
 
 REVISION = 1767225600
 

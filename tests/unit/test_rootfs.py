@@ -23,15 +23,11 @@ FAILED = Completed(argv=("python3",), returncode=1)
 
 
 def request(settings: RootfsSettings, *, tar: str | None = "/work/root.tar") -> dict[str, object]:
-    return rootfs_request(
-        rpms=[Path("/s/b.rpm"), Path("/t/a.rpm")], first=["z", "a"], settings=settings, tar=tar
-    )
+    return rootfs_request(rpms=[Path("/s/b.rpm"), Path("/t/a.rpm")], first=["z", "a"], settings=settings, tar=tar)
 
 
 def test_request_is_sorted_and_complete() -> None:
-    made = request(
-        RootfsSettings(source_date_epoch=EPOCH, hostname="box", exclude_paths=["/usr/share/man/*"])
-    )
+    made = request(RootfsSettings(source_date_epoch=EPOCH, hostname="box", exclude_paths=["/usr/share/man/*"]))
     assert made["rpms"] == ["/rpms/a.rpm", "/rpms/b.rpm"]
     assert made["first"] == ["a", "z"]
     assert made["epoch"] == EPOCH
@@ -47,9 +43,7 @@ def test_request_of_a_root_without_units_asks_for_no_target() -> None:
 
 
 def test_keys_are_private_and_one_per_line() -> None:
-    made = request(
-        RootfsSettings(source_date_epoch=EPOCH, authorized_keys=["ssh-ed25519 A a\n", "ssh-ed25519 B b"])
-    )
+    made = request(RootfsSettings(source_date_epoch=EPOCH, authorized_keys=["ssh-ed25519 A a\n", "ssh-ed25519 B b"]))
     assert {
         "path": "/root/.ssh/authorized_keys", "mode": 0o600, "text": "ssh-ed25519 A a\nssh-ed25519 B b\n"
     } in made["files"]  # type: ignore[operator]  # fmt: skip
@@ -63,9 +57,7 @@ def test_answer_of_the_helper(tmp_path: Path) -> None:
 
 def test_failed_scriptlet_is_named(tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    result.write_text(
-        json.dumps({"error": "scriptlet %post failed", "where": "foo-1.rpm", "detail": "no such file"})
-    )
+    result.write_text(json.dumps({"error": "scriptlet %post failed", "where": "foo-1.rpm", "detail": "no such file"}))
     with pytest.raises(ImageError) as caught:
         read_result(result, FAILED, tmp_path / "log")
     assert str(caught.value) == "foo-1.rpm: scriptlet %post failed"
@@ -114,9 +106,7 @@ def accounts(root: Path, *lines: str) -> None:
 
 
 def test_accounts_are_sorted_by_id_and_have_no_password(tmp_path: Path) -> None:
-    accounts(
-        tmp_path, 'u sshd 74 "OpenSSH" /var/empty', "u! dbus 28:bus -", "g bus 27", "m sshd bus", "# note", ""
-    )
+    accounts(tmp_path, 'u sshd 74 "OpenSSH" /var/empty', "u! dbus 28:bus -", "g bus 27", "m sshd bus", "# note", "")
     etc = tmp_path / "etc"
     assert (etc / "passwd").read_text() == (
         "dbus:x:28:27::/:/usr/sbin/nologin\nsshd:x:74:74:OpenSSH:/var/empty:/usr/sbin/nologin\n"
@@ -168,9 +158,7 @@ def test_root_is_cleaned(helper: ModuleType, tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "var/log/sub").is_dir()
 
 
-def test_files_get_private_parents(
-    helper: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_get_private_parents(helper: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helper, "TARGET", tmp_path)
     helper.put_files([{"path": "/root/.ssh/authorized_keys", "mode": 0o600, "text": "k\n"}])
     assert os.stat(tmp_path / "root/.ssh").st_mode & 0o777 == 0o700
