@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from . import __version__, doctor, pipeline, qemu, sandbox, seed, sources, verify
+from . import __version__, cli_machine, doctor, pipeline, sandbox, seed, sources
 from .config import load, schema
 from .errors import ConfigError, Interrupted, PhotonbuildError
 from .log import Reporter, clock
@@ -159,53 +159,6 @@ def _public_keys(path: Path) -> list[str]:
     return lines
 
 
-@main.command("verify")
-@click.argument("image", type=click.Path(path_type=Path))
-@click.option("--firmware", "firmwares", multiple=True, type=click.Choice(qemu.FIRMWARES), help="Default: all.")
-@command
-def verify_command(session: Session, image: Path, firmwares: tuple[qemu.Firmware, ...]) -> None:
-    """Boot IMAGE in QEMU and run every check inside and outside the machine."""
-    report = verify.verify(
-        image,
-        distribution=session.config.distribution,
-        runtimes=session.config.runtimes,
-        seed=session.machine_seed.root,
-        scratch=session.store.scratch,
-        firmwares=firmwares or qemu.FIRMWARES,
-        progress=session.reporter.info,
-    )
-    for boot in report.boots:
-        for check in boot.checks:
-            click.echo(f"{boot.firmware:<5} {check.outcome:<7} {check.seconds:6.1f} s  {check.name}")
-    for row in verify.stage_table(report):
-        click.echo("  ".join(f"{cell:<22}" for cell in row).rstrip())
-    verify.require(report)
-
-
-@main.command("boot")
-@click.argument("image", type=click.Path(path_type=Path))
-@click.option("--firmware", default="bios", show_default=True, type=click.Choice(qemu.FIRMWARES))
-@click.option("--memory", default=2048, show_default=True, help="MiB of memory.")
-@click.option("--cpus", default=2, show_default=True)
-@command
-def boot_command(session: Session, image: Path, firmware: qemu.Firmware, memory: int, cpus: int) -> None:
-    """Boot IMAGE with its console here. Ctrl-a x ends the machine, Ctrl-a c is QEMU's monitor."""
-    seed_root, scratch = session.machine_seed.root, session.store.scratch
-    hardware = qemu.Hardware(
-        image=image,
-        firmware=firmware,
-        accel=qemu.best_accel(seed_root, scratch),
-        memory=memory,
-        cpus=cpus,
-        interactive=True,
-    )
-    with qemu.Machine(hardware, seed=seed_root, scratch=scratch) as machine:
-        session.reporter.info(f"log in from another terminal: ssh -F {machine.config} machine")
-        session.reporter.info("end the machine: Ctrl-a x")
-        code = machine.process.wait()
-    sys.exit(code)
-
-
 @main.command("shell")
 @click.argument("package")
 @command
@@ -319,6 +272,8 @@ def schema_command(kind: str) -> None:
     """JSON schema of a configuration file: distribution, seed, profile, image, sources, runtimes or user."""
     click.echo(json.dumps(schema(kind), indent=1))
 
+
+cli_machine.register(main, command)
 
 if __name__ == "__main__":
     main()
