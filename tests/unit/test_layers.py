@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 # Packages whose names are also programs of the seed, files, or words of a configuration language.
-COMMAND_NAMES = {"bash", "file", "filesystem", "gzip", "linux", "rpm", "shadow", "tar", "xz", "zstd"}
+COMMAND_NAMES = {"bash", "dracut", "file", "filesystem", "gzip", "linux", "rpm", "shadow", "tar", "xz", "zstd"}
 PACKAGE = Path(__file__).parents[2] / "photonbuild"
 ORDER = (
     "__init__ errors run log config_yaml config_models config sandbox store mirrors sources seed specs graph keys "
