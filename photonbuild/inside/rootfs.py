@@ -106,8 +106,8 @@ def unmount(target: Path) -> None:
 @contextlib.contextmanager
 def kernel_file_systems() -> Iterator[None]:
     """/proc and /dev for the scriptlets; both are gone again before the root is packed."""
-    for name in ("proc", "dev"):
-        (TARGET / name).mkdir(mode=0o555, exist_ok=True)
+    (TARGET / "proc").mkdir(mode=0o555, exist_ok=True)
+    (TARGET / "dev").mkdir(mode=0o755, exist_ok=True)
     mount("proc", TARGET / "proc", "proc")
     mount("/dev", TARGET / "dev", "", MS_BIND | MS_REC)
     try:
