@@ -10,10 +10,40 @@ import pytest
 # Packages whose names are also programs of the seed, files, or words of a configuration language.
 COMMAND_NAMES = {"bash", "dracut", "file", "filesystem", "gzip", "linux", "rpm", "shadow", "tar", "xz", "zstd"}
 PACKAGE = Path(__file__).parents[2] / "photonbuild"
-ORDER = (
-    "__init__ errors run log config_yaml config_models config sandbox store mirrors sources seed specs graph keys "
-    "schedule rpmbuild rpmconfig repo solve rootfs initramfs images qemu outside console verify doctor pipeline cli_machine cli __main__"
-).split()
+ORDER = [
+    "__init__",
+    "errors",
+    "run",
+    "log",
+    "config_yaml",
+    "config_models",
+    "config",
+    "sandbox",
+    "store",
+    "mirrors",
+    "sources",
+    "seed",
+    "specs",
+    "graph",
+    "keys",
+    "schedule",
+    "rpmbuild",
+    "rpmconfig",
+    "repo",
+    "solve",
+    "rootfs",
+    "initramfs",
+    "images",
+    "qemu",
+    "outside",
+    "console",
+    "verify",
+    "doctor",
+    "pipeline",
+    "cli_machine",
+    "cli",
+    "__main__",
+]
 
 
 def imported(path: Path) -> set[str]:
