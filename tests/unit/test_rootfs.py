@@ -16,7 +16,7 @@ from photonbuild.errors import ImageError
 from photonbuild.initramfs import dracut_argv, module_files
 from photonbuild.inside import sysusers
 from photonbuild.rootfs import RootfsFile, RootfsSettings, gather, read_result, rootfs_request
-from photonbuild.run import Completed
+from photonbuild.run import Completed, run
 
 EPOCH = 1767225600
 FAILED = Completed(argv=("python3",), returncode=1)
@@ -174,3 +174,11 @@ def test_rpm_database_is_one_file(helper: ModuleType, tmp_path: Path) -> None:
     (tmp_path / ".rpm.lock").touch()
     helper.settle_database(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["rpmdb.sqlite"]
+
+
+@pytest.mark.parametrize("name", ["init.sh", "module-setup.sh"])
+def test_scripts_of_the_live_module_parse(name: str) -> None:
+    script = Path(__file__).parents[2] / "build/dracut/90live" / name
+    done = run(["bash", "-n", script], check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.access(script, os.X_OK)

@@ -38,7 +38,8 @@ for ((try = 0; try < 300; try++)); do
 done
 [[ $medium ]] || shell "no medium labelled '$label' after 30 s"
 
-live=/run/live
+# systemd leaves mounts below /run/initramfs alone, also at shutdown, when they are still in use
+live=/run/initramfs/live
 mkdir -p $live/medium $live/root $live/rw
 step mount -t iso9660 -o ro "$medium" $live/medium
 step mount -t erofs -o ro $live/medium/live/root.erofs $live/root
