@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from . import sandbox
 from .config import Mirrors
-from .errors import SourceError
+from .errors import Interrupted, SourceError
 
 APT_DIRS = Path("/etc/apt")
 GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
@@ -85,6 +86,8 @@ def download(url: str, target: Path) -> None:
                 raise SourceError(f"{url}: HTTP {answer.status_code} {answer.reason}")
             with open(target, "wb") as handle:
                 for chunk in answer.iter_content(1 << 20):
+                    if sandbox.ended():
+                        raise Interrupted("interrupted")
                     handle.write(chunk)
     except requests.RequestException as exc:
         raise SourceError(f"{url}: {exc.__class__.__name__}") from exc

@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -168,8 +168,13 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     done: dict[str, Built] = {}
     costs = {name: session.costs[name].cpu_seconds for name in wanted}
     workers = min(8, session.jobs + 1, len(wanted) or 1)
-    with session.reporter.phase("packages"), BuildView(session.reporter, costs, session.jobs) as view:
-        builder = session.builder
+    priority = levels(needs, costs)
+    builder = session.builder
+    with (
+        session.reporter.phase("packages"),
+        BuildView(session.reporter, costs, session.jobs) as view,
+        prefetch(session, sorted(wanted, key=lambda name: -priority[name])),
+    ):
 
         def job(name: str) -> None:
             view.start(name)
@@ -187,7 +192,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             needs,
             job,
             workers=workers,
-            priority=levels(needs, costs),
+            priority=priority,
             keep_going=keep_going,
             on_interrupt=sandbox.end_all,
         )
@@ -197,6 +202,32 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     if view.done > view.cached:
         session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {view.cached} from the store")
     return done
+
+
+@contextlib.contextmanager
+def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
+    """Fetch the sources of specs that were never built here while others build, in this order.
+
+    A failure is left to the build that needs the source: it tries again and reports it.
+    """
+    todo = [name for name in names if not session.store.package(name, "key").parent.exists()]
+    entries = [(session.specs[name].folder, entry) for name in todo for entry in session.specs[name].fetched.sources]
+    over = threading.Event()
+
+    def work() -> None:
+        while entries and not over.is_set() and not sandbox.ended():
+            with contextlib.suppress(IndexError, PhotonbuildError):
+                fetch(session.fetcher, *entries.pop(0))
+
+    threads = [threading.Thread(target=work, name=f"fetch-{number}") for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def first_error(session: Session, errors: Mapping[str, BaseException]) -> BaseException:

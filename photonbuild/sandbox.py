@@ -54,6 +54,11 @@ def end_all() -> None:
             child.kill()
 
 
+def ended() -> bool:
+    """Has `end_all` been called? For work outside sandboxes that should end as well."""
+    return _closed.is_set()
+
+
 @dataclass(kw_only=True)
 class Process:
     """A running sandbox. `wait` returns the command's exit code; `kill` ends everything inside at once."""
