@@ -202,7 +202,8 @@ class Machine:
         if self.process.popen.poll() is not None:
             code = self.process.wait()  # raises when the sandbox could not even start it
             raise VerifyError(
-                f"the machine ended with exit code {code}", detail=tail_of(self.folder / "qemu.log") + "\n" + tail_of(self.console)
+                f"the machine ended with exit code {code}",
+                detail=tail_of(self.folder / "qemu.log") + "\n" + tail_of(self.console),
             )
 
     def ssh(self, command: str, *, timeout: float = 120, check: bool = True, input: bytes | None = None) -> Completed:
