@@ -47,6 +47,7 @@ def build_initramfs(
         settings=settings,
         tar=None,
         commands=[dracut_argv(module.name.lstrip("0123456789"), dracut_args)],
+        failure_mark="dracut[E]",  # dracut leaves out what it cannot install, says so, and exits with 0
         outputs={OUTPUT: "/work/initramfs.img"},
     )
     result = run_helper(seed=seed, rpms=rpms, request=request, macros=macros, workdir=workdir, log=log)

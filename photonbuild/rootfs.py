@@ -99,11 +99,13 @@ def rootfs_request(
     settings: RootfsSettings,
     tar: str | None,
     commands: Sequence[Sequence[str]] = (),
+    failure_mark: str | None = None,
     outputs: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The request for inside/rootfs.py: pure. `commands` run (chroot) in the finished root before packing.
 
-    `outputs` are files of the root to copy out, each to a path of the sandbox; without `tar` that is all.
+    A line of theirs with `failure_mark` is a failure. `outputs` are files of the root to copy out, each to a path of
+    the sandbox; without `tar` that is all.
     """
     files = [RootfsFile(path="/etc/hostname", text=f"{settings.hostname}\n")]
     if settings.authorized_keys:
@@ -120,6 +122,7 @@ def rootfs_request(
         "default_target": settings.default_target if settings.unit_presets else None,
         "files": [{"path": file.path, "mode": file.mode, "text": file.text} for file in files],
         "commands": [list(argv) for argv in commands],
+        "failure_mark": failure_mark,
         "outputs": dict(outputs or {}),
         "tar": tar,
     }

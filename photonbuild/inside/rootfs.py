@@ -76,17 +76,21 @@ def tag_name(tag: int) -> str:
     return str(rpm.tagnames.get(tag, "trigger")).lower().removesuffix("in")
 
 
-def command(*argv: str) -> None:
+def command(*argv: str, failure_mark: str | None = None) -> None:
+    """Run a program to its end; a line of output with `failure_mark` is a failure, whatever the exit code says."""
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     sys.stdout.write(done.stdout)
     if done.returncode:
         raise Failure(f"{argv[0]} failed with exit code {done.returncode}", detail=done.stdout.strip())
+    marked = [line for line in done.stdout.splitlines() if failure_mark and failure_mark in line]
+    if marked:
+        raise Failure(f"{marked[0]} (of {len(marked)} errors)", detail=done.stdout.strip())
 
 
-def in_root(*argv: str) -> None:
-    command("chroot", str(TARGET), *argv)
+def in_root(*argv: str, failure_mark: str | None = None) -> None:
+    command("chroot", str(TARGET), *argv, failure_mark=failure_mark)
 
 
 def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
@@ -263,7 +267,7 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
         lap("install")
         set_up(request)
         for argv in request["commands"]:
-            in_root(*argv)
+            in_root(*argv, failure_mark=request["failure_mark"])
         for inner, outer in request["outputs"].items():
             shutil.copyfile(TARGET / inner.lstrip("/"), outer)
         lap("commands")
