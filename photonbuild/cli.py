@@ -17,8 +17,10 @@ import click
 from . import __version__, cli_machine, doctor, pipeline, sandbox, seed, sources
 from .config import load, schema
 from .errors import ConfigError, Interrupted, PhotonbuildError
+from .image import make_image
 from .log import Reporter, clock
-from .pipeline import Session
+from .plan import plan
+from .session import Session
 from .store import Store
 
 
@@ -103,7 +105,7 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
         names = frozenset(session.spec(name).name for name in packages)
     else:
         names = pipeline.profile_specs(session, session.config.profile(profile))
-    steps = pipeline.plan(session, names)
+    steps = plan(session, names)
     for step in steps:
         click.echo(f"{step.state:<7} {step.spec} {step.evr}  {step.why}")
     count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may")}
@@ -140,7 +142,7 @@ def build_command(session: Session, packages: tuple[str, ...], profile: str, kee
 def image_command(session: Session, name: str, keys: tuple[Path, ...]) -> None:
     """Build an image (build/images/NAME.yaml) and everything in it, into stage/images."""
     lines = [line for path in keys for line in _public_keys(path)]
-    result, count = pipeline.make_image(session, name, lines)
+    result, count = make_image(session, name, lines)
     phases = ", ".join(f"{phase} {clock(seconds)}" for phase, seconds in session.reporter.phases.items())
     path = os.path.relpath(result.path)
     session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from . import console, verify
-from .pipeline import Session
 from .qemu import FIRMWARES
+from .session import Session
 
 IMAGE = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 AS_DISK = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a disk, as a USB stick would be.")

@@ -10,7 +10,7 @@ import pytest
 from photonbuild import config
 from photonbuild.config import Config
 from photonbuild.log import Reporter
-from photonbuild.pipeline import Session
+from photonbuild.session import Session
 from photonbuild.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

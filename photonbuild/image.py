@@ -1,0 +1,138 @@
+"""An image and everything before it: packages, repository, install set, root file system, files under stage/."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import images, solve
+from .pipeline import build_packages, profile_specs, repository
+from .rootfs import RootfsSettings, build_rootfs
+from .session import Session
+from .sources import sha256_of
+from .store import read_json, write_json
+
+IMAGE_CODE = ("images", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "rpmconfig")
+
+
+def make_image(session: Session, name: str, authorized_keys: Sequence[str]) -> tuple[images.ImageResult, int]:
+    """An image and everything before it; returns the published files and the number of packages in it."""
+    config = session.config
+    image = config.image(name)
+    profile, extra = config.profile(image.profile), config.profile(image.initramfs_profile)
+    wanted = profile_specs(session, profile) | profile_specs(session, extra)
+    done = build_packages(session, wanted)
+    place = repository(session, done)
+    with session.reporter.phase("solve"):
+        install = solve.solve(place, profile.packages, arch=config.distribution.arch, where=profile.name)
+        tools = solve.solve(place, extra.packages, arch=config.distribution.arch, where=extra.name)
+    keys = tuple(dict.fromkeys([*image.authorized_keys, *config.user.authorized_keys, *authorized_keys]))
+    key = image_key(session, name, [p.sha256 for p in install], [p.sha256 for p in tools], keys)
+    cached = session.store.root / "images" / key
+    with session.store.lock(f"image-{key[:32]}"):
+        if not (cached / "result.json").exists():
+            _make_image(session, name, [p.path for p in install], [p.path for p in tools], keys, cached)
+    return _stage_image(session, cached), len(install)
+
+
+def image_key(session: Session, name: str, install: Sequence[str], tools: Sequence[str], keys: Sequence[str]) -> str:
+    """Digest of all that an image is made of: packages, settings, data files, and the code that makes it."""
+    total = hashlib.sha256(session.seed.digest.encode())
+    total.update(session.config.distribution.model_dump_json().encode())
+    total.update(json.dumps([session.config.image(name).model_dump(mode="json"), install, tools, list(keys)]).encode())
+    code = Path(__file__).parent
+    for base in [*(code / part for part in IMAGE_CODE), session.config.build_dir / "dracut"]:
+        for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.suffix != ".pyc"):
+            if path.is_file():
+                total.update(f"{path.relative_to(base)}\0{sha256_of(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _make_image(
+    session: Session, name: str, install: Sequence[Path], tools: Sequence[Path], keys: Sequence[str], final: Path
+) -> None:
+    config = session.config
+    image = config.image(name)
+    profile, extra = config.profile(image.profile), config.profile(image.initramfs_profile)
+    log = session.store.root / "logs" / f"image-{name}.log"
+    log.write_text("", encoding="utf-8")
+    settings = RootfsSettings(
+        source_date_epoch=config.distribution.source_date_epoch,
+        hostname=config.distribution.id,
+        authorized_keys=keys,
+        exclude_docs=image.exclude_docs,
+        exclude_paths=image.exclude_paths,
+    )
+    macros = [bind.source for bind in session.builder.macros]
+    with session.store.staging() as work:
+        for part in ("root", "image", "out"):
+            (work / part).mkdir()
+        with session.reporter.phase("root file system"):
+            rootfs = build_rootfs(
+                seed=session.seed.root,
+                rpms=install,
+                first=profile.first,
+                settings=settings,
+                macros=macros,
+                workdir=work / "root",
+                log=log,
+            )
+        with session.reporter.phase(f"{image.format} image"):
+            result = images.FORMATS[image.format](
+                images.ImageRequest(
+                    image=image,
+                    distribution=config.distribution,
+                    seed=session.seed.root,
+                    macros=macros,
+                    rootfs=rootfs,
+                    extra_rpms=tools,
+                    extra_first=extra.first,
+                    data=config.build_dir,
+                    provenance={"build seed": session.seed.digest},
+                    workdir=work / "image",
+                    outdir=work / "out",
+                    log=log,
+                )
+            )
+        record = {
+            "path": result.path.name,
+            "checksum": result.checksum.name,
+            "manifest": result.manifest.name,
+            "sha256": result.sha256,
+            "size": result.size,
+            "seconds": dict(result.seconds),
+        }
+        write_json(work / "out" / "result.json", record)
+        session.store.publish(work / "out", final)
+
+
+def _stage_image(session: Session, cached: Path) -> images.ImageResult:
+    """Put the store's copy of an image under stage/images, each file by rename."""
+    record = read_json(cached / "result.json")
+    outdir = session.config.stage_dir / "images"
+    outdir.mkdir(parents=True, exist_ok=True)
+    for kind in ("path", "checksum", "manifest"):
+        source, target = cached / record[kind], outdir / record[kind]
+        with contextlib.suppress(OSError):
+            if target.samefile(source):
+                continue
+        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    return images.ImageResult(
+        path=outdir / record["path"],
+        checksum=outdir / record["checksum"],
+        manifest=outdir / record["manifest"],
+        sha256=record["sha256"],
+        size=record["size"],
+        seconds=record["seconds"],
+    )
