@@ -74,9 +74,6 @@ class Session:
                 known |= read_json(path)
         return {name: Cost(**known[name]) if name in known else Cost() for name in self.specs}
 
-    def spec_folder(self, name: str) -> Path:
-        return self.spec(name).folder
-
     def spec(self, name: str) -> Spec:
         """A spec by its name or by the name of a package that it makes."""
         found = self.specs.get(name) or self.specs.get(self.graph.maker.get(name, ""))
