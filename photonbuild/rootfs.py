@@ -185,9 +185,7 @@ def gather(rpms: Sequence[Path], folder: Path) -> None:
     for path in rpms:
         target = folder / path.name
         if target.exists():
-            raise ImageError(
-                f"two packages of the install set have the file name {path.name}", where=str(path)
-            )
+            raise ImageError(f"two packages of the install set have the file name {path.name}", where=str(path))
         try:
             os.link(path, target)
         except OSError:

@@ -26,6 +26,7 @@ from typing import IO, Any
 
 import rpm  # type: ignore[import-not-found,unused-ignore]
 
+LIBC = ctypes.CDLL(None, use_errno=True)
 MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
 TARGET = Path("/target")
 EMPTIED = ("dev", "proc", "run", "sys", "tmp", "var/cache", "var/log", "var/tmp")
@@ -60,14 +61,13 @@ class Scriptlets:
         elif what in (rpm.RPMCALLBACK_CPIO_ERROR, rpm.RPMCALLBACK_UNPACK_ERROR):
             self.complaints.append((name, "cannot be unpacked"))
         elif what in (rpm.RPMCALLBACK_SCRIPT_STOP, rpm.RPMCALLBACK_SCRIPT_ERROR):
+            LIBC.fflush(None)
             self.output.seek(self.position)
             text = self.output.read().decode(errors="replace").strip()
             self.position = self.output.tell()
             if text or total != rpm.RPMRC_OK:
                 outcome = "printed something" if total == rpm.RPMRC_OK else "failed"
-                self.complaints.append(
-                    (name, f"scriptlet %{tag_name(amount)} {outcome}: {text or '(no output)'}")
-                )
+                self.complaints.append((name, f"scriptlet %{tag_name(amount)} {outcome}: {text or '(no output)'}"))
         return None
 
 
@@ -78,9 +78,7 @@ def tag_name(tag: int) -> str:
 
 def command(*argv: str, failure_mark: str | None = None) -> None:
     """Run a program to its end; a line of output with `failure_mark` is a failure, whatever the exit code says."""
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     sys.stdout.write(done.stdout)
     if done.returncode:
         raise Failure(f"{argv[0]} failed with exit code {done.returncode}", detail=done.stdout.strip())
@@ -95,15 +93,13 @@ def in_root(*argv: str, failure_mark: str | None = None) -> None:
 
 def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
     """mount(2), which the seed has no program for."""
-    libc = ctypes.CDLL(None, use_errno=True)
     words = [os.fsencode(word) for word in (source, target, kind)]
-    if libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(options)) != 0:
+    if LIBC.mount(*words, ctypes.c_ulong(flags), os.fsencode(options)) != 0:
         raise OSError(ctypes.get_errno(), f"cannot mount {kind or source}", str(target))
 
 
 def unmount(target: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
+    if LIBC.umount2(os.fsencode(target), MNT_DETACH) != 0:
         raise OSError(ctypes.get_errno(), "cannot unmount", str(target))
 
 
@@ -131,6 +127,20 @@ def transaction(paths: list[str], exclude_docs: bool) -> Any:
     return ts
 
 
+@contextlib.contextmanager
+def standard_output(file: IO[bytes]) -> Iterator[None]:
+    """Let what this process prints go to `file` for a while."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(file.fileno(), 1)
+    try:
+        yield
+    finally:
+        LIBC.fflush(None)
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
 def check_closed(paths: list[str]) -> None:
     """Raise Failure if the whole set has an unmet requirement or a conflict (the solver says it has none)."""
     ts = transaction(paths, False)
@@ -149,7 +159,8 @@ def install(paths: list[str], exclude_docs: bool) -> None:
         ts.scriptFd = output.fileno()
         ts.order()
         scriptlets = Scriptlets(output)
-        problems = ts.run(scriptlets, "") or []
+        with standard_output(output):  # Lua scriptlets run in this process and print there
+            problems = ts.run(scriptlets, "") or []
         messages.seek(0)
         said = messages.read().strip()
         rpm.setLogFile(sys.stderr)
@@ -160,9 +171,7 @@ def install(paths: list[str], exclude_docs: bool) -> None:
             detail="\n".join(filter(None, (text.partition(": ")[2], said))),
         )
     if problems or said:
-        raise Failure(
-            "rpm could not install the package set", detail="\n".join([*map(str, problems), said]).strip()
-        )
+        raise Failure("rpm could not install the package set", detail="\n".join([*map(str, problems), said]).strip())
 
 
 def describe(path: str) -> dict[str, Any]:
@@ -196,14 +205,13 @@ def set_up(request: dict[str, Any]) -> None:
     if request["default_target"]:
         in_root("/usr/bin/systemctl", "preset-all")
         in_root("/usr/bin/systemctl", "set-default", request["default_target"])
-    in_root("/usr/sbin/ldconfig")
+    if (TARGET / "usr/sbin/ldconfig").exists():
+        in_root("/usr/sbin/ldconfig")
     # Empty, not missing: systemd makes an id at each boot and does not take that boot for the first one.
     (TARGET / "etc/machine-id").write_text("")
     (TARGET / "etc/machine-id").chmod(0o444)
     for name in ("etc", "var"):
-        (TARGET / name / ".updated").write_text(
-            STAMP.format(name) + f"TIMESTAMP_NSEC={request['epoch']}000000000\n"
-        )
+        (TARGET / name / ".updated").write_text(STAMP.format(name) + f"TIMESTAMP_NSEC={request['epoch']}000000000\n")
     put_files(request["files"])
 
 

@@ -1,0 +1,138 @@
+"""Root file systems from tiny packages: real rpm transactions and scriptlets in the seed."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from photonbuild import config, seed
+from photonbuild.errors import ImageError
+from photonbuild.rootfs import RootfsResult, RootfsSettings, build_rootfs
+from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.store import Store
+
+from .conftest import PROJECT
+
+MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
+EPOCH = 1767225600
+SETTINGS = RootfsSettings(source_date_epoch=EPOCH, unit_presets=False, authorized_keys=["ssh-ed25519 KEY me"])
+HEADER = """\
+Name: {name}
+Version: 1
+Release: 1
+Summary: Test
+License: MIT
+BuildArch: noarch
+{tags}
+%description
+Test.
+"""
+BASE = """
+%install
+mkdir -p %{buildroot}/usr/{bin,lib/sysusers.d} %{buildroot}/var/lib/tiny
+ln -s usr/bin %{buildroot}/bin
+echo 'u tiny 47 "Tiny" /var/lib/tiny' > %{buildroot}/usr/lib/sysusers.d/tiny.conf
+%post -p <lua>
+io.open("/usr/made-by-scriptlet", "w"):close()
+%files
+/bin
+/usr/bin
+/usr/lib/sysusers.d/tiny.conf
+%attr(0750,tiny,tiny) /var/lib/tiny
+"""
+Packages = Callable[..., Path]
+Build = Callable[..., RootfsResult]
+
+
+@pytest.fixture(scope="module")
+def seed_root(seeded_store: Path) -> Path:
+    store = Store.open(seeded_store)
+    return seed.build(config.load(PROJECT), store, "build", print, locked=False, offline=False).root
+
+
+@pytest.fixture
+def package(seed_root: Path, tmp_path: Path) -> Packages:
+    """A function that builds a package of `name` with rpmbuild; `body` is the rest of its spec."""
+
+    def make(name: str, body: str = "%files", tags: str = "") -> Path:
+        work = tmp_path / "packages"
+        (work / "scratch").mkdir(parents=True, exist_ok=True)
+        (work / f"{name}.spec").write_text(HEADER.format(name=name, tags=tags) + body, encoding="utf-8")
+        binds = [Bind(work, "/work", readonly=False), *(Bind(path, f"/etc/rpm/{path.name}") for path in MACROS)]
+        sandbox = Sandbox(
+            layers=[seed_root], scratch=work / "scratch", binds=binds, env={"SOURCE_DATE_EPOCH": str(EPOCH)}
+        )
+        sandbox.run(["rpmbuild", "-bb", "--define", "_rpmdir /work", f"/work/{name}.spec"])
+        return work / "noarch" / f"{name}-1-1.noarch.rpm"
+
+    return make
+
+
+@pytest.fixture
+def build(seed_root: Path, tmp_path: Path) -> Build:
+    def make(*rpms: Path, folder: str = "root") -> RootfsResult:
+        work = tmp_path / folder
+        work.mkdir()
+        return build_rootfs(
+            seed=seed_root,
+            rpms=rpms,
+            first=["base"],
+            settings=SETTINGS,
+            macros=MACROS,
+            workdir=work,
+            log=work / "log",
+        )
+
+    return make
+
+
+def test_two_builds_give_the_same_bytes(package: Packages, build: Build) -> None:
+    rpms = [package("base", BASE), package("other", tags="Requires: base")]
+    one, two = build(*rpms, folder="one"), build(*reversed(rpms), folder="two")
+    digests = {hashlib.sha256(result.tar.read_bytes()).hexdigest() for result in (one, two)}
+    assert len(digests) == 1
+    assert [item.nevra for item in one.packages] == ["base-1-1.noarch", "other-1-1.noarch"]
+    with tarfile.open(one.tar) as archive:
+        members = {member.name: member for member in archive}
+        passwd = archive.extractfile("./etc/passwd")
+        assert passwd is not None
+        assert passwd.read() == b"tiny:x:47:47:Tiny:/var/lib/tiny:/usr/sbin/nologin\n"
+    assert "./usr/made-by-scriptlet" in members
+    assert (members["./var/lib/tiny"].uid, members["./var/lib/tiny"].mode) == (47, 0o750)
+    assert members["./root/.ssh/authorized_keys"].mode == 0o600
+    assert max(member.mtime for member in members.values()) == EPOCH
+    assert [name for name in members if "sysimage/rpm/" in name] == ["./usr/lib/sysimage/rpm/rpmdb.sqlite"]
+
+
+@pytest.mark.parametrize(
+    ("script", "message", "detail"),
+    [
+        ('print("hello")', "printed something", "hello"),
+        ('error("out of luck")', "failed", "out of luck"),
+    ],
+)
+def test_scriptlet_must_be_silent_and_succeed(
+    package: Packages, build: Build, script: str, message: str, detail: str
+) -> None:
+    rpms = [package("base", BASE), package("noisy", f"%post -p <lua>\n{script}\n%files")]
+    with pytest.raises(ImageError, match=message) as caught:
+        build(*rpms)
+    assert caught.value.where == "noisy-1-1.noarch.rpm"
+    assert detail in (caught.value.detail or "")
+
+
+def test_unmet_requirement(package: Packages, build: Build) -> None:
+    with pytest.raises(ImageError, match="not closed") as caught:
+        build(package("base", BASE), package("needy", tags="Requires: nowhere"))
+    assert "nowhere is needed by needy-1-1.noarch" in (caught.value.detail or "")
+
+
+def test_user_without_fixed_id(package: Packages, build: Build) -> None:
+    body = BASE.replace("u tiny 47", "u tiny -")
+    with pytest.raises(ImageError) as caught:
+        build(package("base", body))
+    assert "fixed id" in (caught.value.detail or "")
