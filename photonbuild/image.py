@@ -21,8 +21,13 @@ from .store import read_json, write_json
 IMAGE_CODE = ("images", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "rpmconfig")
 
 
-def make_image(session: Session, name: str, authorized_keys: Sequence[str]) -> tuple[images.ImageResult, int]:
-    """An image and everything before it; returns the published files and the number of packages in it."""
+def make_image(
+    session: Session, name: str, authorized_keys: Sequence[str], *, fresh: Path | None = None
+) -> tuple[images.ImageResult, int]:
+    """An image and everything before it; returns the published files and the number of packages in it.
+
+    With `fresh`, an empty folder, the image is made anew from the same packages and put there only.
+    """
     config = session.config
     image = config.image(name)
     profile, extra = config.profile(image.profile), config.profile(image.initramfs_profile)
@@ -34,10 +39,14 @@ def make_image(session: Session, name: str, authorized_keys: Sequence[str]) -> t
         tools = solve.solve(place, extra.packages, arch=config.distribution.arch, where=extra.name)
     keys = tuple(dict.fromkeys([*image.authorized_keys, *config.user.authorized_keys, *authorized_keys]))
     key = image_key(session, name, [p.sha256 for p in install], [p.sha256 for p in tools], keys)
+    rpms, tool_rpms = [p.path for p in install], [p.path for p in tools]
+    if fresh is not None:
+        _make_image(session, name, rpms, tool_rpms, keys, fresh / "image")
+        return _result(fresh / "image"), len(install)
     cached = session.store.root / "images" / key
     with session.store.lock(f"image-{key[:32]}"):
         if not (cached / "result.json").exists():
-            _make_image(session, name, [p.path for p in install], [p.path for p in tools], keys, cached)
+            _make_image(session, name, rpms, tool_rpms, keys, cached)
     return _stage_image(session, cached), len(install)
 
 
@@ -128,10 +137,16 @@ def _stage_image(session: Session, cached: Path) -> images.ImageResult:
         except OSError:
             shutil.copyfile(source, temporary)
         os.replace(temporary, target)
+    return _result(cached, outdir)
+
+
+def _result(cached: Path, outdir: Path | None = None) -> images.ImageResult:
+    """What was made in `cached`, with the paths under which it lies there or in `outdir`."""
+    record, folder = read_json(cached / "result.json"), outdir or cached
     return images.ImageResult(
-        path=outdir / record["path"],
-        checksum=outdir / record["checksum"],
-        manifest=outdir / record["manifest"],
+        path=folder / record["path"],
+        checksum=folder / record["checksum"],
+        manifest=folder / record["manifest"],
         sha256=record["sha256"],
         size=record["size"],
         seconds=record["seconds"],
