@@ -26,7 +26,7 @@ def make_image(
 ) -> tuple[images.ImageResult, int]:
     """An image and everything before it; returns the published files and the number of packages in it.
 
-    With `fresh`, an empty folder, the image is made anew from the same packages and put there only.
+    With `fresh`, a folder on the store's file system, the image is made anew from the same packages and put there only.
     """
     config = session.config
     image = config.image(name)
