@@ -77,6 +77,7 @@ def _make_image(
         authorized_keys=keys,
         exclude_docs=image.exclude_docs,
         exclude_paths=image.exclude_paths,
+        files=images.ROOT_FILES[image.format],
     )
     macros = [bind.source for bind in session.builder.macros]
     with session.store.staging() as work:
