@@ -38,10 +38,11 @@ def test_unknown_build_requirement(checkout: Checkout) -> None:
 
 
 def test_cycle_is_a_readable_chain(checkout: Checkout) -> None:
-    checkout.edit("mini-data", "BuildArch:      noarch\n", "BuildArch:      noarch\nBuildRequires:  mini-suite\n")
+    checkout.edit("libmini", "Source0:", "BuildRequires:  mini-data\nSource0:")
+    checkout.edit("mini-data", "BuildArch:      noarch\n", "BuildArch:      noarch\nBuildRequires:  mini\n")
     done = checkout.run("build", code=3)
-    assert "mini-data → mini-suite → mini-tool → mini-data" in done.stderr
-    assert "(BuildRequires: mini-suite" in done.stderr
+    assert "libmini → mini-data → mini → libmini" in done.stderr
+    assert "mini-data needs mini  (BuildRequires: mini)" in done.stderr
 
 
 def test_wrong_digest_names_every_provider(checkout: Checkout) -> None:
@@ -88,7 +89,7 @@ def test_offline_refuses_to_fetch(checkout: Checkout) -> None:
 
 
 def test_spec_that_does_not_parse(checkout: Checkout) -> None:
-    checkout.edit("mini", "%files\n", "%if\n%files\n")
+    checkout.edit("mini", "%files\n", "%if 1\n%files\n")
     done = checkout.run("plan", code=3)
     assert "specs/mini/mini.spec" in done.stderr
     assert "%if" in done.stderr

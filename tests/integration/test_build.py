@@ -77,7 +77,7 @@ def test_repository_and_solve(checkout: Checkout, tmp_path: Path) -> None:
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / n / "repodata").iterdir()} for n in ("one", "two"))
     assert one == two
     found = solve.requirements(tmp_path / "one", arch="x86_64")
-    assert any("libc.so.6" in text for text in found["mini"])
+    assert any("libc.so.6" in text for text in found["mini-1.0-1.phos1.x86_64"])
 
 
 def test_debuginfo_and_hardening(checkout: Checkout, seeded_store: Path) -> None:
