@@ -30,6 +30,7 @@ VOLATILE = (
     "etc/hostname",
     "etc/resolv.conf",
     "etc/ssl/private",
+    "etc/apt/sources.list",
     "tmp",
     "run",
     "dev",
