@@ -141,6 +141,11 @@ def _pointer(config: Config, store: Store, name: str) -> Path:
     return store.root / "seeds" / f"{name}-{_lock_key(config, name)}.json"
 
 
+def is_ready(config: Config, store: Store, name: str) -> bool:
+    """Is the seed of the lock in the store?"""
+    return lock_path(config, name).exists() and _pointer(config, store, name).exists()
+
+
 def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, offline: bool) -> FrozenSeed:
     """The frozen seed of the lock, from the store or made now.
 

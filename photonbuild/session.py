@@ -32,6 +32,8 @@ class Session:
     locked: bool = False
 
     def frozen(self, name: str) -> FrozenSeed:
+        if not seed.is_ready(self.config, self.store, name):
+            self.reporter.info(f"making the {name} seed: fetching and installing its packages takes a minute or two")
         with self.reporter.phase("seed"):
             return seed.build(
                 self.config, self.store, name, self.reporter.warn, locked=self.locked, offline=self.offline
