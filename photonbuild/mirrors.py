@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from .errors import Interrupted, SourceError
 
 APT_DIRS = Path("/etc/apt")
 GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
+BUSY = (429, 500, 502, 503, 504)
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
@@ -78,16 +80,31 @@ def host_certificates() -> Path | None:
 
 
 def download(url: str, target: Path) -> None:
-    """Fetch `url` to `target`. Raises SourceError that names the URL. The caller checks the digest."""
+    """Fetch `url` to `target`, up to four times when the network fails or the server is busy.
+
+    Raises SourceError that names the URL. The caller checks the digest.
+    """
+    for pause in (1.0, 4.0, 10.0, None):
+        try:
+            _download(url, target)
+            return
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as exc:
+            if pause is None:
+                raise SourceError(f"{url}: {exc.__class__.__name__}") from exc
+            time.sleep(pause)
+        except requests.RequestException as exc:
+            raise SourceError(f"{url}: {exc}") from exc
+
+
+def _download(url: str, target: Path) -> None:
     bundle = host_certificates()
-    try:
-        with requests.get(url, stream=True, timeout=(15, 120), verify=str(bundle) if bundle else True) as answer:
-            if answer.status_code != 200:
-                raise SourceError(f"{url}: HTTP {answer.status_code} {answer.reason}")
-            with open(target, "wb") as handle:
-                for chunk in answer.iter_content(1 << 20):
-                    if sandbox.ended():
-                        raise Interrupted("interrupted")
-                    handle.write(chunk)
-    except requests.RequestException as exc:
-        raise SourceError(f"{url}: {exc.__class__.__name__}") from exc
+    with requests.get(url, stream=True, timeout=(15, 120), verify=str(bundle) if bundle else True) as answer:
+        if answer.status_code in BUSY:
+            raise requests.ConnectionError(f"HTTP {answer.status_code}")
+        if answer.status_code != 200:
+            raise SourceError(f"{url}: HTTP {answer.status_code} {answer.reason}")
+        with open(target, "wb") as handle:
+            for chunk in answer.iter_content(1 << 20):
+                if sandbox.ended():
+                    raise Interrupted("interrupted")
+                handle.write(chunk)
