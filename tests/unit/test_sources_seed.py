@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from photonbuild.config import Mirrors, Seed
 from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.keys import differences, key_of
-from photonbuild.mirrors import apt_uris, debian_mirrors
+from photonbuild.mirrors import apt_uris, debian_mirrors, download
 from photonbuild.sandbox import Bind, Sandbox, sub_ids
 from photonbuild.seed import apt_configuration, mmdebstrap_argv
 from photonbuild.store import Store
@@ -142,3 +146,43 @@ def test_full_disk_is_said_before_work_begins(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("U", (), {"free": 1 << 20, "total": usage.f_blocks})())
     with pytest.raises(StoreError, match="only 1 MiB are free"):
         Store.open(tmp_path / "store")
+
+
+class Flaky(http.server.BaseHTTPRequestHandler):
+    """Busy at first, then fine; /gone never is."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        status = 404 if self.path == "/gone" else 503 if len(self.asked) < 3 else 200
+        self.send_response(status)
+        self.send_header("Content-Length", "5" if status == 200 else "0")
+        self.end_headers()
+        if status == 200:
+            self.wfile.write(b"bytes")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    Flaky.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flaky) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_download_tries_again_when_the_server_is_busy(flaky: str, tmp_path: Path) -> None:
+    download(f"{flaky}/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"bytes"
+    assert Flaky.asked == ["/file"] * 3
+
+
+def test_download_of_what_is_gone_fails_at_once(flaky: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="HTTP 404"):
+        download(f"{flaky}/gone", tmp_path / "file")
+    assert Flaky.asked == ["/gone"]
