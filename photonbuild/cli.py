@@ -147,7 +147,7 @@ def image_command(session: Session, name: str, keys: tuple[Path, ...]) -> None:
     path = os.path.relpath(result.path)
     session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
     session.reporter.info(f"took {phases}")
-    session.reporter.info(f"boot it: tools/run python -m photonbuild boot {path}")
+    session.reporter.info(f"boot it: bin/photonbuild boot {path}")
     click.echo(result.path)
 
 

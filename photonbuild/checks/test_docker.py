@@ -140,3 +140,18 @@ def test_remove_leaves_nothing(host: Host, server: str) -> None:
     docker(host, f"rm -f {server}")
     assert docker(host, "ps -aq") == ""
     assert host.check_output("ls /run/containerd/io.containerd.runtime.v2.task/moby 2>/dev/null | wc -l") == "0"
+
+
+# What contrib/check-config.sh of moby calls generally necessary, for cgroup v2.
+NECESSARY = """
+    NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CGROUPS CGROUP_CPUACCT CGROUP_DEVICE CGROUP_FREEZER CGROUP_SCHED CPUSETS MEMCG
+    KEYS VETH BRIDGE BRIDGE_NETFILTER IP_NF_FILTER IP_NF_MANGLE IP_NF_TARGET_MASQUERADE IP6_NF_FILTER IP6_NF_MANGLE
+    IP6_NF_TARGET_MASQUERADE NETFILTER_XT_MATCH_ADDRTYPE NETFILTER_XT_MATCH_CONNTRACK NETFILTER_XT_MATCH_IPVS
+    NETFILTER_XT_MARK IP_NF_RAW IP_NF_NAT NF_NAT IP6_NF_RAW IP6_NF_NAT POSIX_MQUEUE CGROUP_BPF
+"""
+
+
+def test_kernel_has_what_docker_calls_necessary(host: Host) -> None:
+    lines = set(host.check_output("gzip -dc /proc/config.gz").splitlines())
+    options = [f"CONFIG_{name}" for name in NECESSARY.split()]
+    assert [name for name in options if not {f"{name}=y", f"{name}=m"} & lines] == []
