@@ -70,8 +70,6 @@ def module_files(module: Path) -> tuple[RootfsFile, ...]:
     if not paths:
         raise ImageError("no dracut module here", where=str(module))
     return tuple(
-        RootfsFile(
-            path=f"{MODULES}/{module.name}/{path.name}", text=path.read_text(encoding="utf-8"), mode=0o755
-        )
+        RootfsFile(path=f"{MODULES}/{module.name}/{path.name}", text=path.read_text(encoding="utf-8"), mode=0o755)
         for path in paths
     )

@@ -49,11 +49,7 @@ def menu(*, entries: Sequence[Entry], label: str, timeout: int) -> str:
 
 def first_stage(label: str) -> str:
     """The configuration inside the core image: find the medium by its label, whatever it was booted as."""
-    return (
-        f"search --no-floppy --set=root --label {label}\n"
-        "set prefix=($root)/boot/grub\n"
-        "configfile $prefix/grub.cfg\n"
-    )
+    return f"search --no-floppy --set=root --label {label}\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
 
 
 def mkimage_argv(platform: str, *, config: str, output: str) -> list[str]:

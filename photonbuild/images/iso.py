@@ -113,9 +113,7 @@ def content_digest(tree: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(path for path in tree.rglob("*") if path.is_file()):
         with open(path, "rb") as handle:
-            total.update(
-                f"{path.relative_to(tree)} {hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode()
-            )
+            total.update(f"{path.relative_to(tree)} {hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
 
 

@@ -95,9 +95,7 @@ def publish(
     size = image.stat().st_size
     content = manifest(request, file=name, sha256=sha256, size=size, tools=tools, facts=facts)
     targets = {
-        request.outdir / f"{request.distribution.prefix}.manifest.json": json.dumps(
-            content, indent=2, sort_keys=True
-        )
+        request.outdir / f"{request.distribution.prefix}.manifest.json": json.dumps(content, indent=2, sort_keys=True)
         + "\n",
         request.outdir / f"{name}.sha256": f"{sha256}  {name}\n",
     }
