@@ -1,0 +1,77 @@
+"""The ISO image with the seed's real tools: GRUB, FAT, EROFS, xorriso. Only the initramfs is a stand-in."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from photonbuild import config, seed
+from photonbuild.images import ImageRequest, ImageResult, iso
+from photonbuild.initramfs import Initramfs
+from photonbuild.rootfs import RootfsResult
+from photonbuild.store import Store
+
+from .conftest import PROJECT
+
+KERNEL = "usr/lib/modules/6.12/vmlinuz"
+Build = Callable[[str], ImageResult]
+
+
+def stand_in(request: ImageRequest) -> Initramfs:
+    path = request.workdir / "initramfs/initramfs.img"
+    path.write_bytes(b"initramfs")
+    return Initramfs(path=path, packages=())
+
+
+@pytest.fixture
+def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    monkeypatch.setattr(iso, "make_initramfs", stand_in)
+    settings = config.load(PROJECT)
+    frozen = seed.build(settings, Store.open(seeded_store), "build", print, locked=False, offline=False)
+    tar = tmp_path / "root.tar"
+    with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in ((f"./{KERNEL}", b"kernel"), ("./etc/text", b"x" * 100_000)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, BytesIO(content))
+
+    def make(name: str) -> ImageResult:
+        work = tmp_path / name
+        (work / "image").mkdir(parents=True)
+        request = ImageRequest(
+            image=settings.image("iso"),
+            distribution=settings.distribution,
+            seed=frozen.root,
+            macros=[],
+            rootfs=RootfsResult(tar=tar, packages=(), kernels=(KERNEL,)),
+            extra_rpms=[],
+            extra_first=[],
+            data=settings.build_dir,
+            provenance={"seed": frozen.digest},
+            workdir=work / "image",
+            outdir=work / "out",
+            log=work / "log",
+        )
+        return iso.build_iso(request)
+
+    return make
+
+
+def test_image_boots_on_both_firmwares_and_is_reproducible(build: Build) -> None:
+    one, two = build("one"), build("two")
+    assert one.sha256 == two.sha256
+    content = one.path.read_bytes()
+    assert content[510:512] == b"\x55\xaa"
+    assert content[446 + 16 + 4] == 0xEF, "the second partition is no EFI system partition"
+    assert content[17 * 2048 + 7 :].startswith(b"EL TORITO SPECIFICATION")
+    label = content[16 * 2048 + 40 :][:32].decode().strip()
+    assert label.startswith("PHOS_1_0_")
+    start = int.from_bytes(content[446 + 16 + 8 : 446 + 16 + 12], "little") * 512
+    esp = content[start:]
+    assert esp[54:62] == b"FAT12   "
+    assert b"BOOTX64 EFI" in esp
+    assert f"root=live:LABEL={label} ".encode() in content
