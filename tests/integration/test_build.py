@@ -95,12 +95,12 @@ def test_debuginfo_and_hardening(checkout: Checkout, seeded_store: Path) -> None
 
 
 def test_interrupt_leaves_nothing_and_resumes(checkout: Checkout) -> None:
-    checkout.edit("mini", "%build\n", "%build\nsleep 60\n")
+    checkout.edit("mini", "%build\n", "%build\nsleep 86397\n")
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     process = subprocess.Popen(checkout.argv("build"), env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     log = checkout.store / "logs" / "mini.log"
     deadline = time.monotonic() + 120
-    while not (log.exists() and "sleep 60" in log.read_text(encoding="utf-8")):
+    while not (log.exists() and "sleep 86397" in log.read_text(encoding="utf-8")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -108,26 +108,26 @@ def test_interrupt_leaves_nothing_and_resumes(checkout: Checkout) -> None:
     assert process.returncode == 130
     assert b"error: interrupted" in errors
     assert checkout.leftovers() == []
-    assert "sleep 60" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    checkout.edit("mini", "sleep 60\n", "")
+    assert "sleep 86397" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    checkout.edit("mini", "sleep 86397\n", "")
     done = checkout.run("build", "-v")
     assert "libmini cached" in done.stderr
 
 
 def test_killed_build_is_swept_and_resumes(checkout: Checkout) -> None:
-    checkout.edit("mini", "%build\n", "%build\nsleep 61\n")
+    checkout.edit("mini", "%build\n", "%build\nsleep 86398\n")
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     process = subprocess.Popen(checkout.argv("build"), env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     log = checkout.store / "logs" / "mini.log"
     deadline = time.monotonic() + 120
-    while not (log.exists() and "sleep 61" in log.read_text(encoding="utf-8")):
+    while not (log.exists() and "sleep 86398" in log.read_text(encoding="utf-8")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.2)
     process.kill()
     process.wait()
     time.sleep(1)
-    assert "sleep 61" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    checkout.edit("mini", "sleep 61\n", "")
+    assert "sleep 86398" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    checkout.edit("mini", "sleep 86398\n", "")
     checkout.run("build")
     assert checkout.leftovers() == []
 
