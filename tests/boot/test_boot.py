@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.boot
 
 DOCKER_READY_SECONDS = 25
 IDLE_MEMORY_MB = 350
+PROMPT_SECONDS = 20
 
 
 @pytest.mark.parametrize("firmware", FIRMWARES)
@@ -37,7 +39,7 @@ def test_every_check(
     with capsys.disabled():
         print()
         for row in stage_table(report):
-            print("  " + "".join(cell.ljust(16) for cell in row))
+            print("  " + "".join(cell.ljust(20) for cell in row))
     require(report)
     (boot,) = report.boots
     for runtime in configuration.runtimes:
@@ -55,6 +57,10 @@ def test_the_iso_boots_as_a_disk(iso: Path, store: Store, machine_seed: Path, fi
         machine.wait_for_ssh(BOOT_TIMEOUT)
         state = machine.ssh("systemctl is-system-running --wait", check=False).stdout.strip()
         assert state == "running", machine.ssh("systemctl --failed --no-legend").stdout
-        text = machine.console.read_text(errors="replace")
-        assert "login:" in text and "automatic login" not in text
+        # The unit is active before its process has opened the console and printed the prompt.
+        deadline = time.monotonic() + PROMPT_SECONDS
+        while "login:" not in (text := machine.console.read_text(errors="replace")):
+            assert time.monotonic() < deadline, text[-2000:]
+            time.sleep(0.5)
+        assert "automatic login" not in text
         machine.shut_down()
