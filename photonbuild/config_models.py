@@ -161,7 +161,10 @@ class Url(Model):
 
 
 class GoModule(Model):
-    """``go mod vendor`` of the go.mod in folder `module` (relative to the spec's), as a normalised tar."""
+    """``go mod vendor`` of the module in folder `module` (relative to the spec's), as a normalised tar.
+
+    What is vendored is what the ``tool`` lines of its go.mod and its own ``.go`` files import.
+    """
 
     type: Literal["go-module"]
     module: str = "."

@@ -15,11 +15,12 @@ from .config import Config
 from .errors import BuildError
 from .graph import Graph
 from .keys import BuildEnvironment, build_inputs, key_of
+from .local import local_sources
 from .run import tail_of
 from .sandbox import Bind, Sandbox
 from .seed import FrozenSeed
 from .sources import Fetcher, fetch, sha256_of
-from .specs import Spec, local_files, macro_binds, macros_digest, staged_name
+from .specs import Spec, macro_binds, macros_digest
 from .store import Store, read_json, write_json
 
 BUILDER = Path(__file__).parent / "inside" / "build.py"
@@ -211,13 +212,10 @@ def available_memory() -> int:
 
 
 def stage_sources(builder: Builder, spec: Spec, folder: Path) -> None:
-    """Copy local files, and link fetched ones, into a folder that becomes SOURCES."""
+    """Copy or pack local sources, and link fetched ones, into a folder that becomes SOURCES."""
     folder.mkdir()
-    for path in local_files(spec.folder, spec.fetched):
-        target = folder / staged_name(spec.folder, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        target.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+    for local in local_sources(spec.folder, spec.fetched):
+        local.write(folder / local.name)
     for entry in spec.fetched.sources:
         source = fetch(builder.fetcher, spec.folder, entry)
         try:

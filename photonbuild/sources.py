@@ -13,10 +13,12 @@ import yaml
 from .config import Config, SourceEntry, load_sources
 from .config_models import DebSrc, GoModule, Local, Url
 from .errors import SourceError
+from .local import walk
 from .mirrors import debian_mirrors, download, go_environment, host_certificates
 from .sandbox import Bind, Sandbox
 from .store import Store
 
+GO_MODULE = ("go.mod", "go.sum")
 GOVENDOR = Path(__file__).parent / "inside" / "govendor.py"
 
 
@@ -121,9 +123,16 @@ def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Pa
 
 
 def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModule, work: Path) -> Path:
+    module = spec_dir / provider.module
+    if not (module / "go.mod").is_file():
+        raise SourceError(f"no go.mod in {provider.module}")
+    for name, path in walk(module):
+        if name in GO_MODULE or name.endswith(".go"):
+            (work / "module" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, work / "module" / name)
     binds = [
         Bind(source=work, target="/out", readonly=False),
-        Bind(source=spec_dir / provider.module, target="/module"),
+        Bind(source=work / "module", target="/module"),
         Bind(source=GOVENDOR, target="/govendor.py"),
     ]
     certificates = host_certificates()

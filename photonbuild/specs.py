@@ -13,6 +13,7 @@ from typing import Any
 
 from .config import Config, SourcesFile, load_sources
 from .errors import SpecError
+from .local import local_sources
 from .sandbox import Bind, Sandbox
 from .sources import sha256_of
 from .store import Store, read_json, write_json
@@ -45,7 +46,7 @@ class BinaryPackage:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """A parsed spec. `files`: (name, sha256) of everything beside it; `expanded`: digest of the expanded text."""
+    """A parsed spec. `files`: (name, digest) of everything beside it; `expanded`: digest of the expanded text."""
 
     name: str
     epoch: int | None
@@ -109,21 +110,6 @@ def macro_binds(config: Config, work: Path) -> list[Bind]:
     return [Bind(path, f"/etc/rpm/{path.name}") for path in (generated, *macro_files(config))]
 
 
-def local_files(folder: Path, fetched: SourcesFile) -> tuple[Path, ...]:
-    """Files of a spec that lie in the checkout: everything beside it, and those that sources.yaml lists as local."""
-    beside = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "sources.yaml" and not path.name.startswith(".")
-    ]
-    return (*beside, *((folder / name).resolve() for name in fetched.local))
-
-
-def staged_name(folder: Path, path: Path) -> str:
-    """Name under SOURCES of a local file: relative to the spec's folder, or its bare name."""
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
-
-
 def spec_folders(config: Config) -> tuple[Path, ...]:
     """Folders of `specs/` that hold a spec. Raises SpecError when one holds none of its own name."""
     folders = sorted(path for path in config.specs_dir.iterdir() if path.is_dir())
@@ -145,7 +131,7 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
     inputs: dict[str, tuple[SourcesFile, tuple[tuple[str, str], ...]]] = {}
     for folder in spec_folders(config):
         fetched = load_sources(folder, root=config.root)
-        files = tuple((staged_name(folder, p), sha256_of(p)) for p in local_files(folder, fetched))
+        files = tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
         inputs[folder.name] = (fetched, files)
         key = hashlib.sha256(f"{base}{folder.name}{json.dumps(files)}".encode()).hexdigest()
         cached = store.root / "specs" / f"{key}.json"

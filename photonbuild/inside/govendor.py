@@ -2,10 +2,11 @@
 
     python3 govendor.py MODULE_FOLDER PREFIX OUTPUT.tar
 
-MODULE_FOLDER holds go.mod and go.sum. They are copied to a fresh folder, `go mod vendor` fills its vendor/, and the
-three are written to OUTPUT.tar, uncompressed, as PREFIX/go.mod, PREFIX/go.sum and PREFIX/vendor/**. The bytes depend
-only on those two files: go.sum fixes the content of every module, entries are sorted by the bytes of their names, and
-owners, modes and times are constants. `go mod vendor` must leave go.mod and go.sum as they are, or nothing is written.
+MODULE_FOLDER holds go.mod and go.sum, and the module's own .go files if it has any. It is copied to a fresh folder,
+`go mod vendor` fills its vendor/, and go.mod, go.sum and that folder are written to OUTPUT.tar, uncompressed, below
+PREFIX/. The bytes depend only on those two files and on which packages are imported: go.sum fixes the content of every
+module, entries are sorted by the bytes of their names, and owners, modes and times are constants. `go mod vendor` must
+leave go.mod and go.sum as they are, or nothing is written.
 
 `go` is taken from PATH and reads no configuration of the host: its own configuration file is switched off, it may
 not fetch another toolchain, and of the environment it sees only what PASSED names. Unless the caller sets GOMODCACHE,
@@ -54,11 +55,9 @@ def go_environment(outer: dict[str, str], scratch: Path) -> dict[str, str]:
 
 
 def vendor(module: Path, work: Path, env: dict[str, str]) -> None:
-    """Copy go.mod and go.sum from module to work (a new folder) and fill work/vendor."""
-    work.mkdir()
+    """Copy module to work (a new folder), vendor there, and leave in it only go.mod, go.sum and vendor/."""
     names = ("go.mod", "go.sum")
-    for name in names:
-        shutil.copyfile(module / name, work / name)
+    shutil.copytree(module, work)
     done = subprocess.run(["go", "mod", "vendor"], cwd=work, env=env, check=False)
     if done.returncode != 0:
         raise VendorError(f"go mod vendor failed with exit status {done.returncode}")
@@ -67,6 +66,13 @@ def vendor(module: Path, work: Path, env: dict[str, str]) -> None:
             raise VendorError(f"go mod vendor wants to change {name}: commit the changed file first")
     if not (work / "vendor" / "modules.txt").is_file():
         raise VendorError("go mod vendor made no vendor/modules.txt: does go.mod name a tool or a package?")
+    for path in work.iterdir():
+        if path.name in (*names, "vendor"):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def entries(work: Path) -> Iterator[Path]:

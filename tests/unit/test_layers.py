@@ -21,6 +21,7 @@ ORDER = [
     "sandbox",
     "store",
     "mirrors",
+    "local",
     "sources",
     "seed",
     "specs",

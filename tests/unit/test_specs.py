@@ -11,7 +11,7 @@ import pytest
 from photonbuild.config import SourcesFile, load
 from photonbuild.errors import SpecError
 from photonbuild.graph import build_graph
-from photonbuild.specs import Spec, check_spec, distribution_macros, make_spec, staged_name
+from photonbuild.specs import Spec, check_spec, distribution_macros, make_spec
 
 ROOT = Path(__file__).parents[2]
 RECORDS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))
@@ -41,9 +41,3 @@ def test_macros_carry_the_identity() -> None:
     text = distribution_macros(load(ROOT))
     assert "%dist .phos1\n" in text
     assert "%_host x86_64-phos-linux-gnu\n" in text
-
-
-def test_files_from_elsewhere_are_staged_by_bare_name(tmp_path: Path) -> None:
-    folder = tmp_path / "specs" / "linux"
-    assert staged_name(folder, folder / "sub" / "a.patch") == "sub/a.patch"
-    assert staged_name(folder, tmp_path / "build" / "kernel" / "base.fragment") == "base.fragment"
