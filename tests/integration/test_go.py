@@ -1,0 +1,90 @@
+"""The Go programs whose source lies in this repository: the race detector and, for a few seconds each, the fuzzer.
+
+Plain tests run in every build's %check. Here too everything runs over the build seed, without network.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from photonbuild.config import load, load_sources
+from photonbuild.local import walk
+from photonbuild.log import Reporter
+from photonbuild.run import Completed
+from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.session import Session
+from photonbuild.sources import fetch
+from photonbuild.store import Store
+
+from .conftest import PROJECT
+
+MODULES = sorted(path.parent for path in (PROJECT / "specs").glob("*/*/go.mod"))
+FUZZ_SECONDS = 4
+
+
+class Module:
+    """A copy of one program's source with its vendored modules, and a sandbox to run the go tool in."""
+
+    def __init__(self, folder: Path, work: Path, session: Session) -> None:
+        (entry,) = load_sources(folder.parent).sources
+        for name, path in walk(folder):
+            shared = any(parent.is_symlink() for parent in path.parents if parent.is_relative_to(folder))
+            if shared and name.endswith("_test.go"):
+                continue  # tested where it belongs
+            (work / "module" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, work / "module" / name)
+        vendored = fetch(session.fetcher, folder.parent, entry)
+        shutil.unpack_archive(vendored, work / "unpacked", format="tar", filter="data")
+        shutil.move(next((work / "unpacked").iterdir()) / "vendor", work / "module" / "vendor")
+        (work / "cache").mkdir()
+        self.sandbox = Sandbox(
+            layers=[session.seed.root],
+            scratch=session.store.scratch,
+            binds=[Bind(work / "module", "/module", readonly=False), Bind(work / "cache", "/cache", readonly=False)],
+            env={"GOFLAGS": "-mod=vendor", "GOTOOLCHAIN": "local", "GOCACHE": "/cache", "GOPROXY": "off"},
+        )
+
+    def go(self, *words: str) -> Completed:
+        return self.sandbox.run(["go", *words], cwd="/module", timeout=1200)
+
+
+@pytest.fixture(scope="module", params=MODULES, ids=lambda folder: folder.name)
+def module(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, seeded_store: Path) -> Module:
+    session = Session(config=load(PROJECT), store=Store.open(seeded_store), reporter=Reporter())
+    return Module(request.param, tmp_path_factory.mktemp("go"), session)
+
+
+def test_there_are_programs() -> None:
+    assert MODULES
+
+
+def test_formatted_and_vetted(module: Module) -> None:
+    module.go("vet", "./...")
+    names = module.sandbox.run(["gofmt", "-l", "."], cwd="/module").stdout.split()
+    assert not [name for name in names if not name.startswith("vendor/")]
+
+
+def test_no_data_race(module: Module) -> None:
+    module.go("test", "-race", "-short", "./...")
+
+
+def test_fuzz_targets_find_nothing_in_a_short_run(module: Module) -> None:
+    listed = module.go("test", "-list", "^Fuzz", "-json", "./...").stdout
+    targets = fuzz_targets(listed)
+    assert targets, "no fuzz target"
+    for package, name in targets:
+        module.go("test", "-run", "^$", "-fuzz", f"^{name}$", "-fuzztime", f"{FUZZ_SECONDS}s", package)
+
+
+def fuzz_targets(events: str) -> list[tuple[str, str]]:
+    """(package, target) of the output events of ``go test -list -json``, see ``go doc test2json``."""
+    found = []
+    for line in events.splitlines():
+        event = json.loads(line)
+        if event.get("Action") == "output" and event["Output"].startswith("Fuzz"):
+            found.append((event["Package"], event["Output"].strip()))
+    return sorted(found)
