@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from photonbuild import config_yaml
 from photonbuild.config_models import (
+    Disk,
+    DiskImage,
     Distribution,
     Image,
     IsoImage,
@@ -28,6 +30,8 @@ from photonbuild.errors import ConfigError
 
 __all__ = [
     "Config",
+    "Disk",
+    "DiskImage",
     "Distribution",
     "Image",
     "IsoImage",
@@ -44,8 +48,10 @@ __all__ = [
     "schema",
 ]
 
+DISK_FORMATS: tuple[str, ...] = get_args(DiskImage.model_fields["format"].annotation)
 USER_FILE = "photonbuild.yaml"
 SCHEMAS: Mapping[str, type[Model]] = {
+    "disk-image": DiskImage,
     "distribution": Distribution,
     "image": IsoImage,
     "profile": Profile,
@@ -129,7 +135,7 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
         for kind in ("profiles", "images")
     }
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
-    images = {name: config_yaml.validate(document, IsoImage) for name, document in documents["images"].items()}
+    images = {name: _image(document) for name, document in documents["images"].items()}
     _check_profiles(profiles, documents["profiles"])
     _check_images(images, profiles, documents["images"])
     return Config(
@@ -221,12 +227,22 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
             chain.append(parent)
 
 
+def _image(document: Document) -> Image:
+    """One image, by the model of its format."""
+    models: dict[str, type[IsoImage | DiskImage]] = {"iso": IsoImage, **dict.fromkeys(DISK_FORMATS, DiskImage)}
+    name = document.data.get("format") if isinstance(document.data, dict) else None
+    if isinstance(name, str) and name not in models:
+        raise _unknown("format", name, models, where=document.where("format"))
+    return config_yaml.validate(document, models.get(str(name), DiskImage))
+
+
 def _check_images(
     images: Mapping[str, Image], profiles: Mapping[str, Profile], documents: Mapping[str, Document]
 ) -> None:
     for stem, image in images.items():
-        for key, value in (("profile", image.profile), ("initramfs_profile", image.initramfs_profile)):
-            if value not in profiles:
+        for key in ("profile", "initramfs_profile"):
+            value = getattr(image, key, None)
+            if value is not None and value not in profiles:
                 raise _unknown("profile", value, profiles, where=documents[stem].where(key))
 
 

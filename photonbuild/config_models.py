@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from photonbuild.config_yaml import Model
 
@@ -92,23 +92,62 @@ class Profile(Model):
     packages: Names = ()
 
 
-class IsoImage(Model):
-    """``build/images/NAME.yaml`` with ``format: iso``: a live image for BIOS and UEFI."""
+class ImageModel(Model):
+    """What every ``build/images/NAME.yaml`` may hold, whatever its format. `loader`: the spec of the boot loader."""
 
-    format: Literal["iso"]
     profile: Name
-    initramfs_profile: Name
-    volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
+    loader: Name
     kernel_args: tuple[str, ...] = ()
-    autologin_args: tuple[str, ...] = ()
     menu_timeout: Annotated[int, Field(ge=0)] = 3
     authorized_keys: tuple[str, ...] = ()
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()
+
+
+class IsoImage(ImageModel):
+    """``format: iso``: a live image for BIOS and UEFI."""
+
+    format: Literal["iso"]
+    initramfs_profile: Name
+    volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
+    autologin_args: tuple[str, ...] = ()
     dracut_args: tuple[str, ...] = ()
 
 
-Image = IsoImage
+def _bytes(value: object) -> object:
+    """'512 MiB', '8 GiB' → bytes; what is not of that form is left for the model to refuse."""
+    match = re.fullmatch(r"([1-9][0-9]*) ?(MiB|GiB)", value) if isinstance(value, str) else None
+    return int(match[1]) << (20 if match[2] == "MiB" else 30) if match else value
+
+
+Size = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=str), Field(ge=1 << 20, multiple_of=1 << 20)]
+
+
+class Disk(Model):
+    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`."""
+
+    size: Size
+    esp_size: Size = 32 << 20
+    var: bool = False
+    root_size: Size | None = None
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Disk:
+        if self.var != (self.root_size is not None):
+            raise ValueError("var and root_size go together")
+        if self.esp_size + (self.root_size or 0) + (4 << 20) >= self.size:
+            raise ValueError("the parts are larger than size")
+        return self
+
+
+class DiskImage(ImageModel):
+    """A disk for BIOS and UEFI, in one of the forms in which hypervisors and clouds take them."""
+
+    format: Literal["raw", "qcow2"]
+    disk: Disk
+
+
+Image = IsoImage | DiskImage
 
 
 class Runtime(Model):

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import images, solve
+from .config import Config, Image, IsoImage, Profile
 from .pipeline import build_packages, profile_specs, repository
 from .rootfs import RootfsSettings, build_rootfs
+from .rpmbuild import Built
 from .session import Session
 from .sources import sha256_of
 from .store import read_json, write_json
@@ -30,31 +32,51 @@ def make_image(
     """
     config = session.config
     image = config.image(name)
-    profile, extra = config.profile(image.profile), config.profile(image.initramfs_profile)
-    wanted = profile_specs(session, profile) | profile_specs(session, extra)
+    profile, extra = config.profile(image.profile), initramfs_profile(config, image)
+    wanted = profile_specs(session, profile) | {session.spec(image.loader).name}
+    if extra is not None:
+        wanted |= profile_specs(session, extra)
     done = build_packages(session, wanted)
     place = repository(session, done)
     with session.reporter.phase("solve"):
         install = solve.solve(place, profile.packages, arch=config.distribution.arch, where=profile.name)
-        tools = solve.solve(place, extra.packages, arch=config.distribution.arch, where=extra.name)
+        tools = (
+            solve.solve(place, extra.packages, arch=config.distribution.arch, where=extra.name)
+            if extra is not None
+            else []
+        )
     keys = tuple(dict.fromkeys([*image.authorized_keys, *config.user.authorized_keys, *authorized_keys]))
-    key = image_key(session, name, [p.sha256 for p in install], [p.sha256 for p in tools], keys)
+    loader = done[session.spec(image.loader).name]
+    identity = image_identity(session, name, [p.sha256 for p in install], [p.sha256 for p in tools], keys)
+    key = image_key(session, identity, loader)
     rpms, tool_rpms = [p.path for p in install], [p.path for p in tools]
     if fresh is not None:
-        _make_image(session, name, rpms, tool_rpms, keys, fresh / "image")
+        _make_image(session, name, rpms, tool_rpms, keys, identity, loader, fresh / "image")
         return _result(fresh / "image"), len(install)
     cached = session.store.root / "images" / key
     with session.store.lock(f"image-{key[:32]}"):
         if not (cached / "result.json").exists():
-            _make_image(session, name, rpms, tool_rpms, keys, cached)
+            _make_image(session, name, rpms, tool_rpms, keys, identity, loader, cached)
     return _stage_image(session, cached), len(install)
 
 
-def image_key(session: Session, name: str, install: Sequence[str], tools: Sequence[str], keys: Sequence[str]) -> str:
-    """Digest of all that an image is made of: packages, settings, data files, and the code that makes it."""
-    total = hashlib.sha256(session.seed.digest.encode())
-    total.update(session.config.distribution.model_dump_json().encode())
+def initramfs_profile(config: Config, image: Image) -> Profile | None:
+    """The profile in whose root the image's initramfs is made, if the format has one."""
+    return config.profile(image.initramfs_profile) if isinstance(image, IsoImage) else None
+
+
+def image_identity(
+    session: Session, name: str, install: Sequence[str], tools: Sequence[str], keys: Sequence[str]
+) -> str:
+    """Digest of what an image holds: packages and settings. Its serial numbers and UUIDs are named after it."""
+    total = hashlib.sha256(session.config.distribution.model_dump_json().encode())
     total.update(json.dumps([session.config.image(name).model_dump(mode="json"), install, tools, list(keys)]).encode())
+    return total.hexdigest()
+
+
+def image_key(session: Session, identity: str, loader: Built) -> str:
+    """Digest of all that an image is made of: what it holds, the data files and tools, and the code that makes it."""
+    total = hashlib.sha256(f"{session.seed.digest}{identity}{loader.key}".encode())
     code = Path(__file__).parent
     for base in [*(code / part for part in IMAGE_CODE), session.config.build_dir / "dracut"]:
         for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.suffix != ".pyc"):
@@ -64,11 +86,18 @@ def image_key(session: Session, name: str, install: Sequence[str], tools: Sequen
 
 
 def _make_image(
-    session: Session, name: str, install: Sequence[Path], tools: Sequence[Path], keys: Sequence[str], final: Path
+    session: Session,
+    name: str,
+    install: Sequence[Path],
+    tools: Sequence[Path],
+    keys: Sequence[str],
+    identity: str,
+    loader: Built,
+    final: Path,
 ) -> None:
     config = session.config
     image = config.image(name)
-    profile, extra = config.profile(image.profile), config.profile(image.initramfs_profile)
+    profile, extra = config.profile(image.profile), initramfs_profile(config, image)
     log = session.store.root / "logs" / f"image-{name}.log"
     log.write_text("", encoding="utf-8")
     settings = RootfsSettings(
@@ -77,7 +106,9 @@ def _make_image(
         authorized_keys=keys,
         exclude_docs=image.exclude_docs,
         exclude_paths=image.exclude_paths,
-        files=images.ROOT_FILES[image.format],
+        files=images.ROOT_FILES[image.format](
+            image, identity, f"{config.distribution.name} {config.distribution.version}"
+        ),
     )
     macros = [bind.source for bind in session.builder.macros]
     with session.store.staging() as work:
@@ -102,9 +133,12 @@ def _make_image(
                     macros=macros,
                     rootfs=rootfs,
                     extra_rpms=tools,
-                    extra_first=extra.first,
+                    extra_first=extra.first if extra is not None else (),
                     data=config.build_dir,
                     provenance={"build seed": session.seed.digest},
+                    identity=identity,
+                    loader=loader.folder / "trees" / image.loader,
+                    machine_seed=lambda: session.machine_seed.root,
                     workdir=work / "image",
                     outdir=work / "out",
                     log=log,

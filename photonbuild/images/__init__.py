@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..config import Image
 from ..rootfs import RootfsFile
-from . import iso
+from . import disk, iso
 from .request import ImageRequest, ImageResult
 
-FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {"iso": iso.build_iso}
-# Files that a format wants in its root file system besides those of the packages.
-ROOT_FILES: Mapping[str, Sequence[RootfsFile]] = {"iso": iso.ROOT_FILES}
+FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {
+    "iso": iso.build_iso,
+    "raw": disk.build_raw,
+    "qcow2": disk.build_qcow2,
+}
+# Files that a format wants in its root file system besides those of the packages: (image, identity, title) → files.
+ROOT_FILES: Mapping[str, Callable[[Image, str, str], Sequence[RootfsFile]]] = {
+    "iso": iso.root_files,
+    "raw": disk.root_files,
+    "qcow2": disk.root_files,
+}
 
 __all__ = ["FORMATS", "ROOT_FILES", "ImageRequest", "ImageResult"]

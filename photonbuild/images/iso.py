@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..config import Image, IsoImage
 from ..errors import ImageError
 from ..initramfs import Initramfs, build_initramfs
 from ..rootfs import RootfsFile
-from ..sandbox import Bind, Sandbox
 from . import grub
-from .request import ImageRequest, ImageResult, publish
+from .request import ImageRequest, ImageResult, publish, tools
 
 MODULE = "dracut/90live"
 # LZ4 costs a starting system far less than zstd; levels above 6 make no smaller image, and fragments hardly one.
@@ -39,8 +39,14 @@ ROOT_FILES = (
 )
 
 
+def root_files(image: Image, identity: str, title: str) -> Sequence[RootfsFile]:
+    return ROOT_FILES
+
+
 def build_iso(request: ImageRequest) -> ImageResult:
     """Make and publish the image. Raises ImageError."""
+    image = request.image
+    assert isinstance(image, IsoImage)
     work, seconds = request.workdir, {}
     started = time.monotonic()
     (work / "initramfs").mkdir()
@@ -48,7 +54,7 @@ def build_iso(request: ImageRequest) -> ImageResult:
     for name in ("boot/grub", "live"):
         (tree / name).mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(make_initramfs, request)
+        pending = pool.submit(make_initramfs, request, image.dracut_args)
         version = extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
         tools(request, erofs_argv(request))
         seconds["erofs"] = round(time.monotonic() - started, 2)
@@ -56,7 +62,7 @@ def build_iso(request: ImageRequest) -> ImageResult:
     seconds["initramfs and erofs"] = round(time.monotonic() - started, 2)
     os.replace(initramfs.path, tree / "boot/initramfs.img")
     digest = content_digest(tree)
-    label = volume_label(request.image.volume_label, digest)
+    label = volume_label(image.volume_label, digest)
     write_loader(request, tree, label, digest)
     settle_times(tree, request.distribution.source_date_epoch)
     tools(request, xorriso_argv(label))
@@ -65,33 +71,18 @@ def build_iso(request: ImageRequest) -> ImageResult:
     return publish(request, work / "image.iso", tools=initramfs.packages, facts=facts, seconds=seconds)
 
 
-def make_initramfs(request: ImageRequest) -> Initramfs:
+def make_initramfs(request: ImageRequest, dracut_args: Sequence[str]) -> Initramfs:
     return build_initramfs(
         seed=request.seed,
         rpms=request.extra_rpms,
         first=request.extra_first,
         module=request.data / MODULE,
-        dracut_args=request.image.dracut_args,
+        dracut_args=dracut_args,
         source_date_epoch=request.distribution.source_date_epoch,
         macros=request.macros,
         workdir=request.workdir / "initramfs",
         log=request.log,
     )
-
-
-def tools(request: ImageRequest, argv: Sequence[str]) -> None:
-    """Run one of the seed's programs with the work folder at /work and the root's tar at /root.tar."""
-    (request.workdir / "scratch").mkdir(exist_ok=True)
-    sandbox = Sandbox(
-        layers=(request.seed,),
-        scratch=request.workdir / "scratch",
-        binds=(
-            Bind(source=request.workdir, target="/work", readonly=False),
-            Bind(source=request.rootfs.tar, target="/root.tar"),
-        ),
-        env={"SOURCE_DATE_EPOCH": str(request.distribution.source_date_epoch), "MTOOLS_SKIP_CHECK": "1"},
-    )
-    sandbox.run(argv, log=request.log, error=ImageError)
 
 
 def extract_kernel(tar: Path, kernels: Sequence[str], target: Path) -> str:
@@ -131,6 +122,7 @@ def volume_label(prefix: str, digest: str) -> str:
 def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
     """The menu: the live system, and the same with a log-in without password on the local consoles."""
     distribution, image = request.distribution, request.image
+    assert isinstance(image, IsoImage)
     title = f"{distribution.name} {distribution.version}"
     arguments = [f"root=live:LABEL={label}", *image.kernel_args]
     return [

@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..config import Distribution, Image
+from ..errors import ImageError
 from ..rootfs import Package, RootfsResult
+from ..sandbox import Bind, Sandbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,10 @@ class ImageRequest:
 
     `extra_rpms` is the install set of the image's own tools (for ``iso``: the profile of the initramfs) and
     `extra_first` the names of its first transaction. `data` is the folder build/. `provenance` goes into the
-    manifest as it is: the seed's digest and the like.
+    manifest as it is: the seed's digest and the like. `identity` is a digest of all that the image is made of, known
+    before it is made: names and serial numbers come from it. `loader` is the tree of the package that brings the boot
+    loader, `machine_seed` gives the root in which
+    qemu-img is.
     """
 
     image: Image
@@ -33,6 +38,9 @@ class ImageRequest:
     extra_first: Sequence[str]
     data: Path
     provenance: Mapping[str, str]
+    identity: str
+    loader: Path
+    machine_seed: Callable[[], Path]
     workdir: Path
     outdir: Path
     log: Path
@@ -48,6 +56,21 @@ class ImageResult:
     sha256: str
     size: int
     seconds: Mapping[str, float]
+
+
+def tools(request: ImageRequest, argv: Sequence[str], *, input: str | None = None, seed: Path | None = None) -> None:
+    """Run a program of the boot loader's package or of a seed; the work folder is /work, the root's tar /root.tar."""
+    (request.workdir / "scratch").mkdir(exist_ok=True)
+    sandbox = Sandbox(
+        layers=(seed,) if seed else (request.loader, request.seed),
+        scratch=request.workdir / "scratch",
+        binds=(
+            Bind(source=request.workdir, target="/work", readonly=False),
+            Bind(source=request.rootfs.tar, target="/root.tar"),
+        ),
+        env={"SOURCE_DATE_EPOCH": str(request.distribution.source_date_epoch), "MTOOLS_SKIP_CHECK": "1"},
+    )
+    sandbox.run(argv, input=input.encode() if input else None, log=request.log, error=ImageError)
 
 
 def manifest(

@@ -39,6 +39,8 @@ def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             member.size = len(content)
             archive.addfile(member, BytesIO(content))
 
+    (tmp_path / "no-loader").mkdir()
+
     def make(name: str) -> ImageResult:
         work = tmp_path / name
         (work / "image").mkdir(parents=True)
@@ -52,6 +54,9 @@ def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             extra_first=[],
             data=settings.build_dir,
             provenance={"seed": frozen.digest},
+            identity="i1",
+            loader=tmp_path / "no-loader",  # the seed's own does
+            machine_seed=lambda: tmp_path,
             workdir=work / "image",
             outdir=work / "out",
             log=work / "log",

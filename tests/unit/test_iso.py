@@ -21,7 +21,7 @@ DISTRIBUTION = Distribution(
     arch="x86_64", source_date_epoch=1767225600, image_prefix="{id}-{version}-{arch}",
 )  # fmt: skip
 IMAGE = IsoImage(
-    format="iso", profile="default", initramfs_profile="live", volume_label="PHOS_1_0", menu_timeout=2,
+    format="iso", profile="default", loader="grub2", initramfs_profile="live", volume_label="PHOS_1_0", menu_timeout=2,
     kernel_args=("console=ttyS0",), autologin_args=("autologin",),
 )  # fmt: skip
 BASH = Package(name="bash", nevra="bash-5-1.x86_64", license="GPL", source="bash-5-1.src.rpm", size=9, sha256="ab")
@@ -34,7 +34,8 @@ def request_(tmp_path: Path) -> ImageRequest:
     return ImageRequest(
         image=IMAGE, distribution=DISTRIBUTION, seed=tmp_path, macros=[],
         rootfs=RootfsResult(tar=tar, packages=(BASH,), kernels=("usr/lib/modules/6.12/vmlinuz",)),
-        extra_rpms=[], extra_first=[], data=tmp_path, provenance={"seed": "d1"}, workdir=tmp_path / "work",
+        extra_rpms=[], extra_first=[], data=tmp_path, provenance={"seed": "d1"}, identity="i1", loader=tmp_path,
+        machine_seed=lambda: tmp_path, workdir=tmp_path / "work",
         outdir=tmp_path / "out", log=tmp_path / "log",
     )  # fmt: skip
 

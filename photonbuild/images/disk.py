@@ -1,0 +1,167 @@
+"""Disk image that boots with BIOS and UEFI: root tar → ext4, GRUB twice, GUID partition table, in one sparse file.
+
+No loop device, no mount: mke2fs fills its file system from a tar, mtools the ESP, and where grub-bios-setup(8) would
+write its blocks follows from the table. There is no initramfs: drivers of disks and file systems are in the kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..config import DiskImage, Image
+from ..errors import ImageError
+from ..rootfs import RootfsFile
+from . import grub
+from .layout import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, partition, partitions, sfdisk_script
+from .request import ImageRequest, ImageResult, publish, tools
+
+FILESYSTEM_BLOCK = 4096
+# GRUB's ext2 reader knows neither of these two newer features.
+EXT4_FEATURES = "^metadata_csum_seed,^orphan_file"
+# Where GRUB's boot sector keeps the sector of what it loads, its check of the drive number, and where the first
+# sector of that keeps the list of the rest (grub-core/boot/i386/pc/{boot,diskboot}.S).
+KERNEL_SECTOR, DRIVE_CHECK, BLOCK_LIST = 0x5C, 0x66, SECTOR - 12
+BOOT_CODE_SIZE = 440
+
+
+def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
+    """Files of the root file system that depend on the disk: mounts, growth, the boot menu."""
+    assert isinstance(image, DiskImage)
+    table = partitions(image.disk, identity)
+    names = [part.name for part in table]
+    last = names[-1]
+    root = partition(table, ROOT)
+    grow = {name: ",x-systemd.growfs" if name == last else "" for name in (ROOT, VAR)}
+    fstab = [f"UUID={root.filesystem_uuid} / ext4 rw{grow[ROOT]} 0 1"]
+    if VAR in names:
+        fstab.append(f"UUID={partition(table, VAR).filesystem_uuid} /var ext4 rw,nodev,nosuid{grow[VAR]} 0 2")
+    fstab.append(f"PARTUUID={partition(table, ESP).uuid} /boot/efi vfat umask=0077,noauto,x-systemd.automount 0 0")
+    menu = grub.disk_menu(
+        title=title, root_partition=root.uuid, arguments=image.kernel_args, timeout=image.menu_timeout
+    )
+    return [
+        RootfsFile(path="/etc/fstab", text="\n".join(fstab) + "\n"),
+        RootfsFile(path=f"/etc/repart.d/50-{last}.conf", text=f"[Partition]\nType={last}\n"),
+        RootfsFile(path="/boot/grub/grub.cfg", text=menu),
+    ]
+
+
+def build_raw(request: ImageRequest) -> ImageResult:
+    """Make and publish the disk as it is, a sparse file. Raises ImageError."""
+    seconds: dict[str, float] = {}
+    return published(request, make_raw(request, seconds), seconds)
+
+
+def build_qcow2(request: ImageRequest) -> ImageResult:
+    """Make and publish the disk as a compressed qcow2 file. Raises ImageError."""
+    seconds: dict[str, float] = {}
+    make_raw(request, seconds)
+    started = time.monotonic()
+    argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd"]
+    tools(request, [*argv, "/work/disk.raw", "/work/disk.qcow2"], seed=request.machine_seed())
+    timed(seconds, "qcow2", started)
+    return published(request, request.workdir / "disk.qcow2", seconds)
+
+
+def published(request: ImageRequest, path: Path, seconds: Mapping[str, float]) -> ImageResult:
+    facts = {"kernel": ", ".join(Path(kernel).parent.name for kernel in request.rootfs.kernels)}
+    return publish(request, path, tools=(), facts=facts, seconds=seconds)
+
+
+def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
+    """The disk as one sparse file, in the work folder. Raises ImageError."""
+    image, identity = request.image, request.identity
+    assert isinstance(image, DiskImage)
+    started = time.monotonic()
+    table = partitions(image.disk, identity)
+    disk = request.workdir / "disk.raw"
+    with disk.open("wb") as handle:
+        handle.truncate(image.disk.size)
+    script = sfdisk_script(table, identity)
+    tools(request, ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "/work/disk.raw"], input=script)
+    make_root(request, partition(table, ROOT))
+    started = timed(seconds, "root", started)
+    write_loaders(request, table)
+    timed(seconds, "boot loader", started)
+    return disk
+
+
+def make_root(request: ImageRequest, part: Partition) -> None:
+    size = request.rootfs.tar.stat().st_size
+    if size > part.size:
+        raise ImageError(
+            f"the root file system, {size >> 20} MiB, does not fit into {part.size >> 20} MiB",
+            where="disk",
+            hint="make disk.size larger in build/images",
+        )
+    tools(request, mke2fs_argv(part, source="/root.tar"))
+
+
+def mke2fs_argv(part: Partition, *, source: str) -> list[str]:
+    """mke2fs(8) from a tar into the partition's place in the disk's file."""
+    extended = f"offset={part.start},hash_seed={part.filesystem_uuid},root_owner=0:0,lazy_itable_init=1"
+    return [
+        "mke2fs", "-q", "-F", "-t", "ext4", "-b", str(FILESYSTEM_BLOCK), "-L", part.name, "-U", part.filesystem_uuid,
+        "-O", EXT4_FEATURES, "-E", extended, "-d", source, "/work/disk.raw", f"{part.size // 1024}k",
+    ]  # fmt: skip
+
+
+def write_loaders(request: ImageRequest, table: tuple[Partition, ...]) -> None:
+    """GRUB for BIOS into the first sector and its partition, for UEFI into the ESP."""
+    work = request.workdir
+    (work / "first.cfg").write_text(grub.disk_first_stage(partition(table, ROOT).filesystem_uuid), encoding="utf-8")
+    for platform, output in (("i386-pc", "/work/core.img"), ("x86_64-efi", "/work/BOOTX64.EFI")):
+        tools(request, grub.mkimage_argv(platform, config="/work/first.cfg", output=output, modules=grub.DISK_MODULES))
+    epoch = request.distribution.source_date_epoch
+    os.utime(work / "BOOTX64.EFI", (epoch, epoch))
+    esp = partition(table, ESP)
+    for argv in esp_argvs(esp, hashlib.sha256(request.identity.encode()).hexdigest()):
+        tools(request, argv)
+    place_bios_loader(
+        work / "disk.raw",
+        boot=(request.loader / f"{grub.GRUB.lstrip('/')}/i386-pc/boot.img").read_bytes(),
+        core=(work / "core.img").read_bytes(),
+        part=partition(table, BIOS_BOOT),
+    )
+
+
+def esp_argvs(esp: Partition, digest: str) -> list[list[str]]:
+    """Commands that make the ESP inside the disk's file and put the loader at its removable-media path."""
+    inside = f"/work/disk.raw@@{esp.start}"
+    return [
+        ["mkfs.vfat", "--invariant", "-i", digest[:8], "-n", "ESP", "--offset", str(esp.start // SECTOR),
+         "/work/disk.raw", str(esp.size // 1024)],
+        ["mmd", "-i", inside, "::/EFI", "::/EFI/BOOT"],
+        ["mcopy", "-m", "-i", inside, "/work/BOOTX64.EFI", "::/EFI/BOOT/BOOTX64.EFI"],
+    ]  # fmt: skip
+
+
+def place_bios_loader(disk: Path, *, boot: bytes, core: bytes, part: Partition) -> None:
+    """Write GRUB's boot code before the table and its core image into `part`. Raises ImageError if it is too large."""
+    if len(core) > part.size:
+        raise ImageError(f"GRUB's core image, {len(core)} bytes, is larger than its partition of {part.size} bytes")
+    code, blocks = boot_blocks(boot, core, part.start // SECTOR)
+    with disk.open("r+b") as handle:
+        handle.write(code)
+        handle.seek(part.start)
+        handle.write(blocks)
+
+
+def boot_blocks(boot: bytes, core: bytes, sector: int) -> tuple[bytes, bytes]:
+    """Boot code and core image with the places filled in that the core image lies at, from `sector` on. Pure."""
+    code, blocks = bytearray(boot[:BOOT_CODE_SIZE]), bytearray(core)
+    struct.pack_into("<Q", code, KERNEL_SECTOR, sector)
+    # Two bytes no-op: take the first hard disk even from a firmware that passes no drive number.
+    code[DRIVE_CHECK : DRIVE_CHECK + 2] = b"\x90\x90"
+    struct.pack_into("<Q", blocks, BLOCK_LIST, sector + 1)
+    return bytes(code), bytes(blocks)
+
+
+def timed(seconds: dict[str, float], name: str, started: float) -> float:
+    seconds[name] = round(time.monotonic() - started, 2)
+    return time.monotonic()
