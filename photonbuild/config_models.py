@@ -93,10 +93,14 @@ class Profile(Model):
 
 
 class ImageModel(Model):
-    """What every ``build/images/NAME.yaml`` may hold, whatever its format. `loader`: the spec of the boot loader."""
+    """What every ``build/images/NAME.yaml`` may hold, whatever its format.
+
+    `loader`: the spec of the boot loader. `variant` is part of the file's name, where the suffix does not tell enough.
+    """
 
     profile: Name
     loader: Name
+    variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
     kernel_args: tuple[str, ...] = ()
     menu_timeout: Annotated[int, Field(ge=0)] = 3
     authorized_keys: tuple[str, ...] = ()
@@ -140,11 +144,22 @@ class Disk(Model):
         return self
 
 
+class Hardware(Model):
+    """The virtual machine that an appliance describes; `hardware_family` as VMware numbers them."""
+
+    processors: Annotated[int, Field(ge=1)]
+    memory: Size
+    scsi: Literal["VirtualSCSI", "lsilogic"] = "VirtualSCSI"
+    network: Literal["VMXNET3", "E1000"] = "VMXNET3"
+    hardware_family: Annotated[str, Field(pattern=r"^vmx-[0-9]{2}$")] = "vmx-14"
+
+
 class DiskImage(ImageModel):
     """A disk for BIOS and UEFI, in one of the forms in which hypervisors and clouds take them."""
 
-    format: Literal["raw", "qcow2"]
+    format: Literal["raw", "qcow2", "ova", "ami", "gce", "azure"]
     disk: Disk
+    machine: Hardware | None = None
 
 
 Image = IsoImage | DiskImage

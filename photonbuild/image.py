@@ -151,6 +151,7 @@ def _make_image(
             "sha256": result.sha256,
             "size": result.size,
             "seconds": dict(result.seconds),
+            "extras": [path.name for path in result.extras],
         }
         write_json(work / "out" / "result.json", record)
         session.store.publish(work / "out", final)
@@ -161,8 +162,8 @@ def _stage_image(session: Session, cached: Path) -> images.ImageResult:
     record = read_json(cached / "result.json")
     outdir = session.config.stage_dir / "images"
     outdir.mkdir(parents=True, exist_ok=True)
-    for kind in ("path", "checksum", "manifest"):
-        source, target = cached / record[kind], outdir / record[kind]
+    for name in (record["path"], record["checksum"], record["manifest"], *record["extras"]):
+        source, target = cached / name, outdir / name
         with contextlib.suppress(OSError):
             if target.samefile(source):
                 continue
@@ -185,4 +186,5 @@ def _result(cached: Path, outdir: Path | None = None) -> images.ImageResult:
         sha256=record["sha256"],
         size=record["size"],
         seconds=record["seconds"],
+        extras=[folder / name for name in record["extras"]],
     )

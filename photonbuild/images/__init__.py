@@ -6,19 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..config import Image
 from ..rootfs import RootfsFile
-from . import disk, iso
+from . import cloud, disk, iso, ova
 from .request import ImageRequest, ImageResult
 
 FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {
     "iso": iso.build_iso,
     "raw": disk.build_raw,
     "qcow2": disk.build_qcow2,
+    "ova": ova.build_ova,
+    "ami": cloud.build_ami,
+    "gce": cloud.build_gce,
+    "azure": cloud.build_azure,
 }
 # Files that a format wants in its root file system besides those of the packages: (image, identity, title) → files.
 ROOT_FILES: Mapping[str, Callable[[Image, str, str], Sequence[RootfsFile]]] = {
+    **dict.fromkeys(FORMATS, disk.root_files),
     "iso": iso.root_files,
-    "raw": disk.root_files,
-    "qcow2": disk.root_files,
 }
 
 __all__ = ["FORMATS", "ROOT_FILES", "ImageRequest", "ImageResult"]

@@ -10,7 +10,7 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..config import DiskImage, Image
@@ -68,9 +68,11 @@ def build_qcow2(request: ImageRequest) -> ImageResult:
     return published(request, request.workdir / "disk.qcow2", seconds)
 
 
-def published(request: ImageRequest, path: Path, seconds: Mapping[str, float]) -> ImageResult:
+def published(
+    request: ImageRequest, path: Path, seconds: Mapping[str, float], *, extras: Sequence[Path] = ()
+) -> ImageResult:
     facts = {"kernel": ", ".join(Path(kernel).parent.name for kernel in request.rootfs.kernels)}
-    return publish(request, path, tools=(), facts=facts, seconds=seconds)
+    return publish(request, path, facts=facts, seconds=seconds, extras=extras)
 
 
 def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
@@ -84,22 +86,39 @@ def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         handle.truncate(image.disk.size)
     script = sfdisk_script(table, identity)
     tools(request, ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "/work/disk.raw"], input=script)
-    make_root(request, partition(table, ROOT))
+    make_roots(request, table)
     started = timed(seconds, "root", started)
     write_loaders(request, table)
     timed(seconds, "boot loader", started)
     return disk
 
 
-def make_root(request: ImageRequest, part: Partition) -> None:
+def make_roots(request: ImageRequest, table: Sequence[Partition]) -> None:
+    """The file systems of the root and, if it is one of its own, of /var."""
+    root = partition(table, ROOT)
     size = request.rootfs.tar.stat().st_size
-    if size > part.size:
+    if size > root.size:
         raise ImageError(
-            f"the root file system, {size >> 20} MiB, does not fit into {part.size >> 20} MiB",
+            f"the root file system, {size >> 20} MiB, does not fit into {root.size >> 20} MiB",
             where="disk",
-            hint="make disk.size larger in build/images",
+            hint="make disk.size or disk.root_size larger in build/images",
         )
-    tools(request, mke2fs_argv(part, source="/root.tar"))
+    if len(table) == len((BIOS_BOOT, ESP, ROOT)):
+        tools(request, mke2fs_argv(root, source="/root.tar"))
+        return
+    for argv in split_argvs():
+        tools(request, argv)
+    tools(request, mke2fs_argv(root, source="/work/root-only.tar"))
+    tools(request, mke2fs_argv(partition(table, VAR), source="/work/var.tar"))
+
+
+def split_argvs() -> list[list[str]]:
+    """bsdtar(1): the root's tar without what is below /var, and that by itself."""
+    common = ["bsdtar", "--create", "--format=pax"]
+    return [
+        [*common, "--file=/work/root-only.tar", "--exclude=./var/*", "@/root.tar"],
+        [*common, "--file=/work/var.tar", "--include=./var", "--include=./var/*", "-s,^\\./var,.,", "@/root.tar"],
+    ]
 
 
 def mke2fs_argv(part: Partition, *, source: str) -> list[str]:

@@ -48,11 +48,12 @@ class ImageRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageResult:
-    """The published files and what there is to say about them; `seconds` per step."""
+    """The published files and what there is to say about them; `seconds` per step, `extras` beside the image."""
 
     path: Path
     checksum: Path
     manifest: Path
+    extras: Sequence[Path] = ()
     sha256: str
     size: int
     seconds: Mapping[str, float]
@@ -107,37 +108,48 @@ def publish(
     request: ImageRequest,
     image: Path,
     *,
-    tools: Sequence[Package],
+    tools: Sequence[Package] = (),
     facts: Mapping[str, str],
     seconds: Mapping[str, float],
+    extras: Sequence[Path] = (),
 ) -> ImageResult:
-    """Move `image` to the output folder beside its checksum and manifest; none is ever seen half-written."""
-    name = f"{request.distribution.prefix}{image.suffix}"
+    """Move `image` to the output folder beside its checksum and manifest; none is ever seen half-written.
+
+    It is called after the distribution, its variant and its own suffixes; `extras` go along under their own suffixes.
+    """
+
+    def name_of(path: Path) -> str:
+        return f"{request.distribution.prefix}{request.image.variant}{''.join(path.suffixes)}"
+
+    name, outdir = name_of(image), request.outdir
     with open(image, "rb") as handle:
         sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
     size = image.stat().st_size
     content = manifest(request, file=name, sha256=sha256, size=size, tools=tools, facts=facts)
-    targets = {
-        request.outdir / f"{request.distribution.prefix}.manifest.json": json.dumps(content, indent=2, sort_keys=True)
-        + "\n",
-        request.outdir / f"{name}.sha256": f"{sha256}  {name}\n",
-    }
-    request.outdir.mkdir(parents=True, exist_ok=True)
-    staged = {target: target.with_name(f".{target.name}.new") for target in (request.outdir / name, *targets)}
-    try:
-        os.replace(image, staged[request.outdir / name])
-    except OSError:  # another disk
-        shutil.copyfile(image, staged[request.outdir / name])
-    for target, text in targets.items():
-        staged[target].write_text(text, encoding="utf-8")
-    for target, path in staged.items():
-        os.replace(path, target)
-    manifest_path, checksum = targets
+    outdir.mkdir(parents=True, exist_ok=True)
+    texts = {f"{name}.manifest.json": json.dumps(content, indent=2, sort_keys=True) + "\n"}
+    texts[f"{name}.sha256"] = f"{sha256}  {name}\n"
+    for extra in extras:
+        move(extra, outdir / f".{name_of(extra)}.new")
+    move(image, outdir / f".{name}.new")
+    for target, text in texts.items():
+        (outdir / f".{target}.new").write_text(text, encoding="utf-8")
+    for target in (*map(name_of, extras), name, *texts):
+        os.replace(outdir / f".{target}.new", outdir / target)
     return ImageResult(
-        path=request.outdir / name,
-        checksum=checksum,
-        manifest=manifest_path,
+        path=outdir / name,
+        checksum=outdir / f"{name}.sha256",
+        manifest=outdir / f"{name}.manifest.json",
+        extras=[outdir / name_of(extra) for extra in extras],
         sha256=sha256,
         size=size,
         seconds=seconds,
     )
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, or copy when the target is on another disk."""
+    try:
+        os.replace(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

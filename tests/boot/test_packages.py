@@ -63,7 +63,7 @@ def test_every_compiled_package_has_debuginfo_or_says_why(built: dict[str, Built
 
 
 def test_manifest_lists_every_package_of_the_image(session: Session, built: dict[str, Built], iso: Path) -> None:
-    manifest = json.loads(iso.with_suffix(".manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads(iso.with_name(f"{iso.name}.manifest.json").read_text(encoding="utf-8"))
     known = {package.nevra: package.sha256 for result in built.values() for package in result.packages}
     listed = {package["nevra"]: package["sha256"] for package in manifest["packages"]}
     assert len(listed) > 50
@@ -76,7 +76,7 @@ def test_image_is_reproducible(session: Session, iso: Path) -> None:
     with session.store.staging() as folder:
         again, _ = make_image(session, "iso", (), fresh=folder)
         assert again.path.read_bytes() == iso.read_bytes()
-        assert again.manifest.read_bytes() == iso.with_suffix(".manifest.json").read_bytes()
+        assert again.manifest.read_bytes() == iso.with_name(f"{iso.name}.manifest.json").read_bytes()
 
 
 def test_second_run_builds_nothing(iso: Path) -> None:

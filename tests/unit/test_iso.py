@@ -120,7 +120,7 @@ def test_publish(request_: ImageRequest) -> None:
     result = publish(request_, image, tools=[BASH], facts={"kernel": "6.12"}, seconds={"total": 1.0})
     digest = hashlib.sha256(b"image").hexdigest()
     assert sorted(path.name for path in request_.outdir.iterdir()) == [
-        "phos-1.0-x86_64.iso", "phos-1.0-x86_64.iso.sha256", "phos-1.0-x86_64.manifest.json",
+        "phos-1.0-x86_64.iso", "phos-1.0-x86_64.iso.manifest.json", "phos-1.0-x86_64.iso.sha256",
     ]  # fmt: skip
     assert result.checksum.read_text() == f"{digest}  phos-1.0-x86_64.iso\n"
     manifest = json.loads(result.manifest.read_text())

@@ -1,0 +1,75 @@
+"""OVA: an OVF 2.0 descriptor (DMTF DSP0243), a streamOptimized VMDK and a SHA-256 manifest in one tar."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from ..config import DiskImage
+from ..errors import ImageError
+from . import vmdk
+from .disk import make_raw, published, timed
+from .request import ImageRequest, ImageResult
+
+TEMPLATE = "ovf/machine.ovf.j2"
+
+
+def build_ova(request: ImageRequest) -> ImageResult:
+    """Make and publish the appliance. Raises ImageError."""
+    seconds: dict[str, float] = {}
+    disk = make_raw(request, seconds)
+    capacity, populated = disk.stat().st_size, disk.stat().st_blocks * 512
+    started = time.monotonic()
+    streamed = vmdk.stream_optimized(request)
+    started = timed(seconds, "vmdk", started)
+    base = request.distribution.prefix
+    streamed = streamed.rename(request.workdir / f"{base}-disk1.vmdk")
+    descriptor = request.workdir / f"{base}.ovf"
+    descriptor.write_text(ovf(request, streamed, capacity, populated), encoding="utf-8")
+    listing = request.workdir / f"{base}.mf"
+    listing.write_text("".join(f"SHA256({path.name})= {digest(path)}\n" for path in (descriptor, streamed)))
+    image = request.workdir / "image.ova"
+    # The order is the standard's: the descriptor first, then the manifest.
+    pack(image, [descriptor, listing, streamed], request.distribution.source_date_epoch)
+    timed(seconds, "ova", started)
+    return published(request, image, seconds)
+
+
+def ovf(request: ImageRequest, streamed: Path, capacity: int, populated: int) -> str:
+    """The descriptor, from ``build/ovf/machine.ovf.j2``; sizes in bytes."""
+    image, distribution = request.image, request.distribution
+    assert isinstance(image, DiskImage)
+    if image.machine is None:
+        raise ImageError("an appliance needs 'machine': processors and memory", where="build/images")
+    path = request.data / TEMPLATE
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, keep_trailing_newline=True)
+    return environment.from_string(path.read_text(encoding="utf-8")).render(
+        distribution=distribution,
+        machine=image.machine,
+        disk={
+            "file": streamed.name,
+            "size": streamed.stat().st_size,
+            "capacity": capacity,
+            "populated": populated,
+        },
+    )
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def pack(target: Path, files: Sequence[Path], epoch: int) -> None:
+    """A ustar archive, as DSP0243 asks for, with constant owners and times."""
+    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for path in files:
+            info = tarfile.TarInfo(path.name)
+            info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
+            with path.open("rb") as content:
+                tar.addfile(info, content)
