@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from .media import medium
 from .qemu import Firmware, Hardware, Machine, best_accel
 
 
@@ -23,8 +25,10 @@ def attach(
     A one-time ssh key lets root in for as long as the machine runs; nothing is written to the image.
     """
     accel = best_accel(seed, scratch)
-    hardware = Hardware(image=image, firmware=firmware, memory=memory, accel=accel, as_disk=as_disk, interactive=True)
-    with Machine(hardware, seed=seed, scratch=scratch) as machine:
+    with contextlib.ExitStack() as stack:
+        plugged = stack.enter_context(medium(image, as_disk=as_disk))
+        hardware = Hardware(medium=plugged, firmware=firmware, memory=memory, accel=accel, interactive=True)
+        machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))
         say(f"from another terminal: ssh -F {machine.config} machine")
         say("Ctrl-A X switches the machine off, Ctrl-A C is QEMU's monitor")
         return machine.process.wait()

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from .errors import SandboxError, VerifyError
+from .media import Bus, Card, Medium
 from .run import Completed, run, tail_of
 from .sandbox import Bind, Process, Sandbox
 
@@ -31,6 +32,15 @@ FIRMWARES: tuple[Firmware, ...] = ("bios", "uefi")
 INSIDE = "/run/machine"
 OVMF = "/usr/share/OVMF"
 KVM = Path("/dev/kvm")
+CARDS: dict[Card, str] = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
+# The devices of a drive called `image` on each bus.
+DRIVES: dict[Bus, list[str]] = {
+    "cd": ["ide-cd,drive=image,bus=ide.0"],
+    "virtio": ["virtio-blk-pci,drive=image"],
+    "pvscsi": ["pvscsi,id=scsi", "scsi-hd,drive=image,bus=scsi.0"],
+    "nvme": ["nvme,drive=image,serial=image"],
+    "sata": ["ide-hd,drive=image,bus=ide.0"],
+}
 TCG = "tcg,thread=multi"
 HOST_SEEN_BY_GUEST = "10.0.2.2"
 NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
@@ -40,12 +50,10 @@ NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
 class Hardware:
     """What is plugged together. `forwards`: TCP port of the guest to port of this machine's loopback.
 
-    An image whose name ends in .iso is a CD, anything else (or with `as_disk`) a disk; nothing is written to it.
-    `kernel` (and `initrd`) are booted directly, with `append` as command line.
+    Nothing is written to the `medium`. `kernel` (and `initrd`) are booted directly, with `append` as command line.
     """
 
-    image: Path | None = None
-    as_disk: bool = False
+    medium: Medium | None = None
     firmware: Firmware = "bios"
     accel: str = TCG
     memory: int = 2048
@@ -56,10 +64,6 @@ class Hardware:
     kernel: Path | None = None
     initrd: Path | None = None
     append: str = ""
-
-    @property
-    def is_cd(self) -> bool:
-        return self.image is not None and self.image.suffix == ".iso" and not self.as_disk
 
 
 def qemu_argv(hardware: Hardware) -> list[str]:
@@ -80,7 +84,8 @@ def qemu_argv(hardware: Hardware) -> list[str]:
     argv += ["-serial", "chardev:console"]
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
     argv += ["-netdev", ",".join(["user,id=net", *forwards])]
-    argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
+    card = CARDS[hardware.medium.card if hardware.medium else "virtio"]
+    argv += ["-device", f"{card},netdev=net,romfile="]
     if hardware.firmware == "uefi":
         argv += [
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd",
@@ -97,22 +102,23 @@ def qemu_argv(hardware: Hardware) -> list[str]:
 
 
 def _drive(hardware: Hardware) -> list[str]:
-    if hardware.image is None:
+    if hardware.medium is None:
         return []
-    file = f"file={INSIDE}-image"
-    first = "" if hardware.kernel else ",bootindex=0"
-    if hardware.is_cd:
-        return ["-drive", f"if=none,id=image,media=cdrom,readonly=on,format=raw,{file}",
-                "-device", f"ide-cd,drive=image,bus=ide.0{first}"]  # fmt: skip
-    kind = {".qcow2": "qcow2", ".vmdk": "vmdk", ".vhd": "vpc", ".vhdx": "vhdx"}.get(hardware.image.suffix, "raw")
-    return ["-drive", f"if=none,id=image,snapshot=on,format={kind},{file}",
-            "-device", f"virtio-blk-pci,drive=image{first}"]  # fmt: skip
+    bus = hardware.medium.bus
+    kind = "media=cdrom,readonly=on" if bus == "cd" else "snapshot=on"
+    argv = ["-drive", f"if=none,id=image,{kind},format={hardware.medium.format},file={INSIDE}-image"]
+    *before, last = DRIVES[bus]
+    for device in (*before, last if hardware.kernel else f"{last},bootindex=0"):
+        argv += ["-device", device]
+    return argv
 
 
 def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> Sandbox:
     """The sandbox in which `qemu_argv` runs. It shares the host's network, for the forwarded ports."""
     binds = [Bind(source=folder, target=INSIDE, readonly=False)]
-    for name in ("image", "kernel", "initrd"):
+    if hardware.medium is not None:
+        binds.append(Bind(source=hardware.medium.file.resolve(), target=f"{INSIDE}-image"))
+    for name in ("kernel", "initrd"):
         file: Path | None = getattr(hardware, name)
         if file is not None:
             binds.append(Bind(source=file.resolve(), target=f"{INSIDE}-{name}"))
@@ -143,9 +149,8 @@ class Machine:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        for file in (self.hardware.image, self.hardware.kernel):
-            if file is not None and not file.is_file():
-                raise VerifyError("no such image", where=str(file), hint="photonbuild image iso makes one")
+        if self.hardware.kernel is not None and not self.hardware.kernel.is_file():
+            raise VerifyError("no such kernel", where=str(self.hardware.kernel))
         with contextlib.ExitStack() as stack:
             # A short path: socket names are limited to 107 bytes.
             self.folder = Path(tempfile.mkdtemp(prefix="photonbuild-"))

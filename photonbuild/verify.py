@@ -6,6 +6,7 @@ each runtime of ``build/runtimes.yaml`` whose package the machine has.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 
 from .config_models import Distribution, Runtime
 from .errors import VerifyError
+from .media import medium
 from .outside import Outside, outside
 from .qemu import (
     FIRMWARES,
@@ -94,8 +96,11 @@ def verify(
     for firmware in firmwares:
         progress(f"booting {image.name} with {firmware} ({accel.partition(',')[0]})")
         here = free_port()
-        hardware = Hardware(image=image, firmware=firmware, accel=accel, as_disk=as_disk, forwards={PUBLISHED: here})
-        with outside() as world, Machine(hardware, seed=seed, scratch=scratch) as machine:
+        with contextlib.ExitStack() as stack:
+            plugged = stack.enter_context(medium(image, as_disk=as_disk))
+            hardware = Hardware(medium=plugged, firmware=firmware, accel=accel, forwards={PUBLISHED: here})
+            world = stack.enter_context(outside())
+            machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))
             machine.wait_for_ssh(BOOT_TIMEOUT)
             present = [runtime for runtime in runtimes if _installed(machine, runtime.package)]
             stages, memory = measure(machine, present)

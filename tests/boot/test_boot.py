@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config import Config
+from photonbuild.media import Medium
 from photonbuild.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
 from photonbuild.store import Store
 from photonbuild.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
@@ -57,7 +58,7 @@ def test_every_check(
 def test_the_iso_boots_as_a_disk(iso: Path, store: Store, machine_seed: Path, firmware: Firmware) -> None:
     """As from a USB stick; and the console that every machine has asks for a login."""
     accel = best_accel(machine_seed, store.scratch)
-    hardware = Hardware(image=iso, as_disk=True, firmware=firmware, accel=accel)
+    hardware = Hardware(medium=Medium(file=iso, format="raw"), firmware=firmware, accel=accel)
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
         machine.wait_for_ssh(BOOT_TIMEOUT)
         state = machine.ssh("systemctl is-system-running --wait", check=False).stdout.strip()

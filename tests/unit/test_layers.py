@@ -35,6 +35,7 @@ ORDER = [
     "rootfs",
     "initramfs",
     "images",
+    "media",
     "qemu",
     "outside",
     "console",

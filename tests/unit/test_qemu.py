@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import tarfile
 import urllib.request
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from photonbuild import outside, verify
 from photonbuild.errors import VerifyError
-from photonbuild.qemu import Hardware, Machine, qemu_argv, ssh_config
+from photonbuild.media import Medium, medium
+from photonbuild.qemu import Hardware, qemu_argv, ssh_config
 
 
 def option(argv: list[str], name: str) -> list[str]:
@@ -19,7 +21,7 @@ def option(argv: list[str], name: str) -> list[str]:
 
 
 def test_a_cd_under_bios() -> None:
-    argv = qemu_argv(Hardware(image=Path("a.iso"), forwards={80: 1080, 22: 1022}))
+    argv = qemu_argv(Hardware(medium=Medium(file=Path("a.iso"), format="raw", bus="cd"), forwards={80: 1080, 22: 1022}))
     assert option(argv, "-drive") == ["if=none,id=image,media=cdrom,readonly=on,format=raw,file=/run/machine-image"]
     assert option(argv, "-netdev") == ["user,id=net,hostfwd=tcp:127.0.0.1:1022-:22,hostfwd=tcp:127.0.0.1:1080-:80"]
     assert option(argv, "-accel") == ["tcg,thread=multi"]
@@ -27,7 +29,7 @@ def test_a_cd_under_bios() -> None:
 
 
 def test_a_disk_under_uefi() -> None:
-    argv = qemu_argv(Hardware(image=Path("a.qcow2"), firmware="uefi", accel="kvm"))
+    argv = qemu_argv(Hardware(medium=Medium(file=Path("a.qcow2"), format="qcow2"), firmware="uefi", accel="kvm"))
     drives = option(argv, "-drive")
     assert [drive.split(",")[0] for drive in drives] == ["if=pflash", "if=pflash", "if=none"]
     assert "readonly=on" in drives[0] and "readonly" not in drives[1]
@@ -35,9 +37,38 @@ def test_a_disk_under_uefi() -> None:
     assert option(argv, "-cpu") == ["host"]
 
 
-def test_an_iso_as_a_disk_is_raw() -> None:
-    argv = qemu_argv(Hardware(image=Path("a.iso"), as_disk=True))
-    assert "snapshot=on,format=raw" in option(argv, "-drive")[0]
+def test_devices_of_vmware() -> None:
+    argv = qemu_argv(Hardware(medium=Medium(file=Path("a.vmdk"), format="vmdk", bus="pvscsi", card="vmxnet3")))
+    devices = [device.partition(",")[0] for device in option(argv, "-device")]
+    assert devices == ["virtio-rng-pci", "vmxnet3", "pvscsi", "scsi-hd"]
+    assert option(argv, "-device")[-1].endswith(",bootindex=0")
+
+
+@pytest.mark.parametrize(
+    ("name", "as_disk", "kind", "bus"),
+    [("a.iso", False, "raw", "cd"), ("a.iso", True, "raw", "virtio"), ("a.vhd", False, "vpc", "sata"),
+     ("a.qcow2", False, "qcow2", "virtio"), ("a.raw", False, "raw", "virtio")],
+)  # fmt: skip
+def test_the_name_tells_the_medium(tmp_path: Path, name: str, as_disk: bool, kind: str, bus: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with medium(tmp_path / name, as_disk=as_disk) as plugged:
+        assert (plugged.format, plugged.bus) == (kind, bus)
+
+
+@pytest.mark.parametrize(("name", "inside", "kind"), [("a.ova", "d.vmdk", "vmdk"), ("a.tar.gz", "disk.raw", "raw")])
+def test_the_disk_is_taken_out_of_an_archive(tmp_path: Path, name: str, inside: str, kind: str) -> None:
+    (tmp_path / inside).write_bytes(b"disk")
+    with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as archive:
+        archive.add(tmp_path / inside, inside)
+    with medium(tmp_path / name) as plugged:
+        assert plugged.format == kind and plugged.file.read_bytes() == b"disk"
+    assert not plugged.file.exists()
+
+
+def test_an_archive_without_a_disk(tmp_path: Path) -> None:
+    (tmp_path / "a.ova").write_bytes(b"x" * 2048)
+    with pytest.raises(VerifyError, match="cannot be read"), medium(tmp_path / "a.ova"):
+        pass
 
 
 def test_the_key_goes_in_as_a_credential() -> None:
@@ -58,8 +89,7 @@ def test_ssh_config_trusts_only_the_one_time_key() -> None:
 
 
 def test_missing_image(tmp_path: Path) -> None:
-    hardware = Hardware(image=tmp_path / "no.iso")
-    with pytest.raises(VerifyError, match="no such image"), Machine(hardware, seed=tmp_path, scratch=tmp_path):
+    with pytest.raises(VerifyError, match="no such image"), medium(tmp_path / "no.iso"):
         pass
 
 
