@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from photonbuild import config_yaml
+from photonbuild import config_yaml, documents
 from photonbuild.config_models import (
     Disk,
     DiskImage,
@@ -25,7 +25,8 @@ from photonbuild.config_models import (
     SourcesFile,
     User,
 )
-from photonbuild.config_yaml import Document, Model, nearest
+from photonbuild.config_yaml import Model
+from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError
 
 __all__ = [
@@ -157,7 +158,7 @@ def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
     path = spec_dir / "sources.yaml"
     if not path.exists():
         return SourcesFile()
-    document = _read(root, path) if root else config_yaml.read(path)
+    document = _read(root, path) if root else documents.read(path)
     result = config_yaml.validate(document, SourcesFile)
     seen: dict[str, int] = {}
     for index, entry in enumerate(result.sources):
@@ -192,7 +193,7 @@ def default_user_file() -> Path:
 
 def _read(root: Path, path: Path) -> Document:
     name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    return config_yaml.read(path, name=name)
+    return documents.read(path, name=name)
 
 
 def _load(root: Path, path: Path, model: type[config_yaml.M]) -> config_yaml.M:

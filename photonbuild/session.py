@@ -9,7 +9,7 @@ from typing import Any
 
 from . import seed
 from .config import Config
-from .config_yaml import nearest
+from .documents import nearest
 from .errors import ConfigError
 from .graph import Graph, build_graph
 from .log import Reporter

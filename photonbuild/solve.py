@@ -13,7 +13,7 @@ from typing import Any
 
 import solv
 
-from .config_yaml import nearest
+from .documents import nearest
 from .errors import SolveError
 
 REPO_NS = {"r": "http://linux.duke.edu/metadata/repo"}

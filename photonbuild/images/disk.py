@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..bootloader import EXT4_FEATURES, boot_blocks
 from ..config import DiskImage, Image
 from ..errors import ImageError
 from ..rootfs import RootfsFile
@@ -21,12 +21,6 @@ from .layout import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, partition, par
 from .request import ImageRequest, ImageResult, publish, tools
 
 FILESYSTEM_BLOCK = 4096
-# GRUB's ext2 reader knows neither of these two newer features.
-EXT4_FEATURES = "^metadata_csum_seed,^orphan_file"
-# Where GRUB's boot sector keeps the sector of what it loads, its check of the drive number, and where the first
-# sector of that keeps the list of the rest (grub-core/boot/i386/pc/{boot,diskboot}.S).
-KERNEL_SECTOR, DRIVE_CHECK, BLOCK_LIST = 0x5C, 0x66, SECTOR - 12
-BOOT_CODE_SIZE = 440
 
 
 def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
@@ -42,7 +36,7 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
         fstab.append(f"UUID={partition(table, VAR).filesystem_uuid} /var ext4 rw,nodev,nosuid{grow[VAR]} 0 2")
     fstab.append(f"PARTUUID={partition(table, ESP).uuid} /boot/efi vfat umask=0077,noauto,x-systemd.automount 0 0")
     menu = grub.disk_menu(
-        title=title, root_partition=root.uuid, arguments=image.kernel_args, timeout=image.menu_timeout
+        title=title, root=f"PARTUUID={root.uuid}", arguments=image.kernel_args, timeout=image.menu_timeout
     )
     return [
         RootfsFile(path="/etc/fstab", text="\n".join(fstab) + "\n"),
@@ -169,16 +163,6 @@ def place_bios_loader(disk: Path, *, boot: bytes, core: bytes, part: Partition) 
         handle.write(code)
         handle.seek(part.start)
         handle.write(blocks)
-
-
-def boot_blocks(boot: bytes, core: bytes, sector: int) -> tuple[bytes, bytes]:
-    """Boot code and core image with the places filled in that the core image lies at, from `sector` on. Pure."""
-    code, blocks = bytearray(boot[:BOOT_CODE_SIZE]), bytearray(core)
-    struct.pack_into("<Q", code, KERNEL_SECTOR, sector)
-    # Two bytes no-op: take the first hard disk even from a firmware that passes no drive number.
-    code[DRIVE_CHECK : DRIVE_CHECK + 2] = b"\x90\x90"
-    struct.pack_into("<Q", blocks, BLOCK_LIST, sector + 1)
-    return bytes(code), bytes(blocks)
 
 
 def timed(seconds: dict[str, float], name: str, started: float) -> float:

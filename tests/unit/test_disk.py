@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from photonbuild import bootloader
 from photonbuild.config import Disk, load
 from photonbuild.errors import ImageError
 from photonbuild.images import cloud, disk, layout, ova, vmdk
@@ -66,7 +67,7 @@ def test_identifiers_follow_the_content() -> None:
 
 def test_boot_blocks_name_the_sectors_of_the_core_image() -> None:
     boot, core = bytes(512), bytes(1500)
-    code, blocks = disk.boot_blocks(boot, core, 2048)
+    code, blocks = bootloader.boot_blocks(boot, core, 2048)
     assert len(code) == 440 and len(blocks) == 1500
     assert struct.unpack_from("<Q", code, 0x5C) == (2048,)
     assert struct.unpack_from("<Q", blocks, 500) == (2049,)

@@ -1,0 +1,165 @@
+"""YAML and JSON files with the line of every value; what is wrong with one is said with file and line, all at once.
+
+Plain YAML 1.2 scalars only: ``true`` and ``false`` are booleans, ``yes``, ``on`` and dates are strings. The standard
+library and PyYAML only: the installer on the live medium reads its kickstart with this module.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader with the scalar types of JSON."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?$"), list("-0123456789")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One mistake: the line it is on (1-based) and what is wrong, in words."""
+
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One parsed file: its data, and the node tree that knows the lines."""
+
+    name: str
+    node: yaml.Node | None
+    data: Any
+
+    def line(self, loc: Sequence[int | str], *, key: bool = False) -> int:
+        """Line of the value at `loc` (of its key when `key`); elements not in the file are skipped."""
+        node, line = self.node, 1
+        if node is not None:
+            line = node.start_mark.line + 1
+        for element in loc:
+            found = _child(node, element)
+            if found is not None:
+                key_node, node = found
+                line = (key_node if key else node).start_mark.line + 1
+        return line
+
+    def where(self, *loc: int | str, key: bool = False) -> str:
+        return f"{self.name}:{self.line(loc, key=key)}"
+
+
+def _child(node: yaml.Node | None, element: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(element):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(element, int) and element < len(node.value):
+        return node.value[element], node.value[element]
+    return None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``, did you mean 'x'?``-style suffix naming the nearest of `known`, or an empty string."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f", did you mean '{close[0]}'" if close else ""
+
+
+def fail(name: str, problems: Sequence[Problem]) -> ConfigError:
+    """The error for all `problems` of the file `name`, in the order of its lines."""
+    lines = [f"{name}:{p.line}: {p.message}" for p in sorted(problems, key=lambda p: p.line)]
+    if len(lines) == 1:
+        return ConfigError(problems[0].message, where=f"{name}:{problems[0].line}")
+    return ConfigError(f"{len(lines)} mistakes", where=name, detail="\n".join(lines))
+
+
+def read(path: Path, *, name: str | None = None) -> Document:
+    """Parse one YAML file without validating it. `name` is what messages call it.
+
+    Raises ConfigError when the file is missing (naming the nearest one beside it), is no YAML or repeats
+    a key.
+    """
+    name = name or str(path)
+    return parse_yaml(read_text(path, name), name)
+
+
+def read_text(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ConfigError(f"file not found{nearest(path.name, siblings)}", where=name) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=name) from None
+
+
+def parse_yaml(text: str, name: str) -> Document:
+    """Raises ConfigError when the text is no YAML or repeats a key."""
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            problems = list(_structure_problems(node))
+            if problems:
+                raise fail(name, problems)
+            data = {} if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise fail(name, [Problem(line=line, message=f"not valid YAML: {error.problem}")]) from None
+    except yaml.YAMLError as error:
+        raise fail(name, [Problem(line=1, message=f"not valid YAML: {error}")]) from None
+    return Document(name=name, node=node, data=data)
+
+
+def parse_json(text: str, name: str) -> Document:
+    """Raises ConfigError with line and column when the text is no JSON, or when it repeats a key."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise ConfigError(message, where=f"{name}:{error.lineno}:{error.colno}") from None
+    try:
+        # YAML's own parser knows the lines. It takes no tabs; in valid JSON they are only between the words.
+        node = yaml.compose(text.replace("\t", " "), Loader=_Loader)
+    except yaml.YAMLError:
+        node = None
+    problems = list(_structure_problems(node))
+    if problems:
+        raise fail(name, problems)
+    return Document(name=name, node=node, data=data)
+
+
+def _structure_problems(node: yaml.Node | None) -> Iterator[Problem]:
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _structure_problems(child)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            yield Problem(line=line, message="a key must be plain text")
+            continue
+        if key.value in seen:
+            yield Problem(line=line, message=f"key '{key.value}' is already set in line {seen[key.value]}")
+        seen.setdefault(key.value, line)
+        yield from _structure_problems(value)
