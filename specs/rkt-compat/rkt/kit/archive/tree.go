@@ -2,10 +2,12 @@ package archive
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +46,10 @@ type ApplyOptions struct {
 	// name is clean. It is used for the targets of hard links too. nil keeps
 	// names.
 	Map func(name string) (string, bool)
+	// ReplaceLinks: a symbolic link of an earlier archive is never followed, it
+	// gives way to a folder (App Container specification, ace.md, "Filesystem
+	// Setup").
+	ReplaceLinks bool
 	// NoDuplicates makes two entries of one name in this archive an error.
 	NoDuplicates bool
 }
@@ -126,7 +132,7 @@ func (a *applier) entry(h *tar.Header, off int64) error {
 		return nil
 	}
 	dir, base := split(name)
-	parent, err := a.tree.folder(dir, a.gen)
+	parent, err := a.folder(dir)
 	if err != nil {
 		return fmt.Errorf("folder %q: %w", dir, err)
 	}
@@ -212,12 +218,71 @@ func (a *applier) hide(parent *node, name string, n *node) {
 
 // folder returns the folder name, symbolic links resolved inside the tree;
 // what is missing is made.
-func (t *Tree) folder(name string, gen int) (*node, error) {
-	return t.walk(name, func(parent *node, base string) *node {
-		n := implicitNode(gen)
+func (a *applier) folder(name string) (*node, error) {
+	return a.tree.walk(name, func(parent *node, base string) *node {
+		old := parent.children[base]
+		if old != nil && !(a.o.ReplaceLinks && old.gen != a.gen && old.h.Typeflag == tar.TypeSymlink) {
+			return old
+		}
+		n := implicitNode(a.gen)
 		parent.children[base] = n
 		return n
 	})
+}
+
+// MakeDir makes the folder name, root:root 0755, and those above it unless
+// they are there.
+func (t *Tree) MakeDir(name string) error {
+	clean, err := CleanName(name)
+	if err != nil {
+		return err
+	}
+	_, err = (&applier{tree: t}).folder(clean)
+	return err
+}
+
+// ReadFile returns what the file name holds, links followed inside the tree;
+// ok is false when there is no such file or it is larger than limit.
+func (t *Tree) ReadFile(name string, limit int64) (data []byte, ok bool) {
+	for range maxSymlinks {
+		n := t.lookup(name)
+		if n == nil || n.isDir() {
+			return nil, false
+		}
+		if n.h.Typeflag == tar.TypeSymlink {
+			target := n.h.Linkname
+			if !strings.HasPrefix(target, "/") {
+				dir, _ := split(name)
+				target = dir + "/" + target
+			}
+			name = strings.TrimPrefix(path.Clean("/"+target), "/")
+			continue
+		}
+		if n.h.Size > limit {
+			return nil, false
+		}
+		var buf bytes.Buffer
+		if err := n.copyTo(context.Background(), &buf); err != nil {
+			return nil, false
+		}
+		return buf.Bytes(), true
+	}
+	return nil, false
+}
+
+// Overlay puts what other holds over t; folders merge.
+func (t *Tree) Overlay(other *Tree) { overlay(t.top, other.top) }
+
+func overlay(under, over *node) {
+	under.h, under.gen = over.h, over.gen
+	for base, n := range over.children {
+		old := under.children[base]
+		if old == nil || !old.isDir() || !n.isDir() {
+			under.children[base] = n
+			continue
+		}
+		overlay(old, n)
+	}
 }
 
 // lookup returns what name is, the last part not resolved, or nil.
@@ -233,7 +298,8 @@ func (t *Tree) lookup(name string) *node {
 	return parent.children[base]
 }
 
-// walk resolves a folder name. Missing folders are made by mk, or end in nil.
+// walk resolves a folder name. Missing folders are made by mk, which is
+// asked for every part, or end in nil.
 func (t *Tree) walk(name string, mk func(*node, string) *node) (*node, error) {
 	stack := []*node{t.top}
 	todo := strings.Split(name, "/")
@@ -249,7 +315,7 @@ func (t *Tree) walk(name string, mk func(*node, string) *node) (*node, error) {
 			continue
 		}
 		n := at.children[part]
-		if n == nil && mk != nil {
+		if mk != nil {
 			n = mk(at, part)
 		}
 		switch {

@@ -111,11 +111,11 @@ func (o *treeWriter) entry(n *node, name string) error {
 	if err := o.w.WriteHeader(h); err != nil {
 		return err
 	}
-	return o.contents(n)
+	return n.copyTo(o.ctx, o.w)
 }
 
-// contents copies a file's data out of the archive that it came with.
-func (o *treeWriter) contents(n *node) error {
+// copyTo copies a file's data out of the archive that it came with.
+func (n *node) copyTo(ctx context.Context, w io.Writer) error {
 	tr := tar.NewReader(io.NewSectionReader(n.src, n.off, 1<<62))
 	h, err := tr.Next()
 	if err != nil {
@@ -124,7 +124,7 @@ func (o *treeWriter) contents(n *node) error {
 	if h.Name != n.h.Name || h.Size != n.h.Size {
 		return fmt.Errorf("the archive changed while it was in use (found %q)", h.Name)
 	}
-	_, err = io.Copy(o.w, ctxReader{o.ctx, tr})
+	_, err = io.Copy(w, ctxReader{ctx, tr})
 	return err
 }
 
