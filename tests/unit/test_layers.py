@@ -37,6 +37,7 @@ ORDER = [
     "images",
     "qemu",
     "outside",
+    "guest",
     "console",
     "verify",
     "doctor",
