@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from photonbuild import config
 from photonbuild.config import Config
+from photonbuild.guest import APPLETS, BOX, put_box
 from photonbuild.log import Reporter
+from photonbuild.pipeline import build_packages
 from photonbuild.session import Session
 from photonbuild.store import Store
+
+from .machines import Guest, booted
+from .registry import Registry, box_repository, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +47,37 @@ def iso(configuration: Config) -> Path:
     if not image.is_file():
         pytest.fail(f"{image} does not exist: make iso", pytrace=False)
     return image
+
+
+@pytest.fixture(scope="module")
+def guest(request: pytest.FixtureRequest, configuration: Config, store: Store) -> Iterator[Guest]:
+    """One machine of the ISO for a whole module; with PHOTONBUILD_MACHINE the one that is running already."""
+    if running := os.environ.get("PHOTONBUILD_MACHINE"):
+        image, seed = Path(running), Path(running)
+    else:
+        image, seed = request.getfixturevalue("iso"), request.getfixturevalue("machine_seed")
+    with booted(image, configuration, seed, store.scratch) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def box(guest: Guest) -> Iterator[str]:
+    """The path of a root file system in the machine, of one static program."""
+    yield put_box(guest.config, guest.busybox)
+    guest.ssh(f"rm -rf {BOX}")
+
+
+@pytest.fixture(scope="module")
+def images(guest: Guest) -> Iterator[Registry]:
+    """A registry outside the machine with the repository ``box``."""
+    with registry({"box": box_repository(guest.busybox, APPLETS.split())}) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def ace_images(configuration: Config, store: Store) -> list[Path]:
+    """The App Container validator's images, main and sidekick, as the package `appc-ace` holds them."""
+    session = Session(config=configuration, store=store, reporter=Reporter(), offline=True)
+    built = build_packages(session, ["appc-ace"])["appc-ace"]
+    found = {path.name: path for package in built.packages for path in package.tree.glob("usr/share/appc/*.aci")}
+    return [found[f"ace-validator-{name}.aci"] for name in ("main", "sidekick")]
