@@ -3,8 +3,10 @@ package image
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -87,7 +89,7 @@ func spool(ctx context.Context, l v1.Layer, tmp string) (*os.File, int64, error)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := os.Remove(f.Name()); err != nil {
+	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.Close()
 		return nil, 0, err
 	}
