@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from photonbuild.pipeline import build_packages
 from photonbuild.session import Session
 from photonbuild.store import Store
 
+from .garden_client import Garden
+from .garden_lab import SOCKET, Lab
 from .machines import Guest, booted
 from .registry import Registry, box_repository, registry
 
@@ -72,6 +75,30 @@ def images(guest: Guest) -> Iterator[Registry]:
     """A registry outside the machine with the repository ``box``."""
     with registry({"box": box_repository(guest.busybox, APPLETS.split())}) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def garden(guest: Guest) -> Iterator[Garden]:
+    """Garden's server in the machine, through a socket here."""
+    # A short path: socket names are limited to 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="garden-") as folder, guest.socket(SOCKET, Path(folder) / "sock") as local:
+        yield Garden(local)
+
+
+@pytest.fixture
+def lab(guest: Guest, garden: Garden, box: str) -> Iterator[Lab]:
+    """Containers that are gone after the test."""
+    made = Lab(guest, garden, box)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(guest: Guest, garden: Garden, box: str) -> Iterator[tuple[Lab, str]]:
+    """One container for tests that leave it as it was."""
+    made = Lab(guest, garden, box)
+    yield made, made.create()
+    made.close()
 
 
 @pytest.fixture(scope="module")
