@@ -1,7 +1,7 @@
 """An image is booted with each firmware, judged from inside and outside, and timed.
 
 The checks are pytest-testinfra tests in ``photonbuild/checks``: ``test_system.py`` always, and ``test_CHECK.py`` for
-each runtime of ``build/runtimes.yaml`` whose package the machine has.
+each runtime of ``build/runtimes.yaml`` whose package the machine has; when it has all, also ``test_side_by_side.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .run import run
 
 CHECKS = Path(__file__).parent / "checks"
 BUSYBOX = "usr/bin/busybox"
-PUBLISHED = 8080
+PUBLISHED = (8080, 8081, 8082)
 BOOT_TIMEOUT = 300.0
 CHECK_TIMEOUT = 900.0
 
@@ -95,18 +95,18 @@ def verify(
     boots = []
     for firmware in firmwares:
         progress(f"booting {image.name} with {firmware} ({accel.partition(',')[0]})")
-        here = free_port()
+        forwards = {port: free_port() for port in PUBLISHED}
         with contextlib.ExitStack() as stack:
             plugged = stack.enter_context(medium(image, as_disk=as_disk))
-            hardware = Hardware(medium=plugged, firmware=firmware, accel=accel, forwards={PUBLISHED: here})
+            hardware = Hardware(medium=plugged, firmware=firmware, accel=accel, forwards=forwards)
             world = stack.enter_context(outside())
             machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))
             machine.wait_for_ssh(BOOT_TIMEOUT)
             present = [runtime for runtime in runtimes if _installed(machine, runtime.package)]
             stages, memory = measure(machine, present)
             progress(f"{firmware}: up, checking")
-            facts = facts_for(machine, world, distribution, here, seed)
-            checks = run_checks(machine, facts, ["system", *(runtime.check for runtime in present)])
+            facts = facts_for(machine, world, distribution, present, seed)
+            checks = run_checks(machine, facts, check_names(present, runtimes))
             stages["shut down"] = machine.shut_down()
         boots.append(Boot(firmware=firmware, accel=accel, stages=stages, memory_used=memory, checks=checks))
     return Report(image=image, boots=boots)
@@ -123,10 +123,19 @@ def require(report: Report) -> None:
         )
 
 
+def check_names(present: Sequence[Runtime], runtimes: Sequence[Runtime]) -> list[str]:
+    """The check files for a machine that has the runtimes `present`, in their order. Pure."""
+    together = ["side_by_side"] if len(present) == len(runtimes) > 1 else []
+    return ["system", *(runtime.check for runtime in present), *together]
+
+
 def facts_for(
-    machine: Machine, world: Outside, distribution: Distribution, published_here: int, seed: Path
+    machine: Machine, world: Outside, distribution: Distribution, present: Sequence[Runtime], seed: Path
 ) -> dict[str, Any]:
-    """What the checks must know of this run; JSON for ``photonbuild/checks/conftest.py``."""
+    """What the checks must know of this run; JSON for ``photonbuild/checks/conftest.py``.
+
+    ``published``: TCP port of the machine to the port of our loopback where it is seen; ``runtimes``: unit by name.
+    """
     return {
         "busybox": str(seed / BUSYBOX),
         "dns_port": world.dns_port,
@@ -135,8 +144,9 @@ def facts_for(
         "name": world.name,
         "nameserver": NAMESERVER_SEEN_BY_GUEST,
         "outside": HOST_SEEN_BY_GUEST,
-        "published_here": published_here,
-        "published_there": PUBLISHED,
+        "http_port": world.http_port,
+        "published": {str(there): here for there, here in sorted(machine.hardware.forwards.items())},
+        "runtimes": {runtime.name: runtime.unit for runtime in present},
         "ssh_config": str(machine.config),
         "token": world.token,
         "url": world.url,

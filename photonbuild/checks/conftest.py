@@ -7,13 +7,15 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import testinfra
 from testinfra.host import Host
+
+from photonbuild.guest import BOX, put_box
 
 FACTS = "PHOTONBUILD_MACHINE"
 
@@ -34,21 +36,35 @@ def host(facts: dict[str, Any]) -> Host:
 
 
 @pytest.fixture(scope="session")
-def fetch(facts: dict[str, Any]) -> Callable[[], str]:
-    """Get the published port from outside; waits until something answers."""
+def ports(facts: dict[str, Any]) -> list[int]:
+    """Ports of the machine that are seen outside, for containers to be published at."""
+    return sorted(int(port) for port in facts["published"])
 
-    def get(timeout: float = 30) -> str:
+
+@pytest.fixture(scope="session")
+def fetch(facts: dict[str, Any], ports: list[int]) -> Callable[..., str]:
+    """Get a published port, by default the first, from outside; waits until something answers."""
+
+    def get(port: int = ports[0], timeout: float = 30) -> str:
+        here = facts["published"][str(port)]
         deadline = time.monotonic() + timeout
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{facts['published_here']}/", timeout=5) as reply:
+                with urllib.request.urlopen(f"http://127.0.0.1:{here}/", timeout=5) as reply:
                     return str(reply.read().decode())
             except (OSError, urllib.error.URLError) as error:
                 if time.monotonic() > deadline:
-                    raise AssertionError(f"no answer from the published port: {error}") from None
+                    raise AssertionError(f"no answer from published port {port}: {error}") from None
                 time.sleep(0.3)
 
     return get
+
+
+@pytest.fixture(scope="session")
+def box(host: Host, facts: dict[str, Any]) -> Iterator[str]:
+    """The path of a root file system made in the machine of one static program; it is gone afterwards."""
+    yield put_box(facts["ssh_config"], Path(facts["busybox"]))
+    host.check_output(f"rm -rf {BOX}")
 
 
 @pytest.fixture(scope="session")

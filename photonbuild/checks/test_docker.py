@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from photonbuild.run import run
-
 IMAGE = "local/box"
-ROOT = "/root/box"
-APPLETS = "cat dd echo hostname httpd mkdir nslookup sh sleep tail wget"
 SERVER = "mkdir -p /www && echo hello from $(hostname) > /www/index.html && echo started && exec httpd -f -p 80 -h /www"
 
 
@@ -27,25 +22,18 @@ def inspect(host: Host, name: str, template: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def image(host: Host, facts: dict[str, Any]) -> Iterator[str]:
-    """An image made in the machine, of one static program; afterwards no container, image or file of it is left."""
-    host.check_output(f"mkdir -p {ROOT}/bin {ROOT}/tmp")
-    run(
-        ["ssh", "-F", facts["ssh_config"], "machine", f"cat > {ROOT}/bin/busybox && chmod 755 {ROOT}/bin/busybox"],
-        input=Path(facts["busybox"]).read_bytes(),
-        timeout=120,
-    )
-    host.check_output(f"for name in {APPLETS}; do ln -sf busybox {ROOT}/bin/$name; done")
-    host.check_output(f"tar -C {ROOT} -cf {ROOT}.tar . && docker import {ROOT}.tar {IMAGE}")
+def image(host: Host, box: str) -> Iterator[str]:
+    """An image made in the machine; afterwards no container, network or image of it is left."""
+    host.check_output(f"tar -C {box} -c . | docker import - {IMAGE}")
     yield IMAGE
     host.run("docker ps -aq | xargs -r docker rm -f; docker network prune -f")
-    host.run(f"docker rmi {IMAGE}; rm -rf {ROOT} {ROOT}.tar")
+    host.run(f"docker rmi {IMAGE}")
 
 
 @pytest.fixture(scope="module")
-def server(host: Host, facts: dict[str, Any], image: str) -> str:
+def server(host: Host, ports: list[int], image: str) -> str:
     """A container with a published port, shared by the tests of this module."""
-    docker(host, f"run -d --name server --hostname box1 -p {facts['published_there']}:80 {image} sh -c '{SERVER}'")
+    docker(host, f"run -d --name server --hostname box1 -p {ports[0]}:80 {image} sh -c '{SERVER}'")
     return "server"
 
 
@@ -68,7 +56,7 @@ def test_init_process(host: Host, image: str) -> None:
     assert "docker-init" in docker(host, f"run --rm --init {image} cat /proc/1/cmdline")
 
 
-def test_published_port_from_outside(server: str, fetch: Callable[[], str]) -> None:
+def test_published_port_from_outside(server: str, fetch: Callable[..., str]) -> None:
     assert fetch() == "hello from box1\n"
 
 
@@ -119,7 +107,7 @@ def test_default_seccomp_profile(host: Host, image: str) -> None:
                   "esac; done < /proc/self/status'") == "2"  # fmt: skip
 
 
-def test_the_daemon_restarts_under_a_live_container(host: Host, server: str, fetch: Callable[[], str]) -> None:
+def test_the_daemon_restarts_under_a_live_container(host: Host, server: str, fetch: Callable[..., str]) -> None:
     before = inspect(host, server, "{{.State.Pid}} {{.State.StartedAt}}")
     daemon = host.check_output("systemctl show -P MainPID docker")
     host.check_output("systemctl restart docker")
@@ -129,7 +117,7 @@ def test_the_daemon_restarts_under_a_live_container(host: Host, server: str, fet
     assert docker(host, f"exec {server} hostname") == "box1"
 
 
-def test_stop_and_start(host: Host, server: str, fetch: Callable[[], str]) -> None:
+def test_stop_and_start(host: Host, server: str, fetch: Callable[..., str]) -> None:
     docker(host, f"stop -t 1 {server}")
     assert inspect(host, server, "{{.State.Status}}") == "exited"
     docker(host, f"start {server}")

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from photonbuild import config
 from photonbuild.config import Config
+from photonbuild.guest import APPLETS, BOX, put_box
 from photonbuild.log import Reporter
+from photonbuild.pipeline import build_packages
 from photonbuild.session import Session
 from photonbuild.store import Store
+
+from .garden_client import Garden
+from .garden_lab import SOCKET, Lab
+from .machines import Guest, booted
+from .registry import Registry, box_repository, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +50,61 @@ def iso(configuration: Config) -> Path:
     if not image.is_file():
         pytest.fail(f"{image} does not exist: make iso", pytrace=False)
     return image
+
+
+@pytest.fixture(scope="module")
+def guest(request: pytest.FixtureRequest, configuration: Config, store: Store) -> Iterator[Guest]:
+    """One machine of the ISO for a whole module; with PHOTONBUILD_MACHINE the one that is running already."""
+    if running := os.environ.get("PHOTONBUILD_MACHINE"):
+        image, seed = Path(running), Path(running)
+    else:
+        image, seed = request.getfixturevalue("iso"), request.getfixturevalue("machine_seed")
+    with booted(image, configuration, seed, store.scratch) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def box(guest: Guest) -> Iterator[str]:
+    """The path of a root file system in the machine, of one static program."""
+    yield put_box(guest.config, guest.busybox)
+    guest.ssh(f"rm -rf {BOX}")
+
+
+@pytest.fixture(scope="module")
+def images(guest: Guest) -> Iterator[Registry]:
+    """A registry outside the machine with the repository ``box``."""
+    with registry({"box": box_repository(guest.busybox, APPLETS.split())}) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def garden(guest: Guest) -> Iterator[Garden]:
+    """Garden's server in the machine, through a socket here."""
+    # A short path: socket names are limited to 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="garden-") as folder, guest.socket(SOCKET, Path(folder) / "sock") as local:
+        yield Garden(local)
+
+
+@pytest.fixture
+def lab(guest: Guest, garden: Garden, box: str) -> Iterator[Lab]:
+    """Containers that are gone after the test."""
+    made = Lab(guest, garden, box)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(guest: Guest, garden: Garden, box: str) -> Iterator[tuple[Lab, str]]:
+    """One container for tests that leave it as it was."""
+    made = Lab(guest, garden, box)
+    yield made, made.create()
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def ace_images(configuration: Config, store: Store) -> list[Path]:
+    """The App Container validator's images, main and sidekick, as the package `appc-ace` holds them."""
+    session = Session(config=configuration, store=store, reporter=Reporter(), offline=True)
+    built = build_packages(session, ["appc-ace"])["appc-ace"]
+    found = {path.name: path for package in built.packages for path in package.tree.glob("usr/share/appc/*.aci")}
+    return [found[f"ace-validator-{name}.aci"] for name in ("main", "sidekick")]

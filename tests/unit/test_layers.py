@@ -42,6 +42,7 @@ ORDER = [
     "media",
     "qemu",
     "outside",
+    "guest",
     "console",
     "verify",
     "doctor",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild import outside, verify
+from photonbuild.config_models import Runtime
 from photonbuild.errors import VerifyError
 from photonbuild.media import Medium, medium
 from photonbuild.qemu import Hardware, qemu_argv, ssh_config
@@ -147,3 +148,11 @@ def test_report() -> None:
         verify.require(report)
     assert caught.value.detail == "bios: docker: logs: assert 1 == 2\nat line 3"
     assert caught.value.exit_code == 9
+
+
+def test_the_checks_of_a_machine() -> None:
+    first, second = (Runtime(name=name, package=name, unit=f"{name}.service", check=f"{name}-check") for name in "ab")
+    assert verify.check_names([first, second], [first, second]) == ["system", "a-check", "b-check", "side_by_side"]
+    assert verify.check_names([second], [first, second]) == ["system", "b-check"]
+    assert verify.check_names([first], [first]) == ["system", "a-check"]
+    assert verify.check_names([], []) == ["system"]

@@ -1,0 +1,339 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tree is the file tree that several archives give when they are unpacked one
+// over the other, kept in memory without the contents of files. It serves to
+// merge image layers, or an App Container image with its dependencies, into
+// one archive without unpacking anything.
+type Tree struct{ top *node }
+
+// node is one file of the tree; several names may share it (hard links).
+type node struct {
+	h        *tar.Header
+	src      io.ReaderAt // holds the archive that the header came from
+	off      int64       // where the entry's headers begin in src
+	children map[string]*node
+	gen      int // the archive that made it, for whiteouts
+}
+
+func (n *node) isDir() bool { return n.h.Typeflag == tar.TypeDir }
+
+// NewTree returns a tree that has only a top folder, root:root 0755.
+func NewTree() *Tree { return &Tree{top: implicitNode(0)} }
+
+func implicitNode(gen int) *node {
+	return &node{h: &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755}, children: map[string]*node{}, gen: gen}
+}
+
+// ApplyOptions of Tree.Apply.
+type ApplyOptions struct {
+	// Whiteouts: names that begin with ".wh." remove names of earlier
+	// archives, as the OCI image specification has it.
+	Whiteouts bool
+	// Map gives an entry its name in the tree, ok = false leaves it out; the
+	// name is clean. It is used for the targets of hard links too. nil keeps
+	// names.
+	Map func(name string) (string, bool)
+	// ReplaceLinks: a symbolic link of an earlier archive is never followed, it
+	// gives way to a folder (App Container specification, ace.md, "Filesystem
+	// Setup").
+	ReplaceLinks bool
+	// NoDuplicates makes two entries of one name in this archive an error.
+	NoDuplicates bool
+}
+
+// Apply puts the plain tar archive src over the tree. src is read again by
+// WriteTar and must stay open and unchanged until then.
+func (t *Tree) Apply(ctx context.Context, src io.ReaderAt, size int64, gen int, o ApplyOptions) error {
+	c := &counter{r: io.NewSectionReader(src, 0, size)}
+	tr := tar.NewReader(c)
+	a := &applier{tree: t, src: src, gen: gen, o: o, seen: map[string]bool{}}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, tr); err != nil {
+			return fmt.Errorf("read the archive: %w", truncated(err))
+		}
+		off := (c.n + 511) &^ 511
+		h, err := tr.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the archive: %w", truncated(err))
+		}
+		if err := a.entry(h, off); err != nil {
+			return &EntryError{h.Name, err}
+		}
+	}
+}
+
+// counter counts what is read; it hides Seek, so that every byte is counted.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+type applier struct {
+	tree *Tree
+	src  io.ReaderAt
+	gen  int
+	o    ApplyOptions
+	seen map[string]bool
+}
+
+func (a *applier) mapName(name string) (string, bool, error) {
+	clean, err := CleanName(name)
+	if err != nil || a.o.Map == nil {
+		return clean, true, err
+	}
+	mapped, ok := a.o.Map(clean)
+	return mapped, ok, nil
+}
+
+func (a *applier) entry(h *tar.Header, off int64) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	name, ok, err := a.mapName(h.Name)
+	if err != nil || !ok {
+		return err
+	}
+	if a.o.NoDuplicates && a.seen[name] {
+		return errors.New("is in the archive twice")
+	}
+	a.seen[name] = true
+	n := &node{h: h, src: a.src, off: off, gen: a.gen}
+	if name == "." {
+		if !n.isDir() {
+			return errors.New("the top of the archive is not a folder")
+		}
+		n.children = a.tree.top.children
+		a.tree.top = n
+		return nil
+	}
+	dir, base := split(name)
+	parent, err := a.folder(dir)
+	if err != nil {
+		return fmt.Errorf("folder %q: %w", dir, err)
+	}
+	if a.o.Whiteouts && strings.HasPrefix(base, whPrefix) {
+		return a.whiteout(parent, base)
+	}
+	return a.place(parent, base, n)
+}
+
+func (a *applier) place(parent *node, base string, n *node) error {
+	switch n.h.Typeflag {
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse, //nolint:staticcheck // old archives have RegA
+		tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+	case tar.TypeDir:
+		n.children = map[string]*node{}
+		if old := parent.children[base]; old != nil && old.isDir() {
+			n.children = old.children
+		}
+	case tar.TypeLink:
+		target, err := a.linkTarget(n.h.Linkname)
+		if err != nil {
+			return err
+		}
+		n = target
+	default:
+		return fmt.Errorf("unsupported entry type %q", n.h.Typeflag)
+	}
+	parent.children[base] = n
+	return nil
+}
+
+func (a *applier) linkTarget(name string) (*node, error) {
+	clean, ok, err := a.mapName(name)
+	if err != nil {
+		return nil, fmt.Errorf("hard link target %q: %w", name, err)
+	}
+	var n *node
+	if ok {
+		n = a.tree.lookup(clean)
+	}
+	switch {
+	case n == nil:
+		return nil, fmt.Errorf("hard link to %q, which is not in the archive before it", name)
+	case n.isDir():
+		return nil, fmt.Errorf("hard link to the folder %q", name)
+	}
+	return n, nil
+}
+
+// whiteout removes what earlier archives put there; what this archive put
+// there stays, whichever comes first.
+func (a *applier) whiteout(parent *node, base string) error {
+	if base == whOpaque {
+		for name, n := range parent.children {
+			a.hide(parent, name, n)
+		}
+		return nil
+	}
+	if strings.HasPrefix(base, whMeta) {
+		return nil
+	}
+	name := strings.TrimPrefix(base, whPrefix)
+	if name == "" || name == "." || name == ".." {
+		return errors.New("a whiteout of no name")
+	}
+	if n := parent.children[name]; n != nil {
+		a.hide(parent, name, n)
+	}
+	return nil
+}
+
+// hide removes the parts of parent/name that are older than this archive.
+func (a *applier) hide(parent *node, name string, n *node) {
+	if n.isDir() {
+		for sub, child := range n.children {
+			a.hide(n, sub, child)
+		}
+	}
+	if n.gen != a.gen && len(n.children) == 0 {
+		delete(parent.children, name)
+	}
+}
+
+// folder returns the folder name, symbolic links resolved inside the tree;
+// what is missing is made.
+func (a *applier) folder(name string) (*node, error) {
+	return a.tree.walk(name, func(parent *node, base string) *node {
+		old := parent.children[base]
+		if old != nil && !(a.o.ReplaceLinks && old.gen != a.gen && old.h.Typeflag == tar.TypeSymlink) {
+			return old
+		}
+		n := implicitNode(a.gen)
+		parent.children[base] = n
+		return n
+	})
+}
+
+// MakeDir makes the folder name, root:root 0755, and those above it unless
+// they are there.
+func (t *Tree) MakeDir(name string) error {
+	clean, err := CleanName(name)
+	if err != nil {
+		return err
+	}
+	_, err = (&applier{tree: t}).folder(clean)
+	return err
+}
+
+// ReadFile returns what the file name holds, links followed inside the tree;
+// ok is false when there is no such file or it is larger than limit.
+func (t *Tree) ReadFile(name string, limit int64) (data []byte, ok bool) {
+	for range maxSymlinks {
+		n := t.lookup(name)
+		if n == nil || n.isDir() {
+			return nil, false
+		}
+		if n.h.Typeflag == tar.TypeSymlink {
+			target := n.h.Linkname
+			if !strings.HasPrefix(target, "/") {
+				dir, _ := split(name)
+				target = dir + "/" + target
+			}
+			name = strings.TrimPrefix(path.Clean("/"+target), "/")
+			continue
+		}
+		if n.h.Size > limit {
+			return nil, false
+		}
+		var buf bytes.Buffer
+		if err := n.copyTo(context.Background(), &buf); err != nil {
+			return nil, false
+		}
+		return buf.Bytes(), true
+	}
+	return nil, false
+}
+
+// Overlay puts what other holds over t; folders merge.
+func (t *Tree) Overlay(other *Tree) { overlay(t.top, other.top) }
+
+func overlay(under, over *node) {
+	under.h, under.gen = over.h, over.gen
+	for base, n := range over.children {
+		old := under.children[base]
+		if old == nil || !old.isDir() || !n.isDir() {
+			under.children[base] = n
+			continue
+		}
+		overlay(old, n)
+	}
+}
+
+// lookup returns what name is, the last part not resolved, or nil.
+func (t *Tree) lookup(name string) *node {
+	if name == "." {
+		return t.top
+	}
+	dir, base := split(name)
+	parent, err := t.walk(dir, nil)
+	if err != nil || parent == nil {
+		return nil
+	}
+	return parent.children[base]
+}
+
+// walk resolves a folder name. Missing folders are made by mk, which is
+// asked for every part, or end in nil.
+func (t *Tree) walk(name string, mk func(*node, string) *node) (*node, error) {
+	stack := []*node{t.top}
+	todo := strings.Split(name, "/")
+	for links := 0; len(todo) > 0; {
+		part := todo[0]
+		todo = todo[1:]
+		at := stack[len(stack)-1]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			stack = stack[:max(len(stack)-1, 1)]
+			continue
+		}
+		n := at.children[part]
+		if mk != nil {
+			n = mk(at, part)
+		}
+		switch {
+		case n == nil:
+			return nil, nil
+		case n.isDir():
+			stack = append(stack, n)
+		case n.h.Typeflag == tar.TypeSymlink:
+			if links++; links > maxSymlinks {
+				return nil, unix.ELOOP
+			}
+			if strings.HasPrefix(n.h.Linkname, "/") {
+				stack = stack[:1]
+			}
+			todo = append(strings.Split(n.h.Linkname, "/"), todo...)
+		default:
+			return nil, unix.ENOTDIR
+		}
+	}
+	return stack[len(stack)-1], nil
+}
