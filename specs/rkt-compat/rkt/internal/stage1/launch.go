@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/appc/spec/schema"
+	"github.com/appc/spec/schema/types"
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 	"golang.org/x/term"
@@ -178,4 +180,22 @@ func Limits(memory, cpuMilli int64) []sd.Property {
 		list = append(list, sd.Property{Name: "CPUQuotaPerSecUSec", Value: godbus.MakeVariant(uint64(cpuMilli * 1000))})
 	}
 	return list
+}
+
+// PodLimits is Limits of the pod's own isolators.
+func PodLimits(m *schema.PodManifest) []sd.Property {
+	var mem, milli int64
+	for _, i := range m.Isolators {
+		switch v := i.Value().(type) {
+		case *types.ResourceMemory:
+			if l := v.Limit(); l != nil {
+				mem = l.Value()
+			}
+		case *types.ResourceCPU:
+			if l := v.Limit(); l != nil {
+				milli = l.MilliValue()
+			}
+		}
+	}
+	return Limits(mem, milli)
 }
