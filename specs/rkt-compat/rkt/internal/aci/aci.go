@@ -195,7 +195,7 @@ func (c *checker) readManifest(h *tar.Header, r io.Reader) error {
 	}
 	var b bytes.Buffer
 	if _, err := io.Copy(&b, r); err != nil {
-		return err
+		return fmt.Errorf("truncated: %w", err)
 	}
 	c.manifest = b.Bytes()
 	return nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
@@ -76,7 +77,8 @@ type Fetcher struct {
 	TrustKeysFromHTTPS bool
 	KeyDir             string
 
-	Log io.Writer // progress and warnings; nil means none
+	Log       io.Writer       // progress and warnings; nil means none
+	Transport *http.Transport // how servers are reached; nil means as usual
 }
 
 // maxDepth bounds chains of dependencies.

@@ -22,9 +22,13 @@ import (
 const maxPage = 4 << 20
 
 // transport reaches servers; plain http only when it is allowed, redirects too.
-func transport(insecureTLS, allowHTTP bool) http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = (&net.Dialer{Timeout: 20 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+func (f Fetcher) transport(insecureTLS, allowHTTP bool) *guard {
+	t := f.Transport
+	if t == nil {
+		t = http.DefaultTransport.(*http.Transport).Clone()
+		t.DialContext = (&net.Dialer{Timeout: 20 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	t = t.Clone()
 	t.TLSHandshakeTimeout = 20 * time.Second
 	t.ResponseHeaderTimeout = time.Minute
 	if insecureTLS {
@@ -90,7 +94,7 @@ func (f Fetcher) get(ctx context.Context, client *http.Client, rawURL, etag stri
 }
 
 func (f Fetcher) client() *http.Client {
-	return &http.Client{Transport: transport(f.Insecure.TLS, f.Insecure.HTTP)}
+	return &http.Client{Transport: f.transport(f.Insecure.TLS, f.Insecure.HTTP)}
 }
 
 // url fetches an image from a URL.
@@ -202,8 +206,10 @@ func (f Fetcher) spool(res *http.Response, size int64) (*os.File, error) {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("download: %w", err)
-	case size > 0 && n != size:
-		err = fmt.Errorf("the image has not the %d bytes that it should have", size)
+	case size > 0 && n > size:
+		err = fmt.Errorf("the image has more bytes than it should have (%d)", size)
+	case size > 0 && n < size:
+		err = fmt.Errorf("the image has %d bytes, but should have %d", n, size)
 	case res.ContentLength >= 0 && n != res.ContentLength:
 		err = fmt.Errorf("download: %d of %d bytes came", n, res.ContentLength)
 	}

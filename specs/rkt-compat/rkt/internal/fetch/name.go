@@ -114,10 +114,10 @@ func (f Fetcher) firstOf(ctx context.Context, endpoints discovery.ACIEndpoints, 
 var discoveryLock sync.Mutex
 
 // withDiscovery readies the library's clients and passes the options on.
-func withDiscovery(insecureTLS, allowHTTP bool, do func(discovery.InsecureOption)) {
+func (f Fetcher) withDiscovery(insecureTLS, allowHTTP bool, do func(discovery.InsecureOption)) {
 	discoveryLock.Lock()
 	defer discoveryLock.Unlock()
-	t := transport(insecureTLS, allowHTTP).(*guard)
+	t := f.transport(insecureTLS, allowHTTP)
 	t.maxBody = maxPage
 	option := discovery.InsecureNone
 	if insecureTLS {
@@ -133,7 +133,7 @@ func withDiscovery(insecureTLS, allowHTTP bool, do func(discovery.InsecureOption
 }
 
 func (f Fetcher) endpoints(a discovery.App) (list discovery.ACIEndpoints, err error) {
-	withDiscovery(f.Insecure.TLS, f.Insecure.HTTP, func(o discovery.InsecureOption) {
+	f.withDiscovery(f.Insecure.TLS, f.Insecure.HTTP, func(o discovery.InsecureOption) {
 		var attempts []discovery.FailedAttempt
 		list, attempts, err = discovery.DiscoverACIEndpoints(a, f.Config.Headers(), o, 0)
 		if err != nil || len(list) == 0 {
@@ -155,7 +155,7 @@ func discoveryError(what string, name types.ACIdentifier, attempts []discovery.F
 // PublicKeyURLs finds where the keys for images below prefix are served
 // (discovery.md, "ac-discovery-pubkeys").
 func PublicKeyURLs(prefix types.ACIdentifier, f Fetcher, allowHTTP bool) (urls []string, err error) {
-	withDiscovery(f.Insecure.TLS && f.Insecure.PubKey, allowHTTP, func(o discovery.InsecureOption) {
+	f.withDiscovery(f.Insecure.TLS && f.Insecure.PubKey, allowHTTP, func(o discovery.InsecureOption) {
 		keys, attempts, derr := discovery.DiscoverPublicKeys(discovery.App{Name: prefix}, f.Config.Headers(), o, 0)
 		if urls = keys; derr != nil || len(keys) == 0 {
 			err = discoveryError("public keys for", prefix, attempts)
