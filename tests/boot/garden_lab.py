@@ -6,9 +6,12 @@ import contextlib
 import io
 import tarfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from .garden_client import Garden, GardenError, Process
 from .machines import Guest
@@ -17,6 +20,7 @@ Entry = tarfile.TarInfo | tuple[str, str | bytes]
 
 SOCKET = "/run/gdn/gdn.sock"
 UNIT = "gdn.service"
+HTTPD = "echo hello from $HOSTNAME_OF > /www/index.html; httpd -p 80 -h /www"
 MIB = 1 << 20
 
 
@@ -106,6 +110,29 @@ def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
         time.sleep(0.1)
     return value
+
+
+def refused(action: Callable[[], object]) -> GardenError:
+    """The error of an action that must fail, as documented: JSON with a message; 404 only for what is not there."""
+    with pytest.raises(GardenError) as caught:
+        action()
+    error = caught.value
+    assert error.is_documented and error.message, error.body
+    assert error.status in ((404,) if error.kind.endswith("NotFoundError") and error.kind[0] in "CP" else (400, 500))
+    return error
+
+
+def from_outside(guest: Guest, port: int) -> str:
+    here = guest.facts["published"][str(port)]
+
+    def get() -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{here}/", timeout=5) as reply:
+                return str(reply.read().decode())
+        except OSError:
+            return ""
+
+    return str(until(get))
 
 
 def tar_of(*entries: Entry) -> bytes:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,14 +12,13 @@ from photonbuild.guest import BOX, UID, USER
 
 from . import garden_fixtures as api
 from .garden_client import Garden, GardenError
-from .garden_lab import MIB, Entry, Lab, files_of, special, tar_of, until
+from .garden_lab import HTTPD, MIB, Entry, Lab, files_of, from_outside, refused, special, tar_of, until
 from .machines import Guest
 from .registry import Registry
 
 pytestmark = pytest.mark.boot
 
 Shared = tuple[Lab, str]
-HTTPD = "echo hello from $HOSTNAME_OF > /www/index.html; httpd -p 80 -h /www"
 
 # A body for each route that takes a handle, good enough to be looked at.
 BODIES: dict[str, Any] = {
@@ -33,16 +30,6 @@ BODIES: dict[str, Any] = {
     "SetGraceTime": api.SECOND,
     "SetProperty": {"value": "x"},
 }
-
-
-def refused(action: Callable[[], object]) -> GardenError:
-    """The error of an action that must fail, as documented: JSON with a message; 404 only for what is not there."""
-    with pytest.raises(GardenError) as caught:
-        action()
-    error = caught.value
-    assert error.is_documented and error.message, error.body
-    assert error.status in ((404,) if error.kind.endswith("NotFoundError") and error.kind[0] in "CP" else (400, 500))
-    return error
 
 
 def address(lab: Lab, handle: str) -> str:
@@ -151,8 +138,8 @@ def test_root_from_a_file(lab: Lab, saved: str, form: str) -> None:
 @pytest.mark.parametrize("reference", ["box", "box:latest", "box#latest", "box:many"])
 def test_root_from_a_registry(lab: Lab, images: Registry, guest: Guest, reference: str) -> None:
     handle = lab.create(image={"uri": f"docker://{guest.facts['outside']}:{images.port}/{reference}"})
-    assert lab.out(handle, "echo $BOX; cat /etc/layer; ls /etc") == "registry\nsecond\ngroup\nlayer\npasswd"
-    assert "GET /v2/" in images.asked or any("/v2/box/manifests/" in line for line in images.asked)
+    assert lab.out(handle, "echo $BOX; cat /etc/layer; test -e /etc/gone || echo gone") == "registry\nsecond\ngone"
+    assert any("/v2/box/manifests/" in line for line in images.asked)
 
 
 @pytest.mark.parametrize("reference", ["nothing", "box:nothing", "box:other"])
@@ -205,7 +192,6 @@ def test_privileged_or_not(lab: Lab) -> None:
     assert lab.out(privileged, "cat /proc/self/uid_map").split() == ["0", "0", str(2**32 - 1)]
     for handle in (plain, privileged):
         assert lab.out(handle, "id -u; stat -c %u:%a /etc/passwd /tmp") == "0\n0:644\n0:1777"
-        assert lab.out(handle, "cat /proc/1/comm /proc/sys/kernel/hostname").count("\n") == 1
     assert lab.sh(plain, "mount -t tmpfs none /tmp").code != 0
     assert lab.sh(privileged, "mount -t tmpfs none /tmp && umount /tmp").code == 0
 
@@ -219,7 +205,7 @@ def test_network_of_its_own(lab: Lab) -> None:
     assert info["ContainerIP"] != address(lab, second) and info["HostIP"]
     # "If not specified, a /30 subnet is allocated from a default network pool."
     assert f"{info['ContainerIP']}/30" in lab.out(first, "ip -4 -o addr")
-    assert lab.out(first, f"ip route; ping -c 1 -W 5 {info['HostIP']}").startswith(f"default via {info['HostIP']}")
+    assert lab.out(first, "ip route").startswith(f"default via {info['HostIP']} ")
     assert "127.0.0.1/8" in lab.out(first, "ip -4 -o addr show lo")
 
 
@@ -241,19 +227,6 @@ def test_an_address_that_cannot_be(lab: Lab, network: str) -> None:
     before = lab.garden.containers()
     refused(lambda: lab.create(network=network))
     assert lab.garden.containers() == before
-
-
-def from_outside(guest: Guest, port: int) -> str:
-    here = guest.facts["published"][str(port)]
-
-    def get() -> str:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{here}/", timeout=5) as reply:
-                return str(reply.read().decode())
-        except OSError:
-            return ""
-
-    return str(until(get))
 
 
 def test_net_in(lab: Lab, guest: Guest) -> None:
@@ -398,14 +371,15 @@ def test_metrics(lab: Lab) -> None:
     for part, keys in (("MemoryStat", api.MEMORY_KEYS), ("CPUStat", api.CPU_KEYS), ("DiskStat", api.DISK_KEYS),
                        ("NetworkStat", api.NETWORK_KEYS), ("PidStat", api.PID_KEYS)):  # fmt: skip
         assert set(before[part]) == keys, part
-    host = lab.garden.info(handle)["HostIP"]
-    lab.out(handle, f"ping -c 3 -W 5 {host}; dd if=/dev/zero of=/file bs=1M count=8; sync; i=0; "
+    url = f"http://{lab.guest.facts['outside']}:{lab.guest.facts['http_port']}/"
+    lab.out(handle, f"wget -q -O - {url}; dd if=/dev/zero of=/file bs=1M count=8; sync; i=0; "
                     "while [ $i -lt 20000 ]; do i=$((i+1)); done")  # fmt: skip
     with lab.start(handle, "exec sleep 1000"):
         after = lab.garden.metrics(handle)
         assert after["PidStat"]["Current"] >= 1
     assert after["CPUStat"]["Usage"] > before["CPUStat"]["Usage"]
-    assert after["NetworkStat"]["RxBytes"] >= before["NetworkStat"]["RxBytes"] + 3 * 84
+    assert after["NetworkStat"]["RxBytes"] >= before["NetworkStat"]["RxBytes"] + 200
+    assert after["NetworkStat"]["TxBytes"] >= before["NetworkStat"]["TxBytes"] + 200
     assert after["DiskStat"]["ExclusiveBytesUsed"] >= before["DiskStat"]["ExclusiveBytesUsed"] + 8 * MIB
     assert after["DiskStat"]["TotalBytesUsed"] >= after["DiskStat"]["ExclusiveBytesUsed"]
     assert after["MemoryStat"]["TotalUsageTowardLimit"] > 0
@@ -480,7 +454,10 @@ def test_unknown_handle(garden: Garden, route: str) -> None:
         error = refused(lambda: garden.stream_out("nobody", "/tmp"))
     else:
         error = refused(lambda: garden.call(route, BODIES.get(route), None, **values))
-    assert (error.status, error.kind, error.handle) == (404, "ContainerNotFoundError", "nobody")
+    assert error.status == 404
+    if route in ("Stdout", "Stderr"):
+        return  # which error comes for a stream that is not there is not documented
+    assert (error.kind, error.handle) == ("ContainerNotFoundError", "nobody")
     assert error.message == "unknown handle: nobody"
 
 

@@ -9,8 +9,7 @@ import pytest
 from photonbuild.guest import BOX, UID, USER
 
 from .garden_client import GardenError, Process, StreamError
-from .garden_lab import Lab, until
-from .test_garden import refused
+from .garden_lab import Lab, refused, until
 
 pytestmark = pytest.mark.boot
 

@@ -195,7 +195,7 @@ func (c *checker) readManifest(h *tar.Header, r io.Reader) error {
 	}
 	var b bytes.Buffer
 	if _, err := io.Copy(&b, r); err != nil {
-		return err
+		return fmt.Errorf("truncated: %w", err)
 	}
 	c.manifest = b.Bytes()
 	return nil
@@ -211,6 +211,39 @@ func (c *checker) finish() (*schema.ImageManifest, error) {
 		return nil, errors.New(`not an App Container image: no "rootfs" folder in it`)
 	}
 	return ParseManifest(c.manifest)
+}
+
+// Peek reads the manifest of an image archive in any compression, without
+// checking the rest.
+func Peek(r io.Reader) (*schema.ImageManifest, error) {
+	z, err := archive.Decompress(r)
+	if err != nil {
+		return nil, fmt.Errorf("not an App Container image: %w", err)
+	}
+	defer z.Close()
+	c := &checker{seen: map[string]byte{}}
+	tr := tar.NewReader(z)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return nil, errors.New(`not an App Container image: no "manifest" in it`)
+		}
+		if err != nil {
+			return nil, notACI(err, len(c.seen))
+		}
+		name, err := archive.CleanName(h.Name)
+		if err != nil {
+			return nil, fmt.Errorf("not an App Container image: entry %q: %w", h.Name, err)
+		}
+		if name != ManifestFile {
+			c.seen[name] = h.Typeflag
+			continue
+		}
+		if err := c.readManifest(h, tr); err != nil {
+			return nil, fmt.Errorf("not an App Container image: entry %q: %w", h.Name, err)
+		}
+		return ParseManifest(c.manifest)
+	}
 }
 
 // InRootFS maps names of an image archive to those inside its rootfs; for

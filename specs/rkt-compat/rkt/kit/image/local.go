@@ -162,3 +162,24 @@ func sameDigest(what string, want v1.Hash, raw []byte) error {
 	}
 	return nil
 }
+
+// StoredName is the registry, repository and tag that a docker archive names
+// the image by; ok is false for other transports and images without a name.
+func (r Reference) StoredName() (registry, repository, tag string, ok bool) {
+	full := r.Ref
+	if r.Transport != DockerArchive {
+		return "", "", "", false
+	}
+	if full == "" {
+		m, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return openCompressed(r.Path) })
+		if err != nil || len(m) != 1 || len(m[0].RepoTags) == 0 {
+			return "", "", "", false
+		}
+		full = m[0].RepoTags[0]
+	}
+	t, err := name.NewTag(full)
+	if err != nil {
+		return "", "", "", false
+	}
+	return t.RegistryStr(), t.RepositoryStr(), t.TagStr(), true
+}

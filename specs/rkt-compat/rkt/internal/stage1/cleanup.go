@@ -1,0 +1,39 @@
+package stage1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"photonbuild.invalid/compat/internal/metadata"
+	"photonbuild.invalid/compat/internal/pod"
+)
+
+// cleanup undoes what a pod has outside of its directory: networks, its
+// registration, its folder in /run. Processes, mounts and cgroups are systemd's.
+// It may be called again, and while the pod's service is ending.
+func cleanup(p *pod.Pod) error {
+	var o Options
+	if err := p.Options(&o); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if _, err := os.Stat(RuntimeDir(p.UUID)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var failed error
+	if o.Register {
+		failed = metadata.Unregister(metadata.Socket, p.UUID)
+	}
+	n := networkPod(p, o)
+	if err := n.Remove(context.Background()); err != nil {
+		return errors.Join(failed, err) // what is needed to try again stays
+	}
+	if err := os.RemoveAll(RuntimeDir(p.UUID)); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("pod %s: %w", p.UUID, err))
+	}
+	return failed
+}
+
+// Cleanup is cleanup for a pod that does not run any more, by whoever ended it.
+func Cleanup(p *pod.Pod) error { return cleanup(p) }
