@@ -4,10 +4,15 @@ PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: iso test lint unit integration boot clean help
+.PHONY: iso ova ami gce azure qcow2 raw oci images test lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
 	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+
+ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
+	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+
+images: iso ova ami gce azure qcow2 raw oci ## all of them
 
 test: ## lint, unit, integration and boot tests
 	$(MAKE) --no-print-directory lint
@@ -33,4 +38,4 @@ clean: ## remove what this checkout holds; the store, shared between checkouts, 
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9 ]*\):[^#]*## /\1\t/p' Makefile | expand -t 40

@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_machine, doctor, pipeline, sandbox, seed, sources
-from .config import load, schema
+from . import __version__, cli_kickstart, cli_machine, doctor, pipeline, sandbox, seed, sources
+from .config import BootImage, load, schema
 from .errors import ConfigError, Interrupted, PhotonbuildError
 from .image import make_image
 from .log import Reporter, clock
@@ -138,16 +138,18 @@ def build_command(session: Session, packages: tuple[str, ...], profile: str, kee
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public key that may log in as root (authorized_keys format).",
 )
+@click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml).")
 @command
-def image_command(session: Session, name: str, keys: tuple[Path, ...]) -> None:
+def image_command(session: Session, name: str, keys: tuple[Path, ...], profile: str | None) -> None:
     """Build an image (build/images/NAME.yaml) and everything in it, into stage/images."""
     lines = [line for path in keys for line in _public_keys(path)]
-    result, count = make_image(session, name, lines)
+    result, count = make_image(session, name, lines, profile=profile)
     phases = ", ".join(f"{phase} {clock(seconds)}" for phase, seconds in session.reporter.phases.items())
     path = os.path.relpath(result.path)
     session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
     session.reporter.info(f"took {phases}")
-    session.reporter.info(f"boot it: bin/photonbuild boot {path}")
+    if isinstance(session.config.image(name), BootImage):
+        session.reporter.info(f"boot it: bin/photonbuild boot {path}")
     click.echo(result.path)
 
 
@@ -276,6 +278,7 @@ def schema_command(kind: str) -> None:
 
 
 cli_machine.register(main, command)
+main.add_command(cli_kickstart.kickstart_group)
 
 if __name__ == "__main__":
     main()

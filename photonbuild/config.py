@@ -10,12 +10,14 @@ from typing import Any, get_args
 
 from photonbuild import config_yaml, documents
 from photonbuild.config_models import (
+    BootImage,
     Disk,
     DiskImage,
     Distribution,
     Image,
     IsoImage,
     Mirrors,
+    OciImage,
     Profile,
     Runtime,
     Runtimes,
@@ -30,6 +32,7 @@ from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError
 
 __all__ = [
+    "BootImage",
     "Config",
     "Disk",
     "DiskImage",
@@ -37,6 +40,7 @@ __all__ = [
     "Image",
     "IsoImage",
     "Mirrors",
+    "OciImage",
     "Profile",
     "Runtime",
     "Seed",
@@ -55,6 +59,7 @@ SCHEMAS: Mapping[str, type[Model]] = {
     "disk-image": DiskImage,
     "distribution": Distribution,
     "image": IsoImage,
+    "oci-image": OciImage,
     "profile": Profile,
     "runtimes": Runtimes,
     "seed": Seeds,
@@ -230,7 +235,7 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
 
 def _image(document: Document) -> Image:
     """One image, by the model of its format."""
-    models: dict[str, type[IsoImage | DiskImage]] = {"iso": IsoImage, **dict.fromkeys(DISK_FORMATS, DiskImage)}
+    models: dict[str, type[Image]] = {"iso": IsoImage, "oci": OciImage, **dict.fromkeys(DISK_FORMATS, DiskImage)}
     name = document.data.get("format") if isinstance(document.data, dict) else None
     if isinstance(name, str) and name not in models:
         raise _unknown("format", name, models, where=document.where("format"))

@@ -95,20 +95,25 @@ class Profile(Model):
 class ImageModel(Model):
     """What every ``build/images/NAME.yaml`` may hold, whatever its format.
 
-    `loader`: the spec of the boot loader. `variant` is part of the file's name, where the suffix does not tell enough.
+    `variant` is part of the file's name, where the suffix does not tell enough.
     """
 
     profile: Name
-    loader: Name
     variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
-    kernel_args: tuple[str, ...] = ()
-    menu_timeout: Annotated[int, Field(ge=0)] = 3
-    authorized_keys: tuple[str, ...] = ()
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()
 
 
-class IsoImage(ImageModel):
+class BootImage(ImageModel):
+    """What an image that boots by itself may hold besides. `loader`: the spec of the boot loader."""
+
+    loader: Name
+    kernel_args: tuple[str, ...] = ()
+    menu_timeout: Annotated[int, Field(ge=0)] = 3
+    authorized_keys: tuple[str, ...] = ()
+
+
+class IsoImage(BootImage):
     """``format: iso``: a live image for BIOS and UEFI."""
 
     format: Literal["iso"]
@@ -154,7 +159,7 @@ class Hardware(Model):
     hardware_family: Annotated[str, Field(pattern=r"^vmx-[0-9]{2}$")] = "vmx-14"
 
 
-class DiskImage(ImageModel):
+class DiskImage(BootImage):
     """A disk for BIOS and UEFI, in one of the forms in which hypervisors and clouds take them."""
 
     format: Literal["raw", "qcow2", "ova", "ami", "gce", "azure"]
@@ -162,7 +167,15 @@ class DiskImage(ImageModel):
     machine: Hardware | None = None
 
 
-Image = IsoImage | DiskImage
+class OciImage(ImageModel):
+    """``format: oci``: a base image for containers, one layer."""
+
+    format: Literal["oci"]
+    environment: tuple[str, ...] = ("PATH=/usr/bin:/usr/sbin",)
+    command: tuple[str, ...] = ("/bin/bash",)
+
+
+Image = IsoImage | DiskImage | OciImage
 
 
 class Runtime(Model):

@@ -9,10 +9,11 @@ import os
 import shutil
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import images, solve
-from .config import Config, Image, IsoImage, Profile
+from .config import BootImage, Image, IsoImage
 from .pipeline import build_packages, profile_specs, repository
 from .rootfs import RootfsSettings, build_rootfs
 from .rpmbuild import Built
@@ -23,107 +24,124 @@ from .store import read_json, write_json
 IMAGE_CODE = ("images", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "rpmconfig")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that an image is made of: settings, the install sets of its root and of its initramfs, the boot loader."""
+
+    name: str
+    image: Image
+    install: Sequence[solve.Package]
+    tools: Sequence[solve.Package]
+    keys: Sequence[str]
+    loader: Built | None
+
+
 def make_image(
-    session: Session, name: str, authorized_keys: Sequence[str], *, fresh: Path | None = None
+    session: Session,
+    name: str,
+    authorized_keys: Sequence[str],
+    *,
+    profile: str | None = None,
+    fresh: Path | None = None,
 ) -> tuple[images.ImageResult, int]:
     """An image and everything before it; returns the published files and the number of packages in it.
 
-    With `fresh`, a folder on the store's file system, the image is made anew from the same packages and put there only.
+    `profile` replaces the image's own. With `fresh`, a folder on the store's file system, the image is made anew from
+    the same packages and put there only.
     """
-    config = session.config
-    image = config.image(name)
-    profile, extra = config.profile(image.profile), initramfs_profile(config, image)
-    wanted = profile_specs(session, profile) | {session.spec(image.loader).name}
-    if extra is not None:
-        wanted |= profile_specs(session, extra)
-    done = build_packages(session, wanted)
-    place = repository(session, done)
-    with session.reporter.phase("solve"):
-        install = solve.solve(place, profile.packages, arch=config.distribution.arch, where=profile.name)
-        tools = (
-            solve.solve(place, extra.packages, arch=config.distribution.arch, where=extra.name)
-            if extra is not None
-            else []
-        )
-    keys = tuple(dict.fromkeys([*image.authorized_keys, *config.user.authorized_keys, *authorized_keys]))
-    loader = done[session.spec(image.loader).name]
-    identity = image_identity(session, name, [p.sha256 for p in install], [p.sha256 for p in tools], keys)
-    key = image_key(session, identity, loader)
-    rpms, tool_rpms = [p.path for p in install], [p.path for p in tools]
+    recipe = make_recipe(session, name, authorized_keys, profile)
     if fresh is not None:
-        _make_image(session, name, rpms, tool_rpms, keys, identity, loader, fresh / "image")
-        return _result(fresh / "image"), len(install)
+        _make_image(session, recipe, fresh / "image")
+        return _result(fresh / "image"), len(recipe.install)
+    key = image_key(session, recipe)
     cached = session.store.root / "images" / key
     with session.store.lock(f"image-{key[:32]}"):
         if not (cached / "result.json").exists():
-            _make_image(session, name, rpms, tool_rpms, keys, identity, loader, cached)
-    return _stage_image(session, cached), len(install)
+            _make_image(session, recipe, cached)
+    return _stage_image(session, cached), len(recipe.install)
 
 
-def initramfs_profile(config: Config, image: Image) -> Profile | None:
-    """The profile in whose root the image's initramfs is made, if the format has one."""
-    return config.profile(image.initramfs_profile) if isinstance(image, IsoImage) else None
+def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], profile: str | None) -> Recipe:
+    """Build the packages and solve for the install sets."""
+    config = session.config
+    image = config.image(name)
+    if profile is not None:
+        image = image.model_copy(update={"profile": config.profile(profile).name})
+    names = [image.profile, *([image.initramfs_profile] if isinstance(image, IsoImage) else [])]
+    profiles = [config.profile(each) for each in names]
+    wanted = {spec for each in profiles for spec in profile_specs(session, each)}
+    loader = session.spec(image.loader).name if isinstance(image, BootImage) else None
+    done = build_packages(session, wanted | ({loader} if loader else set()))
+    place = repository(session, done)
+    with session.reporter.phase("solve"):
+        install, *tools = (
+            solve.solve(place, each.packages, arch=config.distribution.arch, where=each.name) for each in profiles
+        )
+    own = image.authorized_keys if isinstance(image, BootImage) else ()
+    return Recipe(
+        name=name,
+        image=image,
+        install=install,
+        tools=tools[0] if tools else (),
+        keys=tuple(dict.fromkeys([*own, *config.user.authorized_keys, *authorized_keys])),
+        loader=done[loader] if loader else None,
+    )
 
 
-def image_identity(
-    session: Session, name: str, install: Sequence[str], tools: Sequence[str], keys: Sequence[str]
-) -> str:
+def image_identity(session: Session, recipe: Recipe) -> str:
     """Digest of what an image holds: packages and settings. Its serial numbers and UUIDs are named after it."""
     total = hashlib.sha256(session.config.distribution.model_dump_json().encode())
-    total.update(json.dumps([session.config.image(name).model_dump(mode="json"), install, tools, list(keys)]).encode())
+    sets = [[choice.sha256 for choice in choices] for choices in (recipe.install, recipe.tools)]
+    total.update(json.dumps([recipe.image.model_dump(mode="json"), *sets, list(recipe.keys)]).encode())
     return total.hexdigest()
 
 
-def image_key(session: Session, identity: str, loader: Built) -> str:
+def image_key(session: Session, recipe: Recipe) -> str:
     """Digest of all that an image is made of: what it holds, the data files and tools, and the code that makes it."""
-    total = hashlib.sha256(f"{session.seed.digest}{identity}{loader.key}".encode())
+    loader = recipe.loader.key if recipe.loader else ""
+    total = hashlib.sha256(f"{session.seed.digest}{image_identity(session, recipe)}{loader}".encode())
     code = Path(__file__).parent
-    for base in [*(code / part for part in IMAGE_CODE), session.config.build_dir / "dracut"]:
+    for base in [
+        *(code / part for part in IMAGE_CODE),
+        *(session.config.build_dir / part for part in ("dracut", "ovf")),
+    ]:
         for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.suffix != ".pyc"):
             if path.is_file():
                 total.update(f"{path.relative_to(base)}\0{sha256_of(path)}\n".encode())
     return total.hexdigest()
 
 
-def _make_image(
-    session: Session,
-    name: str,
-    install: Sequence[Path],
-    tools: Sequence[Path],
-    keys: Sequence[str],
-    identity: str,
-    loader: Built,
-    final: Path,
-) -> None:
-    config = session.config
-    image = config.image(name)
-    profile, extra = config.profile(image.profile), initramfs_profile(config, image)
-    log = session.store.root / "logs" / f"image-{name}.log"
+def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
+    config, image = session.config, recipe.image
+    identity = image_identity(session, recipe)
+    title = f"{config.distribution.name} {config.distribution.version}"
+    extra = config.profile(image.initramfs_profile) if isinstance(image, IsoImage) else None
+    log = session.store.root / "logs" / f"image-{recipe.name}.log"
     log.write_text("", encoding="utf-8")
     settings = RootfsSettings(
         source_date_epoch=config.distribution.source_date_epoch,
         hostname=config.distribution.id,
-        authorized_keys=keys,
+        authorized_keys=recipe.keys,
         exclude_docs=image.exclude_docs,
         exclude_paths=image.exclude_paths,
-        files=images.ROOT_FILES[image.format](
-            image, identity, f"{config.distribution.name} {config.distribution.version}"
-        ),
+        unit_presets=isinstance(image, BootImage),
+        files=images.ROOT_FILES[image.format](image, identity, title),
     )
     macros = [bind.source for bind in session.builder.macros]
     with session.store.staging() as work:
-        for part in ("root", "image", "out"):
+        for part in ("root", "image", "out", "no-loader"):
             (work / part).mkdir()
         with session.reporter.phase("root file system"):
             rootfs = build_rootfs(
                 seed=session.seed.root,
-                rpms=install,
-                first=profile.first,
+                rpms=[choice.path for choice in recipe.install],
+                first=config.profile(image.profile).first,
                 settings=settings,
                 macros=macros,
                 workdir=work / "root",
                 log=log,
             )
+        loader = recipe.loader.folder / "trees" / recipe.loader.spec if recipe.loader else work / "no-loader"
         with session.reporter.phase(f"{image.format} image"):
             result = images.FORMATS[image.format](
                 images.ImageRequest(
@@ -132,12 +150,12 @@ def _make_image(
                     seed=session.seed.root,
                     macros=macros,
                     rootfs=rootfs,
-                    extra_rpms=tools,
+                    extra_rpms=[choice.path for choice in recipe.tools],
                     extra_first=extra.first if extra is not None else (),
                     data=config.build_dir,
                     provenance={"build seed": session.seed.digest},
                     identity=identity,
-                    loader=loader.folder / "trees" / image.loader,
+                    loader=loader,
                     machine_seed=lambda: session.machine_seed.root,
                     workdir=work / "image",
                     outdir=work / "out",

@@ -136,8 +136,9 @@ def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
 
 def write_loader(request: ImageRequest, tree: Path, label: str, digest: str) -> None:
     """GRUB for both firmwares: grub.cfg, the El Torito image, and the ESP with its removable-media path."""
-    work = request.workdir
-    text = grub.menu(entries=entries(request, label), label=label, timeout=request.image.menu_timeout)
+    work, image = request.workdir, request.image
+    assert isinstance(image, IsoImage)
+    text = grub.menu(entries=entries(request, label), label=label, timeout=image.menu_timeout)
     (tree / "boot/grub/grub.cfg").write_text(text, encoding="utf-8")
     (work / "first.cfg").write_text(grub.first_stage(label), encoding="utf-8")
     (work / "efi").mkdir()

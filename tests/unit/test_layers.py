@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 # Packages whose names are also programs of the seed, files, or words of a configuration language.
-COMMAND_NAMES = {"bash", "dracut", "file", "filesystem", "gzip", "linux", "rpm", "shadow", "tar", "xz", "zstd"}
+COMMAND_NAMES = {
+    "bash",
+    "dracut",
+    "file",
+    "filesystem",
+    "gzip",
+    "linux",
+    "python",
+    "rpm",
+    "shadow",
+    "tar",
+    "xz",
+    "zstd",
+}
 PACKAGE = Path(__file__).parents[2] / "photonbuild"
 ORDER = [
     "__init__",
@@ -50,6 +63,7 @@ ORDER = [
     "plan",
     "pipeline",
     "image",
+    "cli_kickstart",
     "cli_machine",
     "cli",
     "__main__",
