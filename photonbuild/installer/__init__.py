@@ -1,0 +1,11 @@
+"""The installer on the live medium: a kickstart becomes a plan, the plan an installed disk.
+
+It runs in a layer over the live root with nothing but Python's standard library and PyYAML. SHIPPED is what that
+layer takes of this package; `photonbuild kickstart` uses the same modules on the host.
+"""
+
+from __future__ import annotations
+
+SHIPPED = ("__init__.py", "errors.py", "run.py", "documents.py", "gpt.py", "bootloader.py", "installer")
+# Files of the live root that an installed system is better without; /etc/fstab is replaced.
+LIVE_ONLY = ("/etc/tmpfiles.d/live-ssh-key.conf",)

@@ -1,0 +1,169 @@
+"""python -m photonbuild.installer: install the system of this live medium onto a disk.
+
+Started by installer.service with --boot, or by hand. See docs/kickstart.md for exit codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from ..errors import PhotonbuildError
+from . import answers, finish
+from .execute import Log, execute, prepare, require_programs
+from .facts import Places
+from .failures import Declined, KickstartError, MachineError
+from .fetching import FORMS, Fetcher, Source, source
+from .kickstart import Kickstart, parse
+from .machine import Kernel, disks, gather
+from .plan import make_plan
+from .steps import describe
+from .terminals import Terminals
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootOptions:
+    """What the kernel command line says of the installation."""
+
+    kickstart: str = ""
+    insecure: bool = False
+    poweroff: bool = False
+
+
+def boot_options(command_line: str) -> BootOptions:
+    words = command_line.split()
+    named = [word.removeprefix("ks=") for word in words if word.startswith("ks=")]
+    return BootOptions(
+        kickstart=named[-1] if named else "",
+        insecure="insecure_installation=1" in words,
+        poweroff="installer.poweroff" in words,
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python3 -m photonbuild.installer", description="Install this system to a disk."
+    )
+    made.add_argument("--kickstart", "-k", metavar="SOURCE", help=f"{FORMS}; without one the console is asked")
+    made.add_argument("--insecure", action="store_true", help="allow http")
+    made.add_argument("--dry-run", action="store_true", help="print what would be done; write nothing to a disk")
+    made.add_argument("--boot", action="store_true", help="heed the kernel command line, and restart at the end")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None, *, places: Places | None = None, kernel: Kernel | None = None) -> int:
+    """Exit code of the whole installation; `places` and `kernel` are another system's in tests."""
+    options = parser().parse_args(arguments)
+    places, kernel = places or Places(), kernel or Kernel()
+    os.umask(0o022)
+    signal.signal(signal.SIGTERM, _interrupt)
+    boot = boot_options(kernel.text("proc/cmdline")) if options.boot else BootOptions()
+    terminals = Terminals.consoles() if options.boot else Terminals.standard()
+    log = Log(places.log, terminals.write)
+    wanted = options.kickstart or boot.kickstart
+    try:
+        kickstart = install(
+            wanted, terminals, log, places, kernel, insecure=options.insecure or boot.insecure, dry_run=options.dry_run
+        )
+    except (Exception, KeyboardInterrupt) as caught:
+        error = reportable(caught, log)
+        report(error, log)
+        if options.boot:
+            stay(terminals, log)
+        return error.exit_code
+    finally:
+        log.close()
+    if options.boot:
+        terminals.write(
+            "installed; the machine is switched off" if boot.poweroff else "installed; the machine restarts"
+        )
+        eject = finish.cdrom(kernel, places) if kickstart.eject else ""
+        finish.leave("poweroff" if boot.poweroff else "reboot", eject)
+    return 0
+
+
+def install(
+    wanted: str, terminals: Terminals, log: Log, places: Places, kernel: Kernel, *, insecure: bool, dry_run: bool
+) -> Kickstart:
+    """Read, check, find out, plan; and only then write. Raises PhotonbuildError."""
+    if os.geteuid() != 0 and not dry_run:
+        raise MachineError("an installation writes to disks: only root can", hint="--dry-run shows what would be done")
+    shutil.rmtree(places.work, ignore_errors=True)
+    places.work.mkdir(parents=True)
+    with Fetcher(places=places, insecure=insecure) as fetcher:
+        base = named_source(wanted) if wanted else None
+        kickstart = read_kickstart(base, fetcher) if base else answers.ask_all(terminals, disks(kernel, places))
+        log.level = kickstart.log_level
+        log.write("info", f"kickstart: {kickstart.name}")
+        facts = gather(kickstart, fetcher, base, kernel=kernel)
+        plan = make_plan(kickstart, facts)
+        log.write("debug", describe(plan))
+        if dry_run:
+            terminals.write(describe(plan))
+            return kickstart
+        require_programs(plan)
+        prepare(plan, facts, log)
+        if base is None:
+            answers.confirm(terminals, plan)
+        for note in plan.notes:
+            log.write("warning", note)
+        execute(plan, facts, log)
+    return kickstart
+
+
+def named_source(text: str) -> Source:
+    try:
+        return source(text)
+    except KickstartError as error:
+        raise KickstartError(error.message, where="ks=", hint=error.hint) from None
+
+
+def read_kickstart(base: Source, fetcher: Fetcher) -> Kickstart:
+    return parse(fetcher.text(base), base.text)
+
+
+def reportable(caught: BaseException, log: Log) -> PhotonbuildError:
+    """What to tell the user; a bug of ours leaves its trace in the log."""
+    match caught:
+        case PhotonbuildError():
+            return caught
+        case KeyboardInterrupt():
+            return Declined("interrupted")
+        case OSError():
+            return MachineError(str(caught))
+    log.write("debug", "".join(traceback.format_exception(caught)))
+    return PhotonbuildError(f"a mistake in the installer itself: {type(caught).__name__}: {caught}")
+
+
+def report(error: PhotonbuildError, log: Log) -> None:
+    """The error in full on the console and in the log."""
+    text = f"error: {error}"
+    if error.detail:
+        text += f"\n{error.detail}"
+    if error.hint:
+        text += f"\nhint: {error.hint}"
+    log.write("error", f"{text}\nthe log is {log.path}")
+
+
+def stay(terminals: Terminals, log: Log) -> None:
+    """After a failure the console offers a shell, so that the log can be read; it is left by a restart."""
+    try:
+        while True:
+            terminals.shell_on_request(f"installation failed, see {log.path}; Enter starts a shell, reboot leaves it\n")
+    except (Declined, KeyboardInterrupt):
+        return
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Executes a plan. Every step goes to the log, which is copied into the target; whatever was mounted is unmounted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..bootloader import boot_blocks
+from ..errors import PhotonbuildError
+from ..gpt import SECTOR
+from ..run import run
+from .facts import Facts, Places
+from .failures import MachineError, PackageError, StepError
+from .repository import providers
+from .steps import BootCode, Command, Copy, Folder, Patch, Plan, Remove, Step, Write
+
+LEVELS = ("error", "warning", "info", "debug")
+TARGET_LOG = "/var/log/installer.log"
+UNMOUNT_ATTEMPTS = 3
+
+
+class Log:
+    """The log file, which gets everything, and the console, which gets what `level` lets through."""
+
+    def __init__(self, path: Path, console: Callable[[str], None], level: str = "info") -> None:
+        self.path, self.console, self.level = path, console, level
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, level: str, text: str) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.write(self._file, "".join(f"{stamp} {level:7} {line}\n" for line in text.splitlines()).encode())
+        if LEVELS.index(level) <= LEVELS.index(self.level):
+            self.console(text)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def require_programs(plan: Plan) -> None:
+    """Raises MachineError naming every program of the plan that this system lacks."""
+    missing = [name for name in plan.programs if shutil.which(name) is None]
+    if missing:
+        raise MachineError(
+            f"this system lacks {', '.join(missing)}",
+            hint="nothing was written; start the installer's entry of the medium",
+        )
+
+
+def prepare(plan: Plan, facts: Facts, log: Log) -> None:
+    """The part of a plan that writes nothing to the disk. Raises PackageError and StepError."""
+    with contextlib.ExitStack() as undo:
+        _perform_all("preparation", plan.preparation, facts, log, undo)
+
+
+def execute(plan: Plan, facts: Facts, log: Log) -> None:
+    """The part that writes to the disk. Raises StepError naming the step that failed, with its output."""
+    places = facts.places
+    with contextlib.ExitStack() as undo:
+        try:
+            _perform_all("step", plan.steps, facts, log, undo)
+            log.write("info", f"installed onto {plan.disk}")
+        except BaseException as error:
+            log.write("error", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            # A failed installation keeps its log on the disk too, if it came as far as a root file system.
+            with contextlib.suppress(OSError, StepError):
+                copy_log(places)
+    log.write("debug", "everything is unmounted")
+
+
+def copy_log(places: Places) -> None:
+    if os.path.ismount(places.target) or (places.target / "var/log").is_dir():
+        target = inside(places, TARGET_LOG)
+        if target.parent.is_dir():
+            _replace(target, places.log.read_bytes(), 0o600)
+
+
+def _perform_all(word: str, steps: tuple[Step, ...], facts: Facts, log: Log, undo: contextlib.ExitStack) -> None:
+    for number, step in enumerate(steps, 1):
+        name = f"{word} {number} of {len(steps)}"
+        log.write("info", f"[{number}/{len(steps)}] {step.title}")
+        started = time.monotonic()
+        try:
+            perform(step, facts, log)
+        except PhotonbuildError as error:
+            raise type(error)(
+                f"{name} failed, {step.title}: {error.message}",
+                detail=error.detail,
+                hint=error.hint or f"the log is {log.path}",
+            ) from None
+        except OSError as error:
+            raise StepError(f"{name} failed, {step.title}: {error}", hint=f"the log is {log.path}") from None
+        if isinstance(step, Command) and step.undo:
+            undo.callback(_undo, step.undo, log)
+        log.write("debug", f"done in {time.monotonic() - started:.2f} s")
+
+
+def perform(step: Step, facts: Facts, log: Log) -> None:
+    """One step. Raises OSError, StepError and PackageError."""
+    places = facts.places
+    match step:
+        case Command():
+            _command(step, facts, log)
+        case Folder():
+            folder = inside(places, step.path)
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(step.mode)
+        case Write():
+            path = Path(step.path) if step.live else inside(places, step.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, step.text.encode(), step.mode)
+        case Copy():
+            _copy(step.source, inside(places, step.path))
+        case Remove():
+            for name in step.paths:
+                inside(places, name).unlink(missing_ok=True)
+        case Patch():
+            _patch(step.device, [(step.offset, step.content)])
+        case BootCode():
+            core = step.core.read_bytes()
+            if len(core) > step.size:
+                raise StepError(f"GRUB's core image has {len(core)} bytes, and its partition {step.size}")
+            code, blocks = boot_blocks(step.boot.read_bytes(), core, step.start // SECTOR)
+            _patch(step.disk, [(0, code), (step.start, blocks)])
+
+
+def _command(step: Command, facts: Facts, log: Log) -> None:
+    log.write("debug", f"$ {shlex.join(step.argv)}")
+    done = run(step.argv, input=step.input.encode() if step.input else None, check=False, error=StepError)
+    output = f"{done.stdout}{done.stderr}".strip()
+    if output:
+        log.write("debug", output)
+    if done.returncode == 0:
+        return
+    if step.reason:
+        names = providers(output, facts.available)
+        hint = f"name these under 'packages' too: {', '.join(names)}" if names else None
+        raise PackageError(step.reason, detail=output[-4000:] or None, hint=hint)
+    raise StepError(f"{step.argv[0]} failed with exit code {done.returncode}", detail=output[-4000:] or None)
+
+
+def _undo(argv: tuple[str, ...], log: Log) -> None:
+    """Unmount and the like; what is busy gets a moment. Never raises: the reason to end comes first."""
+    for attempt in range(1, UNMOUNT_ATTEMPTS + 1):
+        log.write("debug", f"$ {shlex.join(argv)}")
+        try:
+            done = run(argv, check=False)
+        except PhotonbuildError as error:
+            log.write("warning", str(error))
+            return
+        if done.returncode == 0:
+            return
+        if attempt < UNMOUNT_ATTEMPTS:
+            time.sleep(attempt)
+    log.write("warning", f"{shlex.join(argv)} failed: {done.stderr.strip()}")
+
+
+def inside(places: Places, path: str) -> Path:
+    """`path` in the target. Raises StepError when a link in the target leads out of it."""
+    target = Path(os.path.realpath(places.target))
+    if path == "/":
+        return target
+    parent = Path(os.path.realpath(f"{target}/{os.path.dirname(path)}"))
+    if not parent.is_relative_to(target):
+        raise StepError(f"{path} leads out of the target, to {parent}")
+    return parent / os.path.basename(path)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Write beside and rename: a link at `path` is replaced, not followed, and no other mode is ever seen."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".installer-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # FAT has no modes.
+        with contextlib.suppress(PermissionError):
+            os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _replace(target, source.read_bytes(), 0o755 if source.stat().st_mode & 0o100 else 0o644)
+
+
+def _patch(device: str, pieces: list[tuple[int, bytes]]) -> None:
+    with open(device, "r+b") as handle:
+        for offset, content in pieces:
+            handle.seek(offset)
+            handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())

@@ -1,0 +1,181 @@
+"""The kickstart format for others: as a JSON schema, and as the page docs/kickstart.md."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from .fields import Choice, Either, Field, Flag, Items, Kind, Names, Number, Record, Refused, Text
+from .schema import KICKSTART, REFUSED, SUPPORTED, fields_of
+
+WIDTH = 120
+INTRODUCTION = """# Installing to a disk
+
+The installer's entry in the boot menu of the ISO copies the very system that the ISO boots onto a disk, and then sets
+it up: unattended by a *kickstart*, or after a few questions on the console. This page is written by
+`photonbuild kickstart reference --output docs/kickstart.md`; samples are in `kickstarts/`.
+
+    photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
+    photonbuild kickstart schema          # JSON schema, for editors
+
+A kickstart is JSON or YAML in the published format of Photon OS's installer. A published key that is not supported is
+refused by name and with the reason, never ignored; an unknown one is an error that names the nearest key.
+
+## Starting
+On the kernel command line of the installer's entry (`e` in the menu):
+
+| word | meaning |
+|---|---|
+| `ks=cdrom:/PATH` | a file on the medium, or on another CD of the machine |
+| `ks=LABEL=NAME:/PATH` | a file on the file system with that label |
+| `ks=https://…` | a file on a server whose certificate is valid |
+| `ks=file:/PATH` | a file of the live system |
+| `insecure_installation=1` | allow `http://`, for the kickstart and what it names |
+| `installer.poweroff` | switch off at the end instead of restarting |
+
+Without `ks=` the console (the screen and the first serial port, whichever answers) is asked for disk, host name, public
+key and password, and has to confirm.
+
+## What is safe
+- Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
+  fetched is there with the right sha256, rpm has agreed to install the packages, and the boot loader is made.
+- The disk that the system runs from, and one of which anything is mounted or in use, is refused.
+- A step that fails is named with its output. All of it is in `/var/log/installer.log`, of the live system and, once
+  there is a file system, of the disk; the console then offers a shell.
+- `python3 -m photonbuild.installer --kickstart SOURCE --dry-run` prints every command and file, and writes nothing.
+
+| exit code | failure |
+|---|---|
+| 2 | the kickstart or the command line |
+| 4 | something that cannot be fetched, or has another sha256 |
+| 5 | rights, programs or file systems that the live system lacks |
+| 7 | packages that are not to be had, or that rpm does not install |
+| 8 | a step of the installation |
+| 10 | the disk: not there, in use, too small |
+| 130 | not confirmed, or stopped |
+
+## What an installed system is
+GUID partition table with a BIOS boot partition, an ESP and what `partitions` says; GRUB for BIOS and UEFI, at the
+removable-media path of the ESP, with no entry in the firmware; the kernel arguments of the medium's entry. Identifiers
+of partitions and file systems are random. Without an initramfs: `/` on a logical volume needs the one that a medium
+with LVM brings. Root's password counts on the console only; ssh takes keys.
+
+Packages are looked up in the repository's `repomd.xml` and `primary.xml.gz`, and nothing is added that is not named:
+what is missing, rpm says, and the message names the packages that have it.
+"""
+
+
+def jsonschema() -> dict[str, Any]:
+    """JSON schema (2020-12) of a kickstart."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kickstart",
+        **_schema(KICKSTART),
+    }
+
+
+def _schema(kind: Kind) -> dict[str, Any]:
+    match kind:
+        case Text():
+            return {"type": "string", **({"pattern": f"^(?:{kind.pattern})$"} if kind.pattern else {})}
+        case Number():
+            limit = {} if kind.maximum is None else {"maximum": kind.maximum}
+            return {"type": "integer", "minimum": kind.minimum, **limit}
+        case Flag():
+            return {"enum": [True, False, 0, 1]} if kind.numbers else {"type": "boolean"}
+        case Choice():
+            return {"enum": list(kind.values)}
+        case Items():
+            return {"type": "array", "items": _schema(kind.of), **({"minItems": kind.minimum} if kind.minimum else {})}
+        case Names():
+            return {
+                "type": "object",
+                "propertyNames": _schema(kind.key),
+                "additionalProperties": _schema(kind.of),
+            }
+        case Either():
+            return {"anyOf": [_schema(kind.short), _schema(kind.record)]}
+        case Refused():
+            return {"not": {}, "description": f"not supported: {kind.reason}"}
+        case Record():
+            required = [field.name for field in kind.fields if field.required]
+            return {
+                "type": "object",
+                "properties": {field.name: _described(field) for field in kind.fields},
+                "additionalProperties": False,
+                **({"required": required} if required else {}),
+            }
+
+
+def _described(field: Field) -> dict[str, Any]:
+    return {**_schema(field.kind), **({"description": field.doc} if field.doc else {})}
+
+
+def reference() -> str:
+    """The whole of docs/kickstart.md."""
+    parts = [INTRODUCTION, "## Keys\n"]
+    for field in SUPPORTED:
+        parts.append("\n".join(_section(field)) + "\n")
+    parts.append("## Published keys that are refused\n")
+    rows = [f"| `{name}` | {reason} |" for name, reason in sorted([*REFUSED.items(), *_inner_refused()])]
+    parts.append("\n".join(["| key | why |", "|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def _section(field: Field) -> Iterator[str]:
+    yield f"### `{field.name}`"
+    yield from textwrap.wrap(_sentence(field), WIDTH, break_on_hyphens=False)
+    inner = list(_inner(field.kind, 0))
+    if inner:
+        yield ""
+        yield from inner
+    if field.example is not None:
+        text = yaml.safe_dump({field.name: field.example}, sort_keys=False, allow_unicode=True, width=100)
+        yield ""
+        yield from (f"    {line}" for line in text.splitlines())
+
+
+def _sentence(field: Field) -> str:
+    words = [field.doc] if field.doc else []
+    values = _values(field.kind)
+    if values:
+        words.append(f"One of {values}.")
+    if field.required:
+        words.append("Required.")
+    if field.default:
+        words.append(f"Default: {field.default}.")
+    return " ".join(words)
+
+
+def _values(kind: Kind) -> str:
+    if isinstance(kind, Names):
+        return _values(kind.of)
+    if not isinstance(kind, Choice):
+        return ""
+    names = list(dict.fromkeys(str(value) for value in kind.values if not isinstance(value, bool)))
+    return ", ".join(f"`{name}`" for name in names) if len(names) > 1 else ""
+
+
+def _inner(kind: Kind, depth: int) -> Iterator[str]:
+    for field in fields_of(kind):
+        if isinstance(field.kind, Refused):
+            continue
+        text = f"- `{field.name}`: {_sentence(field)}"
+        indent = "  " * depth
+        yield from textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+                                 break_on_hyphens=False)  # fmt: skip
+        yield from _inner(field.kind, depth + 1)
+
+
+def _inner_refused() -> Iterator[tuple[str, str]]:
+    for name, kind in [(field.name, field.kind) for field in SUPPORTED]:
+        for field in fields_of(kind):
+            if isinstance(field.kind, Refused):
+                yield f"{name}.{field.name}", field.kind.reason
+            if isinstance(field.kind, Choice):
+                for value, reason in field.kind.refused:
+                    if isinstance(value, str):
+                        yield f"{name}.{field.name}: {value}", reason

@@ -1,0 +1,90 @@
+"""What a plan needs to know of the machine it is made for. `machine` finds it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..bootloader import GRUB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where things are in the live system. `root` is the file system that is copied, read-only."""
+
+    root: Path = Path("/run/initramfs/live/root")
+    medium: Path = Path("/run/initramfs/live/medium")
+    target: Path = Path("/run/installer/target")
+    work: Path = Path("/run/installer/work")
+    media: Path = Path("/run/installer/media")
+    grub: Path = Path(GRUB)
+    lvm_initramfs: Path = Path("/boot/initramfs-lvm.img")
+    log: Path = Path("/var/log/installer.log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A disk and its size in bytes; `in_use` says by what, and is empty for one that can be installed onto."""
+
+    path: str
+    size: int
+    model: str = ""
+    in_use: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """One package of a repository, by its address; sizes in bytes."""
+
+    name: str
+    epoch: str
+    version: str
+    release: str
+    url: str
+    sha256: str
+    size: int
+    provides: frozenset[str] = frozenset()
+
+    @property
+    def nevr(self) -> str:
+        epoch = f"{self.epoch}:" if self.epoch not in ("", "0") else ""
+        return f"{self.name}-{epoch}{self.version}-{self.release}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFile:
+    """A file or folder of `additional_files` that has been brought into the live system, and where it goes."""
+
+    source: str
+    path: Path
+    destination: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """One machine, for one kickstart. `disk` is the one that the kickstart names, by its real path.
+
+    `root_size`: bytes of all files to copy. `volume_groups`: devices by name of the group. `identity` is random:
+    what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install;
+    `available`: all that the repositories have.
+    """
+
+    places: Places = field(default_factory=Places)
+    disk: Disk
+    firmware: str
+    root_size: int
+    identity: str
+    today: int
+    filesystems: frozenset[str] = frozenset()
+    volume_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    has_lvm_initramfs: bool = False
+    system_has_lvm: bool = False
+    packages: tuple[Path, ...] = ()
+    available: tuple[Package, ...] = ()
+    files: tuple[LocalFile, ...] = ()
+    shadow: str = "root:!*:::::::\n"
+    authorized_keys: str = ""
+    os_release: Mapping[str, str] = field(default_factory=dict)
+    command_line: str = ""
+    resolver: str = ""

@@ -1,0 +1,207 @@
+"""Kickstarts, files and packages from where they are named: https, the medium, another medium, this system."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from ..run import run
+from .facts import Places
+from .failures import FetchError, KickstartError
+
+FORMS = "https://…, cdrom:/…, LABEL=…:/… or file:/…"
+ATTEMPTS = 5
+TIMEOUT = 30
+TEXT_LIMIT = 1 << 20
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where something is: `scheme` https, http, cdrom, label or file; `path` is below the medium, absolute."""
+
+    scheme: str
+    text: str
+    path: str = ""
+    label: str = ""
+
+    @property
+    def remote(self) -> bool:
+        return self.scheme in ("http", "https")
+
+
+def source(text: str, *, base: Source | None = None) -> Source:
+    """One of FORMS, or with `base` a path beside what that names. Raises KickstartError."""
+    scheme, colon, rest = text.partition(":")
+    if scheme in ("http", "https") and rest.startswith("//") and urllib.parse.urlsplit(text).hostname:
+        return Source(scheme=scheme, text=text)
+    if scheme in ("cdrom", "file") and rest.startswith("/"):
+        return Source(scheme=scheme, text=text, path=_plain(rest, text))
+    if scheme.startswith("LABEL=") and rest.startswith("/") and scheme != "LABEL=":
+        return Source(scheme="label", text=text, label=scheme.removeprefix("LABEL="), path=_plain(rest, text))
+    if base is not None and not colon:
+        if base.remote:
+            return source(urllib.parse.urljoin(base.text, urllib.parse.quote(text)))
+        place = text if text.startswith("/") else f"{base.path.rpartition('/')[0]}/{text}"
+        prefix = f"LABEL={base.label}" if base.scheme == "label" else base.scheme
+        return source(f"{prefix}:{place}")
+    raise KickstartError(f"'{text}' is not of a known form", hint=f"write {FORMS}")
+
+
+def _plain(path: str, text: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise KickstartError(f"'{text}' leads out of where it begins", hint="write it without '..'")
+    return "/" + "/".join(parts)
+
+
+@dataclass
+class Fetcher:
+    """Brings sources into this system. `insecure` allows http. Media that it mounts stay until the context ends."""
+
+    places: Places
+    insecure: bool = False
+    pause: float = 1.0
+    mounted: dict[str, Path] = field(default_factory=dict)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def text(self, wanted: Source) -> str:
+        """A small text file. Raises FetchError."""
+        data = self.data(wanted)
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FetchError(f"this is no UTF-8 text: {error}", where=wanted.text) from None
+
+    def data(self, wanted: Source, *, limit: int = TEXT_LIMIT) -> bytes:
+        if wanted.remote:
+            with self._opened(wanted) as answer:
+                data = answer.read(limit + 1)
+        else:
+            path = self.local(wanted)
+            if path.is_dir():
+                raise FetchError("this is a folder, not a file", where=wanted.text)
+            with open(path, "rb") as handle:
+                data = handle.read(limit + 1)
+        if len(data) > limit:
+            raise FetchError(f"this is larger than {limit >> 20} MiB", where=wanted.text)
+        return data
+
+    def file(self, wanted: Source, target: Path, *, sha256: str = "") -> Path:
+        """A file or folder: fetched to `target` when it is remote. Raises FetchError when the digest is another one."""
+        if not wanted.remote:
+            path = self.local(wanted)
+        else:
+            path = target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._opened(wanted) as answer, open(target, "wb") as handle:
+                while chunk := answer.read(CHUNK):
+                    handle.write(chunk)
+        if sha256:
+            with open(path, "rb") as handle:
+                found = hashlib.file_digest(handle, "sha256").hexdigest()
+            if found != sha256:
+                raise FetchError(
+                    f"its sha256 is {found}, and the repository says {sha256}",
+                    where=wanted.text,
+                    hint="the repository was changed or damaged: make its metadata anew with createrepo_c",
+                )
+        return path
+
+    def local(self, wanted: Source) -> Path:
+        """Path of what is on a medium or in this system. Raises FetchError when it is not there."""
+        tried = []
+        for root in self._roots(wanted):
+            path = root / wanted.path.lstrip("/")
+            if path.exists():
+                return path
+            tried.append(str(root))
+        raise FetchError(f"no such file, looked in {', '.join(tried)}", where=wanted.text)
+
+    def _roots(self, wanted: Source) -> Iterator[Path]:
+        if wanted.scheme == "file":
+            yield Path("/")
+        elif wanted.scheme == "label":
+            yield self._mount(f"LABEL={wanted.label}", wanted)
+        else:
+            yield self.places.medium
+            for device in sorted(Path("/sys/class/block").glob("sr*")):
+                with contextlib.suppress(FetchError):
+                    yield self._mount(f"/dev/{device.name}", wanted)
+
+    def _mount(self, device: str, wanted: Source) -> Path:
+        if device not in self.mounted:
+            folder = self.places.media / device.replace("/", "_").replace("=", "-")
+            folder.mkdir(parents=True, exist_ok=True)
+            done = run(["mount", "-o", "ro", device, folder], check=False)
+            if done.returncode:
+                raise FetchError(f"{device} cannot be mounted", where=wanted.text, detail=done.stderr.strip() or None)
+            self._stack.callback(run, ["umount", folder], check=False)
+            self.mounted[device] = folder
+        return self.mounted[device]
+
+    @contextlib.contextmanager
+    def _opened(self, wanted: Source) -> Iterator[IO[bytes]]:
+        if wanted.scheme == "http" and not self.insecure:
+            raise FetchError(
+                "http is refused: anyone on the way could change what is installed",
+                where=wanted.text,
+                hint="use https, or write insecure_installation=1 on the kernel command line",
+            )
+        answer = self._open(wanted)
+        try:
+            with answer:
+                yield answer
+        except (OSError, http.client.HTTPException) as error:
+            raise FetchError(f"the transfer broke off: {error}", where=wanted.text) from None
+
+    def _open(self, wanted: Source) -> IO[bytes]:
+        opener = urllib.request.build_opener(_Redirects(self.insecure))
+        request = urllib.request.Request(wanted.text, headers={"User-Agent": "photonbuild-installer"})
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer: IO[bytes] = opener.open(request, timeout=TIMEOUT)
+                return answer
+            except urllib.error.HTTPError as error:
+                if error.code < 500 or attempt == ATTEMPTS:
+                    raise FetchError(f"the server answers {error.code} {error.reason}", where=wanted.text) from None
+            except (OSError, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", error)
+                if attempt == ATTEMPTS or "CERTIFICATE_VERIFY_FAILED" in str(reason):
+                    raise FetchError(
+                        f"not to be reached: {reason}",
+                        where=wanted.text,
+                        hint="see 'networkctl status' and 'resolvectl query' for the network",
+                    ) from None
+            time.sleep(self.pause * 2 ** (attempt - 1))
+        raise AssertionError("the last attempt returns or raises")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from https to something weaker."""
+
+    def __init__(self, insecure: bool) -> None:
+        self.insecure = insecure
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:  # fmt: skip
+        if not newurl.startswith("https://") and not (self.insecure and newurl.startswith("http://")):
+            raise FetchError(f"the server leads to {newurl}, which is not https", where=req.full_url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,0 +1,68 @@
+"""Crypted passwords and the line of /etc/shadow that holds one. Python 3.13 has no crypt module any more.
+
+SHA-512 crypt follows its public specification, Ulrich Drepper's "Unix crypt using SHA-256 and SHA-512".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ROUNDS = 5000
+NEVER = 99999
+
+
+def crypted(password: str, salt: str = "") -> str:
+    """`password` as $6$salt$hash, with a random salt unless one is given."""
+    salt = (salt or "".join(secrets.choice(ALPHABET) for _ in range(16)))[:16]
+    secret, salted = password.encode(), salt.encode()
+    other = hashlib.sha512(secret + salted + secret).digest()
+    start = hashlib.sha512(secret + salted + _repeated(other, len(secret)))
+    length = len(secret)
+    while length:
+        start.update(other if length & 1 else secret)
+        length >>= 1
+    digest = start.digest()
+    key = _repeated(hashlib.sha512(secret * len(secret)).digest(), len(secret))
+    salts = _repeated(hashlib.sha512(salted * (16 + digest[0])).digest(), len(salted))
+    for number in range(ROUNDS):
+        step = hashlib.sha512(key if number & 1 else digest)
+        step.update(salts if number % 3 else b"")
+        step.update(key if number % 7 else b"")
+        step.update(digest if number & 1 else key)
+        digest = step.digest()
+    return f"$6${salt}${_encoded(digest)}"
+
+
+def _repeated(digest: bytes, length: int) -> bytes:
+    return (digest * (length // len(digest) + 1))[:length]
+
+
+def _encoded(digest: bytes) -> str:
+    """Base 64 of crypt(5): three bytes at a time, in the order that the specification prescribes."""
+    text, order = "", [0, 21, 42]
+    for _ in range(21):
+        value = digest[order[0]] << 16 | digest[order[1]] << 8 | digest[order[2]]
+        text += "".join(ALPHABET[value >> shift & 63] for shift in (0, 6, 12, 18))
+        order = [(place + 22) % 63 for place in order]
+    return text + ALPHABET[digest[63] & 63] + ALPHABET[digest[63] >> 6]
+
+
+def shadow(text: str, *, password: str | None, age: int | None, today: int) -> str:
+    """/etc/shadow with root's password set; `today` in days since 1970. Without one the account keeps its lock.
+
+    `age`: days until the password expires, 0 for a new one at the first log-in, -1 for never. See shadow(5).
+    """
+    lines = []
+    for line in text.splitlines():
+        entry = line.split(":")
+        if entry[0] == "root":
+            entry += [""] * (9 - len(entry))
+            if password is not None:
+                entry[1], entry[2] = password, str(today)
+            if age is not None:
+                entry[2] = "0" if age == 0 else str(today)
+                entry[4] = str(age) if age > 0 else str(NEVER) if age < 0 else entry[4]
+        lines.append(":".join(entry))
+    return "\n".join(lines) + "\n"
