@@ -97,7 +97,7 @@ def install(
         raise MachineError("an installation writes to disks: only root can", hint="--dry-run shows what would be done")
     shutil.rmtree(places.work, ignore_errors=True)
     places.work.mkdir(parents=True)
-    with Fetcher(places=places, insecure=insecure) as fetcher:
+    with Fetcher(places=places, blocks=kernel.root / "sys/class/block", insecure=insecure) as fetcher:
         base = named_source(wanted) if wanted else None
         kickstart = read_kickstart(base, fetcher) if base else answers.ask_all(terminals, disks(kernel, places))
         log.level = kickstart.log_level

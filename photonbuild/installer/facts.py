@@ -67,7 +67,7 @@ class Facts:
 
     `root_size`: bytes of all files to copy. `volume_groups`: devices by name of the group. `identity` is random:
     what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install;
-    `available`: all that the repositories have.
+    `available`: all that the repositories have. `units`: files of systemd units in the system.
     """
 
     places: Places = field(default_factory=Places)
@@ -88,3 +88,4 @@ class Facts:
     os_release: Mapping[str, str] = field(default_factory=dict)
     command_line: str = ""
     resolver: str = ""
+    units: frozenset[str] = frozenset()

@@ -66,9 +66,13 @@ def _plain(path: str, text: str) -> str:
 
 @dataclass
 class Fetcher:
-    """Brings sources into this system. `insecure` allows http. Media that it mounts stay until the context ends."""
+    """Brings sources into this system. `insecure` allows http. Media that it mounts stay until the context ends.
+
+    `blocks` is where the kernel lists its block devices.
+    """
 
     places: Places
+    blocks: Path = Path("/sys/class/block")
     insecure: bool = False
     pause: float = 1.0
     mounted: dict[str, Path] = field(default_factory=dict)
@@ -140,7 +144,7 @@ class Fetcher:
             yield self._mount(f"LABEL={wanted.label}", wanted)
         else:
             yield self.places.medium
-            for device in sorted(Path("/sys/class/block").glob("sr*")):
+            for device in sorted(self.blocks.glob("sr*")):
                 with contextlib.suppress(FetchError):
                     yield self._mount(f"/dev/{device.name}", wanted)
 
@@ -171,7 +175,7 @@ class Fetcher:
             raise FetchError(f"the transfer broke off: {error}", where=wanted.text) from None
 
     def _open(self, wanted: Source) -> IO[bytes]:
-        opener = urllib.request.build_opener(_Redirects(self.insecure))
+        opener = urllib.request.build_opener(Redirects(self.insecure))
         request = urllib.request.Request(wanted.text, headers={"User-Agent": "photonbuild-installer"})
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -192,7 +196,7 @@ class Fetcher:
         raise AssertionError("the last attempt returns or raises")
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but not from https to something weaker."""
 
     def __init__(self, insecure: bool) -> None:

@@ -228,8 +228,15 @@ def gather(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *, kerne
         authorized_keys=_read(places.root / "root/.ssh/authorized_keys"),
         os_release=os_release(_read(places.root / "usr/lib/os-release")),
         command_line=kernel.text("proc/cmdline"),
+        units=units(places.root),
         resolver=kernel.text("run/systemd/resolve/resolv.conf"),
     )
+
+
+def units(root: Path) -> frozenset[str]:
+    """Names of unit files of a system."""
+    folders = [root / "usr/lib/systemd/system", root / "etc/systemd/system"]
+    return frozenset(path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
 
 
 def _read(path: Path) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
 from .. import bootloader, gpt
+from ..documents import nearest
 from . import LIVE_ONLY, networkd
 from .facts import Facts
 from .failures import KickstartError
@@ -30,6 +32,7 @@ COPY_TITLE = "copy the system"
 def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
     """Everything that is going to be done, in order. Raises DiskError and MachineError for what cannot be."""
     layout = storage(kickstart, facts)
+    _require_units(kickstart, facts)
     places = facts.places
     steps: list[Step] = [*table_steps(layout, facts), *filesystem_steps(layout), *_mounts(layout, facts)]
     copy = ("cp", "--archive", "--", f"{places.root}/.", str(places.target))
@@ -46,6 +49,23 @@ def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
         preparation=(*_package_check(facts), *_loader_images(kickstart, layout, facts)),
         steps=tuple(steps),
     )
+
+
+def _require_units(kickstart: Kickstart, facts: Facts) -> None:
+    """Units must be there, unless packages or files are added that may bring them."""
+    if facts.packages or facts.files:
+        return
+    for name, state in kickstart.services.items():
+        full = (
+            name
+            if re.search(r"\.(service|socket|target|timer|path|mount|automount|slice|swap)$", name)
+            else f"{name}.service"
+        )
+        template = re.sub(r"@.*\.", "@.", full)
+        if state != "masked" and not {full, template} & facts.units:
+            raise KickstartError(
+                f"the system has no unit '{full}'{nearest(full, facts.units)}", where=f"{kickstart.name}: services"
+            )
 
 
 def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:

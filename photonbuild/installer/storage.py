@@ -25,7 +25,7 @@ ESP_SIZE = 32 * MIB
 EXTENT = 4 * MIB
 # What a file system needs beside its files: inode tables, journal, some air; and the least of any.
 ROOT_RESERVE, MINIMUM = 64 * MIB, 16 * MIB
-MENU_MINIMUM = 32 * MIB
+LEAST = {ESP_MOUNTPOINT: 8 * MIB, "/boot": 32 * MIB}
 PAGE = 4096
 KINDS = {"/": gpt.ROOT, "/var": gpt.VAR, ESP_MOUNTPOINT: gpt.ESP}
 
@@ -197,7 +197,7 @@ def _require_room(entries: Sequence[Filesystem], sizes: dict[Filesystem, int], f
             hint=f"give it a 'size' of at least {needed // MIB}",
         )
     for entry in entries:
-        least = XFS_MINIMUM * MIB if entry.filesystem == XFS else MENU_MINIMUM if entry.mountpoint == "/boot" else MIB
+        least = XFS_MINIMUM * MIB if entry.filesystem == XFS else LEAST.get(entry.mountpoint, MIB)
         if sizes[entry] < least:
             raise DiskError(
                 f"{entry.mountpoint or entry.filesystem} has {sizes[entry] // MIB} MiB, and needs {least // MIB}",

@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 import gzip
 import hashlib
+import http.server
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,7 @@ import pytest
 import photonbuild
 from photonbuild.errors import PhotonbuildError
 from photonbuild.images import iso
-from photonbuild.installer import LIVE_ONLY, SHIPPED, __main__, answers, execute, finish, machine, repository
+from photonbuild.installer import LIVE_ONLY, SHIPPED, __main__, answers, execute, fetching, finish, machine, repository
 from photonbuild.installer.facts import Disk, Facts, LocalFile, Package, Places
 from photonbuild.installer.failures import (
     Declined,
@@ -59,6 +64,7 @@ def facts(**changes: Any) -> Facts:
         today=20000,
         filesystems=frozenset({"ext4", "xfs", "vfat"}),
         os_release={"ID": "phos", "PRETTY_NAME": "Phos 1.0"},
+        units=frozenset({"a.service", "getty@.service"}),
         command_line="BOOT_IMAGE=/boot/vmlinuz root=live:LABEL=X ks=cdrom:/k installer console=ttyS0,115200 quiet",
     )
     return replace(base, **changes)
@@ -324,6 +330,18 @@ def test_packages_files_and_script() -> None:
     assert any(line.startswith("chroot /run/installer/target env -i ") for line in commands(plan))
 
 
+@pytest.mark.parametrize("name", ["a", "a.service", "getty@tty9", "getty@tty9.service"])
+def test_units_that_are_there(name: str) -> None:
+    make_plan(kickstart(services={name: "enabled"}), facts())
+
+
+def test_a_unit_that_is_not_there() -> None:
+    with pytest.raises(KickstartError, match=r"the system has no unit 'aa\.service', did you mean 'a\.service'"):
+        make_plan(kickstart(services={"aa": "disabled"}), facts())
+    make_plan(kickstart(services={"aa": "masked"}), facts())
+    make_plan(kickstart(services={"aa": "enabled"}), facts(packages=(Path("/run/aa.rpm"),)))
+
+
 def test_what_is_kept_of_the_kernel_command_line() -> None:
     line = "BOOT_IMAGE=x root=live:LABEL=y ro ks=https://h/k installer installer.poweroff live.size=1G rd.debug "
     line += "systemd.unit=installer.target insecure_installation=1 console=tty0 no_timer_check quiet a=$b"
@@ -432,6 +450,59 @@ def test_http_is_refused_without_the_word(tmp_path: Path) -> None:
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with Fetcher(places=places(tmp_path), pause=0) as fetcher, pytest.raises(FetchError, match="not to be reached"):
         fetcher.text(source("https://127.0.0.1:9/ks"))
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """/ks is a file, /away leads to it, /broken fails twice before it is one; the rest is not there."""
+
+    failures = 2
+
+    def do_GET(self) -> None:
+        if self.path == "/broken" and Answers.failures:
+            Answers.failures -= 1
+            self.send_error(503)
+        elif self.path in ("/ks", "/broken"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"disk: /dev/sda\n")
+        elif self.path == "/away":
+            self.send_response(302)
+            self.send_header("Location", "/ks")
+            self.end_headers()
+        else:
+            self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}"
+        made.shutdown()
+
+
+def test_a_server(server: str, tmp_path: Path) -> None:
+    with Fetcher(places=places(tmp_path), insecure=True, pause=0) as fetcher:
+        for path in ("/ks", "/away", "/broken"):
+            assert fetcher.text(source(server + path)) == "disk: /dev/sda\n"
+        with pytest.raises(FetchError, match="the server answers 404") as caught:
+            fetcher.text(source(f"{server}/missing"))
+        assert caught.value.where == f"{server}/missing"
+        file = fetcher.file(
+            source(f"{server}/ks"), tmp_path / "a/b", sha256=hashlib.sha256(b"disk: /dev/sda\n").hexdigest()
+        )
+        assert file.read_bytes() == b"disk: /dev/sda\n"
+        with pytest.raises(FetchError, match="and the repository says"):
+            fetcher.file(source(f"{server}/ks"), tmp_path / "a/b", sha256="0" * 64)
+
+
+def test_no_redirect_to_something_weaker(tmp_path: Path) -> None:
+    request = urllib.request.Request("https://h/a")
+    with pytest.raises(FetchError, match="which is not https"):
+        fetching.Redirects(False).redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), "http://h/a")
 
 
 PRIMARY = """<metadata xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm">
@@ -576,6 +647,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         "root/var/log/README": "",
         "root/etc/tmpfiles.d/live-ssh-key.conf": "w+\n",
         "grub/i386-pc/boot.img": "b" * 512,
+        "root/usr/lib/systemd/system/a.service": "",
+        "root/usr/lib/systemd/system/docker.service": "",
         "medium/motd": "hello\n",
     }.items():
         path = tmp_path / name
