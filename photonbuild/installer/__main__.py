@@ -66,7 +66,11 @@ def main(arguments: Sequence[str] | None = None, *, places: Places | None = None
     signal.signal(signal.SIGTERM, _interrupt)
     boot = boot_options(kernel.text("proc/cmdline")) if options.boot else BootOptions()
     terminals = Terminals.consoles() if options.boot else Terminals.standard()
-    log = Log(places.log, terminals.write)
+    try:
+        log = Log(places.log, terminals.write)
+    except OSError as error:
+        terminals.write(f"error: the log cannot be written: {error}\nhint: only root can install")
+        return MachineError.exit_code
     wanted = options.kickstart or boot.kickstart
     try:
         kickstart = install(
@@ -149,7 +153,9 @@ def report(error: PhotonbuildError, log: Log) -> None:
         text += f"\n{error.detail}"
     if error.hint:
         text += f"\nhint: {error.hint}"
-    log.write("error", f"{text}\nthe log is {log.path}")
+    if str(log.path) not in text:
+        text += f"\nthe log is {log.path}"
+    log.write("error", text)
 
 
 def stay(terminals: Terminals, log: Log) -> None:

@@ -67,7 +67,7 @@ def execute(plan: Plan, facts: Facts, log: Log) -> None:
             _perform_all("step", plan.steps, facts, log, undo)
             log.write("info", f"installed onto {plan.disk}")
         except BaseException as error:
-            log.write("error", f"{type(error).__name__}: {error}")
+            log.write("debug", f"{type(error).__name__}: {error}")
             raise
         finally:
             # A failed installation keeps its log on the disk too, if it came as far as a root file system.

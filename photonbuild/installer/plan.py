@@ -23,7 +23,7 @@ INITRAMFS = "/usr/lib/initramfs-lvm.img"
 # Words of the medium's kernel command line that are about the medium.
 MEDIUM_WORDS = ("ro", "rw", "rootwait", "installer")
 MEDIUM_PREFIXES = (
-    "BOOT_IMAGE=", "initrd=", "root=", "ks=", "installer.", "live.", "systemd.unit=", "systemd.set_credential", "rd.",
+    "BOOT_IMAGE=", "initrd=", "root=", "ks=", "installer.", "live.", "init=", "rdinit=", "systemd.unit=", "systemd.set_credential", "rd.",
     "insecure_installation=",
 )  # fmt: skip
 COPY_TITLE = "copy the system"
@@ -183,6 +183,8 @@ def kernel_arguments(command_line: str) -> list[str]:
         words = shlex.split(command_line)
     except ValueError:
         words = command_line.split()
+    # What follows -- is for init, not for the kernel.
+    words = words[: words.index("--")] if "--" in words else words
     return [
         word
         for word in words

@@ -344,7 +344,7 @@ def test_a_unit_that_is_not_there() -> None:
 
 def test_what_is_kept_of_the_kernel_command_line() -> None:
     line = "BOOT_IMAGE=x root=live:LABEL=y ro ks=https://h/k installer installer.poweroff live.size=1G rd.debug "
-    line += "systemd.unit=installer.target insecure_installation=1 console=tty0 no_timer_check quiet a=$b"
+    line += "systemd.unit=installer.target insecure_installation=1 console=tty0 no_timer_check quiet a=$b -- 3"
     assert kernel_arguments(line) == ["console=tty0", "no_timer_check", "quiet"]
 
 
@@ -917,6 +917,31 @@ def test_an_installation_that_asks(fake: Machine, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(machine, "find_disk", lambda name, kernel, where: Disk(path=str(fake.disk), size=4 * GIB))
         assert __main__.main([], places=fake.places, kernel=fake.kernel) == code
         assert any(line.startswith("sfdisk") for line in fake.called()) == (code == 0)
+
+
+def test_a_secret_is_not_echoed() -> None:
+    master, slave = os.openpty()
+    shown = b""
+
+    def type_after_the_prompt() -> None:
+        nonlocal shown
+        while b"secret: " not in shown:
+            shown += os.read(master, 100)
+        os.write(master, b"pass word\n")
+
+    typist = threading.Thread(target=type_after_the_prompt)
+    typist.start()
+    assert Terminals([(slave, slave)]).ask("secret: ", secret=True) == "pass word"
+    typist.join()
+    assert b"pass" not in shown + os.read(master, 100)
+    os.close(slave)
+    os.close(master)
+
+
+def test_the_log_must_be_writable(fake: Machine, capfd: pytest.CaptureFixture[str]) -> None:
+    fake.places.log.mkdir(parents=True)
+    assert fake.install(GOOD) == 5
+    assert "the log cannot be written" in capfd.readouterr().out
 
 
 def test_consoles() -> None:
