@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None, *, places: Places | None = None
     terminals = Terminals.consoles() if options.boot else Terminals.standard()
     try:
         log = Log(places.log, terminals.write)
-    except OSError as error:
-        terminals.write(f"error: the log cannot be written: {error}\nhint: only root can install")
+    except OSError as unwritable:
+        terminals.write(f"error: the log cannot be written: {unwritable}\nhint: only root can install")
         return MachineError.exit_code
     wanted = options.kickstart or boot.kickstart
     try:
