@@ -23,8 +23,8 @@ INITRAMFS = "/usr/lib/initramfs-lvm.img"
 # Words of the medium's kernel command line that are about the medium.
 MEDIUM_WORDS = ("ro", "rw", "rootwait", "installer")
 MEDIUM_PREFIXES = (
-    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks=", "live.", "rd.", "rdinit=", "root=",
-    "systemd.set_credential", "systemd.unit=",
+    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks=", "live.", "rd.", "rdinit=",
+    "root=", "systemd.set_credential", "systemd.unit=",
 )  # fmt: skip
 COPY_TITLE = "copy the system"
 
