@@ -7,6 +7,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,13 +36,27 @@ const maxEntries = 4 << 20
 // through its own library and where that is laxer than the text.
 func ParseManifest(data []byte) (*schema.ImageManifest, error) {
 	var m schema.ImageManifest
-	if err := m.UnmarshalJSON(data); err != nil {
+	if err := Decode(data, &m); err != nil {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
 	if err := validate(&m); err != nil {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
+	if err := complete(m); err != nil {
+		return nil, fmt.Errorf("image manifest: %w", err)
+	}
 	return &m, nil
+}
+
+// complete looks for fields that are required and missing: the library notices
+// those only when it writes a manifest.
+func complete(m json.Marshaler) error {
+	_, err := json.Marshal(m)
+	var wrapped *json.MarshalerError
+	for errors.As(err, &wrapped) {
+		err = wrapped.Unwrap()
+	}
+	return err
 }
 
 func validate(m *schema.ImageManifest) error {
