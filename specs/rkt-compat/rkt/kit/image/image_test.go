@@ -250,7 +250,7 @@ func TestFetchLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ref := range []string{"v1", "v2"} {
-		if err := p.AppendImage(img, layout.WithAnnotations(map[string]string{refName: ref})); err != nil {
+		if err := p.AppendImage(img, layout.WithAnnotations(map[string]string{refName: ref, fullName: "example.com/team/app:" + ref})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +281,11 @@ func TestFetchLocal(t *testing.T) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
-	r, _ := Parse("docker-archive:" + dir + "/a.tar")
+	r, _ := Parse("oci:" + dir + "/layout:v2")
+	if reg, repo, tag, ok := r.StoredName(); !ok || reg != "example.com" || repo != "team/app" || tag != "v2" {
+		t.Errorf("stored name %s %s %s %v", reg, repo, tag, ok)
+	}
+	r, _ = Parse("docker-archive:" + dir + "/a.tar")
 	if reg, repo, tag, ok := r.StoredName(); !ok || reg != "example.com" || repo != "team/app" || tag != "3" {
 		t.Errorf("stored name %s %s %s %v", reg, repo, tag, ok)
 	}
