@@ -124,14 +124,13 @@ func TestAddAndRemove(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "net.d", "10-x.conf")); err != nil {
 		t.Fatal(err)
 	}
-	p.NetNS = ""
 	for range 2 {
 		if err := p.Remove(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
 	log, _ := os.ReadFile(dir + "/log")
-	if want := "ADD eth0 /ns IgnoreUnknown=1;K=v\nDEL eth0 IgnoreUnknown=1;K=v\n"; strings.ReplaceAll(string(log), "  ", " ") != want {
+	if want := "ADD eth0 /ns IgnoreUnknown=1;K=v\nDEL eth0 /ns IgnoreUnknown=1;K=v\n"; string(log) != want {
 		t.Errorf("plugin was called:\n%s", log)
 	}
 	if _, err := os.Stat(state); !os.IsNotExist(err) {
@@ -142,5 +141,33 @@ func TestAddAndRemove(t *testing.T) {
 func TestPortsNeedANetwork(t *testing.T) {
 	if _, err := (Pod{Ports: []Port{{HostPort: 1}}}).Add(t.Context()); err == nil {
 		t.Error("ports without a network")
+	}
+}
+
+// The namespace of a pod that was killed is gone; plugins get one that looks like it.
+func TestRemoveOfAKilledPod(t *testing.T) {
+	dir := confDir(t, map[string]string{"10-x.conf": `{"cniVersion":"1.0.0","name":"x","type":"fake"}`})
+	plugin := "#!/bin/sh\ncat > /dev/null\n[ $CNI_COMMAND = DEL ] && nsenter --net=$CNI_NETNS ip -o -4 addr show eth0 > " + dir + "/log\n" +
+		`[ $CNI_COMMAND = ADD ] && echo '{"cniVersion":"1.0.0","ips":[{"address":"10.9.8.7/24"}]}'; exit 0` + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "net.d", "fake"), []byte(plugin), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := Pod{ID: "id", NetNS: "/ns", Dir: filepath.Join(t.TempDir(), "net"), ConfDirs: []string{dir}, Requests: []Request{{Name: "x"}}}
+	if _, err := p.Add(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.NetNS = ""
+	if err := p.Remove(t.Context()); err != nil {
+		if strings.Contains(err.Error(), "not permitted") || strings.Contains(err.Error(), "not supported") {
+			t.Skipf("no interfaces may be made here: %v", err)
+		}
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(dir + "/log")
+	if err != nil || len(log) == 0 {
+		t.Skipf("no nsenter or ip here: %v", err)
+	}
+	if !strings.Contains(string(log), "10.9.8.7/24") {
+		t.Errorf("the plugin saw %s", log)
 	}
 }

@@ -13,7 +13,8 @@ import (
 // cleanup undoes what a pod has outside of its directory: networks, its
 // registration, its folder in /run. Processes, mounts and cgroups are systemd's.
 // It may be called again, and while the pod's service is ending.
-func cleanup(p *pod.Pod) error {
+// The network namespace, when it is still there, is given by its path.
+func cleanup(p *pod.Pod, netns string) error {
 	var o Options
 	if err := p.Options(&o); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -26,6 +27,7 @@ func cleanup(p *pod.Pod) error {
 		failed = metadata.Unregister(metadata.Socket, p.UUID)
 	}
 	n := networkPod(p, o)
+	n.NetNS = netns
 	if err := n.Remove(context.Background()); err != nil {
 		return errors.Join(failed, err) // what is needed to try again stays
 	}
@@ -36,4 +38,4 @@ func cleanup(p *pod.Pod) error {
 }
 
 // Cleanup is cleanup for a pod that does not run any more, by whoever ended it.
-func Cleanup(p *pod.Pod) error { return cleanup(p) }
+func Cleanup(p *pod.Pod) error { return cleanup(p, "") }

@@ -143,10 +143,7 @@ func (s *supervisor) stopping() bool {
 func (s *supervisor) run() (status int, err error) {
 	id := s.pod.UUID
 	defer func() {
-		if s.box != nil {
-			s.box.stop()
-		}
-		err = errors.Join(err, cleanup(s.pod))
+		err = errors.Join(err, s.undo())
 	}()
 	if err := s.prepareHost(); err != nil {
 		return 0, err
@@ -170,6 +167,18 @@ func (s *supervisor) run() (status int, err error) {
 		return 0, err
 	}
 	return s.runApps(apps)
+}
+
+// undo leaves the networks while the pod's namespace is there, then ends it.
+func (s *supervisor) undo() error {
+	if s.box == nil {
+		return cleanup(s.pod, "")
+	}
+	defer s.box.stop()
+	if s.options.HostNet || s.box.stopped {
+		return cleanup(s.pod, "")
+	}
+	return cleanup(s.pod, s.box.ns("net"))
 }
 
 // prepareHost makes the folders and moves this process into a cgroup of its
