@@ -29,8 +29,12 @@ const (
 // maxManifest bounds the manifest's size in bytes.
 const maxManifest = 4 << 20
 
-// maxEntries bounds how many files an image has.
-const maxEntries = 4 << 20
+// maxEntries and maxNames bound how many files an image has and how long their
+// names are together, in bytes: they are held in memory.
+const (
+	maxEntries = 2 << 20
+	maxNames   = 256 << 20
+)
 
 // ParseManifest reads an image manifest and holds it to the specification,
 // through its own library and where that is laxer than the text.
@@ -146,6 +150,7 @@ func notACI(err error, entries int) error {
 type checker struct {
 	ctx      context.Context
 	seen     map[string]byte
+	names    int
 	manifest []byte
 }
 
@@ -163,8 +168,8 @@ func (c *checker) entry(h *tar.Header, r io.Reader) error {
 	if _, twice := c.seen[name]; twice {
 		return errors.New("is in the archive twice")
 	}
-	if len(c.seen) >= maxEntries {
-		return fmt.Errorf("more than %d entries", maxEntries)
+	if c.names += len(name); len(c.seen) >= maxEntries || c.names > maxNames {
+		return fmt.Errorf("more than %d entries, or their names are longer than %d bytes together", maxEntries, maxNames)
 	}
 	c.seen[name] = h.Typeflag
 	switch {

@@ -17,6 +17,9 @@ const paxXattr = "SCHILY.xattr."
 
 // regular writes a file; it must not exist.
 func (x *extractor) regular(parent int, base string, h *tar.Header, data io.Reader) error {
+	if err := x.spend(h.Size); err != nil {
+		return err
+	}
 	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
@@ -41,7 +44,7 @@ func (x *extractor) regular(parent int, base string, h *tar.Header, data io.Read
 	return f.Close()
 }
 
-// copy copies exactly size bytes and charges them before they are written.
+// copy copies exactly size bytes.
 func (x *extractor) copy(w io.Writer, r io.Reader, size int64) error {
 	var done int64
 	for done < size {
@@ -50,9 +53,6 @@ func (x *extractor) copy(w io.Writer, r io.Reader, size int64) error {
 		}
 		n, err := r.Read(x.buf)
 		if n > 0 {
-			if err := x.spend(int64(n)); err != nil {
-				return err
-			}
 			if _, err := w.Write(x.buf[:n]); err != nil {
 				return fmt.Errorf("write: %w", err)
 			}

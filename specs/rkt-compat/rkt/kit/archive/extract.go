@@ -111,11 +111,17 @@ func (x *extractor) entry(h *tar.Header, data io.Reader) error {
 	return x.place(parent, base, name, h, data)
 }
 
-func (x *extractor) spend(n int64) error {
-	x.used += n
-	if x.o.MaxBytes > 0 && x.used > x.o.MaxBytes {
-		return fmt.Errorf("contents %w of %d bytes", ErrTooLarge, x.o.MaxBytes)
+func (x *extractor) spend(n int64) error { return charge(&x.used, n, x.o.MaxBytes) }
+
+// charge adds n to used unless that is beyond limit, 0 being none.
+func charge(used *int64, n, limit int64) error {
+	if n < 0 {
+		return fmt.Errorf("size %d out of range", n)
 	}
+	if limit > 0 && n > limit-*used {
+		return fmt.Errorf("contents %w of %d bytes", ErrTooLarge, limit)
+	}
+	*used += n
 	return nil
 }
 

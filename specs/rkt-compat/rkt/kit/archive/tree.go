@@ -52,7 +52,13 @@ type ApplyOptions struct {
 	ReplaceLinks bool
 	// NoDuplicates makes two entries of one name in this archive an error.
 	NoDuplicates bool
+	// MaxBytes bounds what the files of this archive hold together, as in
+	// Options; a sparse file counts with its holes. 0 means no limit.
+	MaxBytes int64
 }
+
+// maxNames bounds the memory that the names of one archive take, in bytes.
+const maxNames = 512 << 20
 
 // Apply puts the plain tar archive src over the tree. src is read again by
 // WriteTar and must stay open and unchanged until then.
@@ -75,6 +81,9 @@ func (t *Tree) Apply(ctx context.Context, src io.ReaderAt, size int64, gen int, 
 		if err != nil {
 			return fmt.Errorf("read the archive: %w", truncated(err))
 		}
+		if err := a.spend(h); err != nil {
+			return &EntryError{h.Name, err}
+		}
 		if err := a.entry(h, off); err != nil {
 			return &EntryError{h.Name, err}
 		}
@@ -94,11 +103,22 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 type applier struct {
-	tree *Tree
-	src  io.ReaderAt
-	gen  int
-	o    ApplyOptions
-	seen map[string]bool
+	tree  *Tree
+	src   io.ReaderAt
+	gen   int
+	o     ApplyOptions
+	seen  map[string]bool
+	used  int64 // of MaxBytes
+	names int64 // of maxNames
+}
+
+// spend charges an entry before anything is done with it.
+func (a *applier) spend(h *tar.Header) error {
+	a.names += int64(len(h.Name)+len(h.Linkname)) + entryCost
+	if a.names > maxNames {
+		return fmt.Errorf("names and headers %w of %d bytes", ErrTooLarge, maxNames)
+	}
+	return charge(&a.used, entryCost+h.Size, a.o.MaxBytes)
 }
 
 func (a *applier) mapName(name string) (string, bool, error) {
