@@ -183,3 +183,27 @@ func TestTrustAndVerify(t *testing.T) {
 		t.Errorf("trust --root: %q", out)
 	}
 }
+
+func TestDataFolderOfTheConfiguration(t *testing.T) {
+	r := newRkt(t)
+	file := filepath.Join(r.config, "paths.d", "p.json")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(`{"rktKind":"paths","rktVersion":"v1","data":"`+r.data+`/configured"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.must(t, "image", "list") // --dir comes first
+	if _, err := os.Stat(r.data + "/configured"); err == nil {
+		t.Error("the configuration overrides --dir")
+	}
+	c := newRoot()
+	c.SetOut(&bytes.Buffer{})
+	c.SetArgs([]string{"--local-config=" + r.config, "--system-config=" + r.config, "image", "list"})
+	if err := c.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(r.data + "/configured/cas"); err != nil {
+		t.Error(err)
+	}
+}
