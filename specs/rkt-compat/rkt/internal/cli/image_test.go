@@ -81,6 +81,9 @@ func TestImageCommands(t *testing.T) {
 	if out := r.must(t, "image", "cat-manifest", "--pretty-print=false", "example.com/app"); !strings.HasPrefix(out, `{"acKind":"ImageManifest"`) {
 		t.Errorf("cat-manifest: %q", out)
 	}
+	if out := r.must(t, "__complete", "image", "rm", ""); !strings.HasPrefix(out, "example.com/app:2\n"+id[:19]) {
+		t.Errorf("completion: %q", out)
+	}
 	exported := filepath.Join(t.TempDir(), "out.aci")
 	r.must(t, "image", "export", "example.com/app:2", exported)
 	if data, err := os.ReadFile(exported); err != nil || !bytes.Equal(data, raw) {
