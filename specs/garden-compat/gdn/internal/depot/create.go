@@ -82,6 +82,11 @@ func (d *Depot) reserve(spec api.ContainerSpec) (*container, error) {
 // build does the work. It returns the state as far as it came, for teardown.
 func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container) (State, error) {
 	s := c.get()
+	step := time.Now()
+	done := func(what string) {
+		d.log.Debug("creating", "handle", s.Handle, "step", what, "took", time.Since(step))
+		step = time.Now()
+	}
 	if err := d.makeDir(s.ID); err != nil {
 		return s, err
 	}
@@ -92,6 +97,7 @@ func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container)
 	if err != nil {
 		return s, err
 	}
+	done("image")
 	if err := d.address(spec, &s); err != nil {
 		return s, err
 	}
@@ -101,12 +107,15 @@ func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container)
 	if err := d.mountRoot(s, layers); err != nil {
 		return s, err
 	}
+	done("root file system")
 	if err := d.writeBundle(spec, s); err != nil {
 		return s, err
 	}
+	done("bundle")
 	if err := d.start(ctx, &s); err != nil {
 		return s, err
 	}
+	done("start")
 	s.Status = active
 	return s, d.save(s)
 }
@@ -187,10 +196,15 @@ func (d *Depot) mapPort(n api.NetIn) (api.PortMapping, error) {
 func (d *Depot) start(ctx context.Context, s *State) error {
 	var wg sync.WaitGroup
 	var filterErr error
-	wg.Go(func() { filterErr = d.filter.Set(s.endpoint()) })
+	started := time.Now()
+	wg.Go(func() {
+		filterErr = d.filter.Set(s.endpoint())
+		d.log.Debug("creating", "handle", s.Handle, "step", "packet filter", "took", time.Since(started))
+	})
 	dir := filepath.Join(d.dir(s.ID), "bundle")
 	pidFile := filepath.Join(dir, "pid")
 	err := d.runc.RunDetached(ctx, s.ID, dir, bundle.StartOptions{PidFile: pidFile})
+	d.log.Debug("creating", "handle", s.Handle, "step", "runc", "took", time.Since(started))
 	wg.Wait()
 	if err != nil {
 		return err

@@ -100,6 +100,14 @@ func (d *Depot) unpack(ctx context.Context, name string, login api.ImageRef) (ba
 	if err != nil {
 		return base{}, err
 	}
+	key, local := archiveKey(ref)
+	if local { // many creations at once read an archive once
+		d.reading.Lock()
+		defer d.reading.Unlock()
+		if b, ok := d.unpacked(key); ok {
+			return b, nil
+		}
+	}
 	o := image.FetchOptions{Insecure: slices.Contains(d.c.InsecureRegistries, ref.Registry())}
 	if login.Username != "" {
 		o.Auth = keychain{authn.AuthConfig{Username: login.Username, Password: login.Password}}
@@ -112,7 +120,37 @@ func (d *Depot) unpack(ctx context.Context, name string, login api.ImageRef) (ba
 	if err != nil {
 		return base{}, err
 	}
+	if local {
+		d.usageMu.Lock()
+		d.archives[key] = u.ID
+		d.usageMu.Unlock()
+	}
 	return base{layers: u.Layers, env: u.Config.Env, image: u.ID}, nil
+}
+
+// archiveKey tells one state of an archive file from all others, so that an archive that was
+// read once, which takes a second or more, need not be read again.
+func archiveKey(ref image.Reference) (key string, ok bool) {
+	if ref.Transport != image.DockerArchive {
+		return "", false
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(ref.Path, &st); err != nil {
+		return "", false
+	}
+	return fmt.Sprintf("%s %d %d %d %d.%d %d.%d", ref, st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec), true
+}
+
+// unpacked finds an archive's image in the store.
+func (d *Depot) unpacked(key string) (base, bool) {
+	d.usageMu.Lock()
+	id, known := d.archives[key]
+	d.usageMu.Unlock()
+	if !known {
+		return base{}, false
+	}
+	u, ok, err := d.store.Lookup(id)
+	return base{layers: u.Layers, env: u.Config.Env, image: u.ID}, ok && err == nil
 }
 
 // keychain gives the same credentials to every registry.
