@@ -246,14 +246,20 @@ func journalStream(identifier string) (*os.File, error) {
 	return c.File()
 }
 
-// runApp runs pre-start, the app and post-stop, one after the other, and
-// returns the app's status. A failed pre-start is the app's failure.
-func (s *supervisor) runApp(a *app) (int, error) {
-	if len(a.pre) > 0 {
-		if status, err := s.runOnce(a, a.pre, ""); status != 0 || err != nil {
-			return max(status, 1), wrap("pre-start of app "+a.name, err)
-		}
+// preStart runs the app's pre-start handler. Its failure is the app's.
+func (s *supervisor) preStart(a *app) (int, error) {
+	if len(a.pre) == 0 {
+		return 0, nil
 	}
+	status, err := s.runOnce(a, a.pre, "")
+	if err != nil {
+		status = 1
+	}
+	return status, wrap("pre-start of app "+a.name, err)
+}
+
+// runApp runs the app and then its post-stop handler, and returns the app's status.
+func (s *supervisor) runApp(a *app) (int, error) {
 	if s.stopping() {
 		return 128 + int(syscall.SIGTERM), nil
 	}
@@ -261,7 +267,7 @@ func (s *supervisor) runApp(a *app) (int, error) {
 	if err != nil {
 		return 1, wrap("app "+a.name, err)
 	}
-	if len(a.post) > 0 {
+	if len(a.post) > 0 && !s.box.stopped.Load() {
 		post, err := s.runOnce(a, a.post, "")
 		if err != nil || post != 0 {
 			fmt.Fprintf(s.stdio[2], "rkt: warning: post-stop of app %s: status %d %v\n", a.name, post, err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"photonbuild.invalid/compat/internal/metadata"
 	"photonbuild.invalid/compat/internal/pod"
 )
@@ -19,8 +21,17 @@ func cleanup(p *pod.Pod, netns string) error {
 	if err := p.Options(&o); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(RuntimeDir(p.UUID)); errors.Is(err, os.ErrNotExist) {
+	dir, err := os.Open(RuntimeDir(p.UUID))
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("pod %s: %w", p.UUID, err)
+	}
+	defer dir.Close()
+	// systemd's clean-up after a killed pod and rkt rm may meet.
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("pod %s: lock: %w", p.UUID, err)
 	}
 	var failed error
 	if o.Register {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -126,7 +127,7 @@ func reap() error {
 // sandbox is a running first process.
 type sandbox struct {
 	cmd     *exec.Cmd
-	stopped bool
+	stopped atomic.Bool
 }
 
 // startSandbox makes the namespaces that the pod's apps share.
@@ -172,10 +173,9 @@ func (s *sandbox) ns(kind string) string {
 
 // stop ends every process of the pod: the kernel kills a PID namespace with its first process.
 func (s *sandbox) stop() {
-	if s.stopped {
+	if s.stopped.Swap(true) {
 		return
 	}
-	s.stopped = true
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
 }

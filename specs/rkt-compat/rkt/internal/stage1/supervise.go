@@ -175,7 +175,7 @@ func (s *supervisor) undo() error {
 		return cleanup(s.pod, "")
 	}
 	defer s.box.stop()
-	if s.options.HostNet || s.box.stopped {
+	if s.options.HostNet || s.box.stopped.Load() {
 		return cleanup(s.pod, "")
 	}
 	return cleanup(s.pod, s.box.ns("net"))
@@ -210,6 +210,11 @@ func (s *supervisor) prepareHost() error {
 	}
 	if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0); err != nil {
 		return fmt.Errorf("cgroup of the pod: %w", err)
+	}
+	// The supervisor answers the apps' questions: it comes before them. Where
+	// there is no cpu controller it does without.
+	if os.WriteFile(filepath.Join("/sys/fs/cgroup", path, "cgroup.subtree_control"), []byte("+cpu"), 0) == nil {
+		os.WriteFile(filepath.Join(leaf, "cpu.weight"), []byte("5000"), 0)
 	}
 	return nil
 }
@@ -280,9 +285,16 @@ func (s *supervisor) runApps(apps []*app) (int, error) {
 		err    error
 	}
 	ends := make(chan end)
+	var ready sync.WaitGroup
+	ready.Add(len(apps))
 	for _, a := range apps {
 		go func() {
-			status, err := s.runApp(a)
+			status, err := s.preStart(a)
+			ready.Done()
+			if status == 0 && err == nil {
+				ready.Wait() // no app starts before all are ready to
+				status, err = s.runApp(a)
+			}
 			ends <- end{a, status, err}
 		}()
 	}
