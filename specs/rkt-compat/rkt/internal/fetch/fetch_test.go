@@ -31,6 +31,7 @@ type world struct {
 	files map[string]string // "host/path" → body
 	log   []string          // what was asked for
 	etags bool
+	seen  func(*http.Request)
 	keys  string // local configuration folder
 }
 
@@ -69,6 +70,9 @@ func newWorld(t *testing.T) *world {
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	name := r.Host + r.URL.Path
 	w.log = append(w.log, name)
+	if w.seen != nil {
+		w.seen(r)
+	}
 	body, ok := w.files[name]
 	switch {
 	case !ok:
