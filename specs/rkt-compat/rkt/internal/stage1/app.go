@@ -108,6 +108,14 @@ func (s *supervisor) prepareApp(r *schema.RuntimeApp) (*app, error) {
 		return nil, err
 	}
 	handlers(a, r.App.EventHandlers)
+	for _, argv := range [][]string{a.exec, a.pre, a.post} {
+		if len(argv) == 0 {
+			continue
+		}
+		if err := findExec(root, vols, argv[0], a.container.Cwd, pathOf(a.container.Env)); err != nil {
+			return nil, err
+		}
+	}
 	a.stdio, err = s.streams(name)
 	return a, err
 }
@@ -202,6 +210,15 @@ func environment(r *schema.RuntimeApp, u bundle.User, s *supervisor) []string {
 		out = append(out, line)
 	}
 	return out
+}
+
+func pathOf(env []string) string {
+	for _, e := range env {
+		if path, ok := strings.CutPrefix(e, "PATH="); ok {
+			return path
+		}
+	}
+	return standardPath
 }
 
 // streams gives the app the launching command's stdout and stderr, and its

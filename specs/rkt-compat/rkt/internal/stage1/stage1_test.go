@@ -281,3 +281,19 @@ func TestDescriptorsAreHandedOver(t *testing.T) {
 		t.Error("nothing came, and no error")
 	}
 }
+
+func TestFindExec(t *testing.T) {
+	root := t.TempDir()
+	os.MkdirAll(root+"/usr/bin", 0o755)
+	os.Symlink("/usr/bin", root+"/bin")
+	os.WriteFile(root+"/usr/bin/tool", nil, 0o755)
+	os.WriteFile(root+"/usr/bin/data", nil, 0o644)
+	for name, found := range map[string]bool{"/bin/tool": true, "tool": true, "bin/tool": true, "./tool": false, "/usr/bin": false, "/bin/data": false, "nothing": false} {
+		if err := findExec(root, nil, name, "/", "/sbin:/bin"); (err == nil) != found {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := findExec(root, []mounted{{target: "/v"}}, "/v/tool", "/", ""); err != nil {
+		t.Errorf("it may lie in a volume: %v", err)
+	}
+}
