@@ -2,7 +2,9 @@ package depot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/disk"
+	"photonbuild.invalid/compat/kit/archive"
 	"photonbuild.invalid/compat/kit/image"
 	"photonbuild.invalid/compat/kit/overlay"
 )
@@ -224,7 +227,31 @@ func (d *Depot) mountRoot(s State, layers []string) error {
 	if err := os.Mkdir(d.rootfs(s.ID), 0o755); err != nil {
 		return err
 	}
-	return overlay.Mount(d.rootfs(s.ID), layers, upper, work, d.c.idMap(s.Privileged))
+	err := overlay.Mount(d.rootfs(s.ID), layers, upper, work, d.c.idMap(s.Privileged))
+	if errors.Is(err, unix.EINVAL) && !s.Privileged && s.Image == "" {
+		d.log.Info("copying a root file system whose file system has no id-mapped mounts", "handle", s.Handle, "path", layers[0])
+		copied, cerr := d.copyTree(s.ID, layers[0])
+		if cerr != nil {
+			return errors.Join(err, cerr)
+		}
+		err = overlay.Mount(d.rootfs(s.ID), []string{copied}, upper, work, d.c.idMap(s.Privileged))
+	}
+	return err
+}
+
+// copyTree copies a directory into the depot.
+func (d *Depot) copyTree(id, from string) (string, error) {
+	to := filepath.Join(d.dir(id), "base")
+	if err := os.Mkdir(to, 0o755); err != nil {
+		return "", err
+	}
+	r, w := io.Pipe()
+	go func() {
+		_ = w.CloseWithError(archive.Create(context.Background(), w, from, "/", archive.CreateOptions{ContentsOnly: true}))
+	}()
+	err := archive.Extract(context.Background(), r, to, archive.Options{})
+	_ = r.CloseWithError(err)
+	return to, err
 }
 
 // collectAbove removes unused images when the store takes more than limit bytes.
