@@ -76,11 +76,57 @@ func TestStreamInAndOut(t *testing.T) {
 			t.Errorf("%s: %s, want %s", source, got, want)
 		}
 	}
-	if _, err := d.StreamOut(context.Background(), "h", "/none", ""); err == nil {
+	r, err := d.StreamOut(context.Background(), "h", "/none", "")
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err == nil {
 		t.Error("a file that is not there")
 	}
 	if err := d.StreamIn(context.Background(), "h", "/to", "", bytes.NewReader(in[:700])); err == nil {
 		t.Error("half a stream is accepted")
+	}
+}
+
+// TestRightsOfAUser: streams go no further than their user.
+func TestRightsOfAUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("other users' rights need root")
+	}
+	d, root := streaming(t)
+	for dir := root; dir != "/"; dir = filepath.Dir(dir) { // the test's own folder is closed to others
+		_ = os.Chmod(dir, 0o755)
+		if dir == os.TempDir() {
+			_ = os.Chmod(dir, 0o777|os.ModeSticky)
+			break
+		}
+	}
+	for name, mode := range map[string]os.FileMode{"secret": 0o600, "open": 0o644} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte("s"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(root, "own"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Join(root, "own"), 1000, 1000); err != nil {
+		t.Skip("there is no user 1000 here: ", err)
+	}
+	in := tarOf(t, tar.Header{Name: "f", Size: 3, Mode: 0o640})
+	if err := d.StreamIn(context.Background(), "h", "/", "1000:1000", bytes.NewReader(in)); err == nil {
+		t.Error("a user wrote into root's folder")
+	}
+	if err := d.StreamIn(context.Background(), "h", "/own", "1000:1000", bytes.NewReader(in)); err != nil {
+		t.Error(err)
+	}
+	for name, allowed := range map[string]bool{"/secret": false, "/open": true, "/own": true} {
+		r, err := d.StreamOut(context.Background(), "h", name, "1000:1000")
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if (err == nil) != allowed {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
