@@ -33,6 +33,7 @@ func (d *Depot) Create(ctx context.Context, spec api.ContainerSpec) (string, err
 	if err != nil {
 		return "", err
 	}
+	defer close(c.over)
 	handle := c.state.Handle
 	s, err := d.build(ctx, spec, c)
 	if err != nil {
@@ -68,7 +69,7 @@ func (d *Depot) reserve(spec api.ContainerSpec) (*container, error) {
 	if grace == 0 {
 		grace = d.c.DefaultGraceTime
 	}
-	c := &container{state: State{Version: stateVersion, ID: id, Handle: handle, Boot: d.boot, Status: creating,
+	c := &container{over: make(chan struct{}), state: State{Version: stateVersion, ID: id, Handle: handle, Boot: d.boot, Status: creating,
 		Created: time.Now(), Privileged: spec.Privileged, Properties: maps.Clone(spec.Properties),
 		GraceTime: grace, Limits: spec.Limits, NetOut: spec.NetOut}}
 	c.state.Limits.Bandwidth = api.BandwidthLimits{}

@@ -157,9 +157,21 @@ func newID() string {
 
 func isID(s string) bool { return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == "" }
 
-// Destroy takes a container away.
+// Destroy takes a container away; one that is just being made, by a client that may be gone,
+// when it is there.
 func (d *Depot) Destroy(ctx context.Context, handle string) error {
-	c, err := d.find(handle)
+	d.mu.Lock()
+	known := d.containers[handle]
+	d.mu.Unlock()
+	if known == nil {
+		return api.ContainerNotFound(handle)
+	}
+	select {
+	case <-known.over:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c, err := d.find(handle) // if that one failed, there may be another by now
 	if err != nil {
 		return err
 	}
