@@ -49,9 +49,9 @@ def image(host: Host, facts: dict[str, Any], box: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def before(host: Host, facts: dict[str, Any], image: str) -> Counter[str]:
+def before(host: Host, facts: dict[str, Any], ports: list[int], image: str) -> Counter[str]:
     """What is there when pods have come and gone: the first one makes the bridge and chains that all share."""
-    run_pod(host, "true", "--net=default")
+    run_pod(host, "true", f"--net=default --port=www:{ports[0]}")
     host.check_output(f"rkt rm $(cat {UUID_FILE})")
     return traces(facts["ssh_config"])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.guest import left_behind, traces
+from photonbuild.run import Completed
 
 from .machines import Guest
 
@@ -43,6 +44,14 @@ def test_manifests_are_the_suites_own(guest: Guest, fetched: list[str]) -> None:
         assert f'"coreos.com/ace-validator-{name}"' in guest.out(f"rkt image cat-manifest {image}")
 
 
+def run_both(guest: Guest, images: list[str], options: str) -> Completed:
+    return guest.ssh(
+        f"rkt --insecure-options=image run --mds-register --net=default {options} --uuid-file-save={UUID_FILE} "
+        f"{' '.join(images)} 2>&1",
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("volume", ["empty", "host", "implicit"])
 def test_every_check_passes(guest: Guest, fetched: list[str], volume: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = {
@@ -50,12 +59,12 @@ def test_every_check_passes(guest: Guest, fetched: list[str], volume: str, capsy
         "host": f"--volume=database,kind=host,source={FOLDER}/database",
         "implicit": "",
     }[volume]
-    guest.ssh(f"rm -rf {FOLDER}/database; mkdir -p {FOLDER}/database")
-    done = guest.ssh(
-        f"rkt --insecure-options=image run --mds-register --net=default {options} --uuid-file-save={UUID_FILE} "
-        f"{' '.join(fetched)} 2>&1",
-        check=False,
-    )
+    # The suite gives the metadata service a tenth of a second. A machine that was too busy for that is asked again.
+    for _ in range(3):
+        guest.ssh(f"rm -rf {FOLDER}/database; mkdir -p {FOLDER}/database")
+        done = run_both(guest, fetched, options)
+        if "Client.Timeout exceeded" not in done.stdout:
+            break
     with capsys.disabled():
         print(f"\n{done.stdout.rstrip()}")
     said = dict(re.findall(r"\b([a-z]+) (OK|FAIL)\b", done.stdout, re.IGNORECASE))

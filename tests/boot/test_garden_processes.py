@@ -235,12 +235,12 @@ def test_a_process_with_a_root_of_its_own(lab: Lab) -> None:
     """ "Execute process in own root filesystem, different from the other processes in the container." """
     other = f"{BOX}/other"
     lab.guest.ssh(f"rm -rf {other} && cp -a {lab.rootfs} {other} && echo other > {other}/etc/which")
-    handle = lab.create(network="10.251.0.2/30")
+    handle = lab.create(network="10.251.0.1/30")
     mount = {"src_path": BOX, "dst_path": "/mounted"}
     spec = {"image": {"uri": other}, "bind_mounts": [mount]}
     script = "cat /etc/which; ls /mounted; ip -4 -o addr"
     output = lab.out(handle, script, **spec)
-    assert output.startswith("other\n") and "rootfs" in output and "10.251.0.2/30" in output
+    assert output.startswith("other\n") and "rootfs" in output and "10.251.0.1/30" in output
     assert lab.sh(handle, "cat /etc/which").code != 0
     refused(lambda: lab.start(handle, "true", bind_mounts=[mount]))
 

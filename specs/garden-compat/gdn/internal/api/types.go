@@ -170,7 +170,6 @@ type ContainerInfo struct {
 	Events        []string
 	HostIP        string
 	ContainerIP   string
-	ContainerIPv6 string
 	ExternalIP    string
 	ContainerPath string
 	ProcessIDs    []string

@@ -167,9 +167,9 @@ func memoryStat(s map[string]uint64, limit, swapLimit, swap uint64) api.MemorySt
 	return m
 }
 
-// InitTasks is how many tasks our own first process of a container may have; a container's
+// InitTasks is how many tasks (threads) our own first process of a container has; a container's
 // limit of tasks is raised by so many.
-const InitTasks = 8
+const InitTasks = 6
 
 // Resources are the limits as the runtime specification has them.
 func Resources(l api.Limits) (*specs.LinuxResources, error) {
@@ -187,12 +187,14 @@ func Resources(l api.Limits) (*specs.LinuxResources, error) {
 		}
 		r.CPU = &specs.LinuxCPU{Shares: &shares}
 	}
+	unlimited := int64(-1) // said plainly, for systemd has a limit of its own
+	r.Pids = &specs.LinuxPids{Limit: &unlimited}
 	if n := l.Pid.Max; n != 0 {
 		if n > 4<<20 {
 			return nil, fmt.Errorf("pid_limits.max %d is more than the kernel can have", n)
 		}
 		limit := int64(n) + InitTasks
-		r.Pids = &specs.LinuxPids{Limit: &limit}
+		r.Pids.Limit = &limit
 	}
 	return r, nil
 }

@@ -28,7 +28,7 @@ func TestResources(t *testing.T) {
 	if *r.Memory.Limit != 1<<20 || *r.Memory.Swap != 1<<20 || *r.CPU.Shares != 100 || *r.Pids.Limit != 5+InitTasks {
 		t.Errorf("%+v %+v %+v", r.Memory, r.CPU, r.Pids)
 	}
-	if r, err := Resources(api.Limits{}); err != nil || r.Memory != nil || r.CPU != nil || r.Pids != nil {
+	if r, err := Resources(api.Limits{}); err != nil || r.Memory != nil || r.CPU != nil || *r.Pids.Limit != -1 {
 		t.Errorf("no limits: %+v %v", r, err)
 	}
 	for _, l := range []api.Limits{{Memory: api.MemoryLimits{LimitInBytes: 1 << 63}}, {CPU: api.CPULimits{Weight: 1}}, {CPU: api.CPULimits{Weight: 1 << 20}}, {Pid: api.PidLimits{Max: 1 << 40}}} {

@@ -33,6 +33,7 @@ func (d *Depot) Create(ctx context.Context, spec api.ContainerSpec) (string, err
 	if err != nil {
 		return "", err
 	}
+	defer close(c.over)
 	handle := c.state.Handle
 	s, err := d.build(ctx, spec, c)
 	if err != nil {
@@ -68,7 +69,7 @@ func (d *Depot) reserve(spec api.ContainerSpec) (*container, error) {
 	if grace == 0 {
 		grace = d.c.DefaultGraceTime
 	}
-	c := &container{state: State{Version: stateVersion, ID: id, Handle: handle, Boot: d.boot, Status: creating,
+	c := &container{over: make(chan struct{}), state: State{Version: stateVersion, ID: id, Handle: handle, Boot: d.boot, Status: creating,
 		Created: time.Now(), Privileged: spec.Privileged, Properties: maps.Clone(spec.Properties),
 		GraceTime: grace, Limits: spec.Limits, NetOut: spec.NetOut}}
 	c.state.Limits.Bandwidth = api.BandwidthLimits{}
@@ -82,6 +83,11 @@ func (d *Depot) reserve(spec api.ContainerSpec) (*container, error) {
 // build does the work. It returns the state as far as it came, for teardown.
 func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container) (State, error) {
 	s := c.get()
+	step := time.Now()
+	done := func(what string) {
+		d.log.Debug("creating", "handle", s.Handle, "step", what, "took", time.Since(step))
+		step = time.Now()
+	}
 	if err := d.makeDir(s.ID); err != nil {
 		return s, err
 	}
@@ -92,6 +98,7 @@ func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container)
 	if err != nil {
 		return s, err
 	}
+	done("image")
 	if err := d.address(spec, &s); err != nil {
 		return s, err
 	}
@@ -101,12 +108,15 @@ func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container)
 	if err := d.mountRoot(s, layers); err != nil {
 		return s, err
 	}
+	done("root file system")
 	if err := d.writeBundle(spec, s); err != nil {
 		return s, err
 	}
+	done("bundle")
 	if err := d.start(ctx, &s); err != nil {
 		return s, err
 	}
+	done("start")
 	s.Status = active
 	return s, d.save(s)
 }
@@ -187,10 +197,15 @@ func (d *Depot) mapPort(n api.NetIn) (api.PortMapping, error) {
 func (d *Depot) start(ctx context.Context, s *State) error {
 	var wg sync.WaitGroup
 	var filterErr error
-	wg.Go(func() { filterErr = d.filter.Set(s.endpoint()) })
+	started := time.Now()
+	wg.Go(func() {
+		filterErr = d.filter.Set(s.endpoint())
+		d.log.Debug("creating", "handle", s.Handle, "step", "packet filter", "took", time.Since(started))
+	})
 	dir := filepath.Join(d.dir(s.ID), "bundle")
 	pidFile := filepath.Join(dir, "pid")
 	err := d.runc.RunDetached(ctx, s.ID, dir, bundle.StartOptions{PidFile: pidFile})
+	d.log.Debug("creating", "handle", s.Handle, "step", "runc", "took", time.Since(started))
 	wg.Wait()
 	if err != nil {
 		return err

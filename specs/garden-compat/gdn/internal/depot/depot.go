@@ -42,8 +42,10 @@ type Depot struct {
 	attached   map[string]int        // streams attached to processes, by id
 	collecting sync.RWMutex          // held for reading while an image is about to be used
 
-	usageMu sync.Mutex
-	usages  map[string]disk.Usage // of layers
+	reading  sync.Mutex // held while an archive file is read
+	usageMu  sync.Mutex
+	usages   map[string]disk.Usage // of layers
+	archives map[string]string     // image ids of archive files, by archiveKey
 }
 
 // Open takes the depot, finds the containers in it again, and cleans up after those that are
@@ -52,7 +54,7 @@ func Open(c Config) (*Depot, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	d := &Depot{c: c, log: c.Log, boot: proc.BootID(), containers: map[string]*container{}, attached: map[string]int{}, usages: map[string]disk.Usage{},
+	d := &Depot{c: c, log: c.Log, boot: proc.BootID(), containers: map[string]*container{}, attached: map[string]int{}, usages: map[string]disk.Usage{}, archives: map[string]string{},
 		runc:  bundle.Runc{Root: c.runcRoot(), SystemdCgroup: true, Log: c.Run},
 		store: image.Store{Root: c.Graph}, scopes: &scopes{}}
 	var err error
@@ -155,9 +157,21 @@ func newID() string {
 
 func isID(s string) bool { return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == "" }
 
-// Destroy takes a container away.
+// Destroy takes a container away; one that is just being made, by a client that may be gone,
+// when it is there.
 func (d *Depot) Destroy(ctx context.Context, handle string) error {
-	c, err := d.find(handle)
+	d.mu.Lock()
+	known := d.containers[handle]
+	d.mu.Unlock()
+	if known == nil {
+		return api.ContainerNotFound(handle)
+	}
+	select {
+	case <-known.over:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c, err := d.find(handle) // if that one failed, there may be another by now
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package depot
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/proc"
@@ -195,5 +197,24 @@ func TestAlive(t *testing.T) {
 	}
 	if !proc.Alive(os.Getpid(), start) || proc.Alive(os.Getpid(), start+1) || proc.Alive(0, 0) {
 		t.Error("wrong about this process")
+	}
+}
+
+// TestDestroyWaitsForCreation: a handle that is being made is not unknown to who destroys it.
+func TestDestroyWaitsForCreation(t *testing.T) {
+	d := &Depot{c: Config{Depot: t.TempDir()}, containers: map[string]*container{}}
+	c := &container{over: make(chan struct{}), state: State{Handle: "h"}}
+	d.containers["h"] = c
+	done := make(chan error, 1)
+	go func() { done <- d.Destroy(context.Background(), "h") }()
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	d.forget(c, "h") // creation failed
+	close(c.over)
+	if err := <-done; api.Wrap(err).Type != api.TypeContainerNotFound {
+		t.Errorf("after a failed creation: %v", err)
 	}
 }

@@ -91,7 +91,8 @@ func (d *Depot) workingDir(s State, name string, u bundle.User) error {
 }
 
 // StreamIn unpacks a tar stream into a directory of the container, which is made when it is not
-// there. Everything belongs to the user. Streams do not hold up stopping or destroying.
+// there. Everything belongs to the user, with whose rights it is written. Streams do not hold up
+// stopping or destroying.
 func (d *Depot) StreamIn(ctx context.Context, handle, destination, user string, r io.Reader) error {
 	c, err := d.find(handle)
 	if err != nil {
@@ -113,7 +114,14 @@ func (d *Depot) StreamIn(ctx context.Context, handle, destination, user string, 
 		return fail(err)
 	}
 	defer dir.Close()
-	if err := archive.Extract(ctx, r, "/proc/self/fd/"+strconv.Itoa(int(dir.Fd())), archive.Options{ChownTo: d.owner(s, u)}); err != nil {
+	where := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd()))
+	var fs unix.Statfs_t
+	if err := unix.Statfs(where, &fs); err != nil {
+		return fail(err)
+	}
+	// A stream of few bytes can hold sparse files of any size: no more than there is room for.
+	o := archive.Options{ChownTo: d.owner(s, u), MaxBytes: max(1, int64(fs.Bavail)*fs.Bsize)}
+	if err := d.as(s, u, func() error { return archive.Extract(ctx, r, where, o) }); err != nil {
 		return fail(err)
 	}
 	// What follows the end of the archive is padding; a client that still sends is heard out.
@@ -123,28 +131,31 @@ func (d *Depot) StreamIn(ctx context.Context, handle, destination, user string, 
 	return nil
 }
 
-// StreamOut packs a file or directory of the container; with a slash at its end, what is in the
-// directory.
+// StreamOut packs a file or directory of the container, read with the user's rights; with a slash
+// at its end, what is in the directory.
 func (d *Depot) StreamOut(ctx context.Context, handle, source, user string) (io.ReadCloser, error) {
 	c, err := d.find(handle)
 	if err != nil {
 		return nil, err
 	}
 	s := c.get()
-	if _, err := d.user(s, user); err != nil {
+	u, err := d.user(s, user)
+	if err != nil {
 		return nil, err
 	}
-	if f, err := openIn(d.root(s), source, unix.O_PATH|unix.O_NOFOLLOW); err == nil {
-		_ = f.Close()
-	} else {
+	root, err := os.OpenFile(d.root(s), unix.O_PATH|unix.O_DIRECTORY, 0) // the way there is the server's alone
+	if err != nil {
 		return nil, fmt.Errorf("stream out of container %s: %w", handle, err)
 	}
+	o := archive.CreateOptions{ContentsOnly: strings.HasSuffix(source, "/"), Owner: func(o archive.Owner) archive.Owner {
+		return archive.Owner{UID: d.c.insideID(s.Privileged, o.UID), GID: d.c.insideID(s.Privileged, o.GID)}
+	}}
 	r, w := io.Pipe()
 	go func() {
-		err := archive.Create(ctx, w, d.root(s), source, archive.CreateOptions{ContentsOnly: strings.HasSuffix(source, "/"),
-			Owner: func(o archive.Owner) archive.Owner {
-				return archive.Owner{UID: d.c.insideID(s.Privileged, o.UID), GID: d.c.insideID(s.Privileged, o.GID)}
-			}})
+		defer root.Close()
+		err := d.as(s, u, func() error {
+			return archive.Create(ctx, w, "/proc/self/fd/"+strconv.Itoa(int(root.Fd())), source, o)
+		})
 		if err != nil {
 			err = errors.Join(fmt.Errorf("stream %s out of container %s", source, handle), err)
 		}

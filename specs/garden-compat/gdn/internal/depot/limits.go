@@ -13,6 +13,7 @@ import (
 	"photonbuild.invalid/compat/internal/cgroup"
 	"photonbuild.invalid/compat/internal/disk"
 	"photonbuild.invalid/compat/internal/network"
+	"photonbuild.invalid/compat/internal/proc"
 )
 
 // Metrics measures a container.
@@ -26,9 +27,8 @@ func (d *Depot) Metrics(handle string) (api.Metrics, error) {
 	if err := s.group().Metrics(&m); err != nil {
 		return m, err
 	}
-	if m.PidStat.Max > 0 {
-		m.PidStat.Max -= cgroup.InitTasks
-	}
+	m.PidStat.Max = s.Limits.Pid.Max
+	m.PidStat.Current -= min(m.PidStat.Current, proc.Threads(s.InitPID))
 	rx, tx := network.Counters(s.ID)
 	m.NetworkStat = &api.NetworkStat{RxBytes: rx, TxBytes: tx}
 	m.Age = time.Since(s.Created)

@@ -2,7 +2,9 @@ package depot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/disk"
+	"photonbuild.invalid/compat/kit/archive"
 	"photonbuild.invalid/compat/kit/image"
 	"photonbuild.invalid/compat/kit/overlay"
 )
@@ -100,6 +103,14 @@ func (d *Depot) unpack(ctx context.Context, name string, login api.ImageRef) (ba
 	if err != nil {
 		return base{}, err
 	}
+	key, local := archiveKey(ref)
+	if local { // many creations at once read an archive once
+		d.reading.Lock()
+		defer d.reading.Unlock()
+		if b, ok := d.unpacked(key); ok {
+			return b, nil
+		}
+	}
 	o := image.FetchOptions{Insecure: slices.Contains(d.c.InsecureRegistries, ref.Registry())}
 	if login.Username != "" {
 		o.Auth = keychain{authn.AuthConfig{Username: login.Username, Password: login.Password}}
@@ -112,7 +123,37 @@ func (d *Depot) unpack(ctx context.Context, name string, login api.ImageRef) (ba
 	if err != nil {
 		return base{}, err
 	}
+	if local {
+		d.usageMu.Lock()
+		d.archives[key] = u.ID
+		d.usageMu.Unlock()
+	}
 	return base{layers: u.Layers, env: u.Config.Env, image: u.ID}, nil
+}
+
+// archiveKey tells one state of an archive file from all others, so that an archive that was
+// read once, which takes a second or more, need not be read again.
+func archiveKey(ref image.Reference) (key string, ok bool) {
+	if ref.Transport != image.DockerArchive {
+		return "", false
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(ref.Path, &st); err != nil {
+		return "", false
+	}
+	return fmt.Sprintf("%s %d %d %d %d.%d %d.%d", ref, st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec), true
+}
+
+// unpacked finds an archive's image in the store.
+func (d *Depot) unpacked(key string) (base, bool) {
+	d.usageMu.Lock()
+	id, known := d.archives[key]
+	d.usageMu.Unlock()
+	if !known {
+		return base{}, false
+	}
+	u, ok, err := d.store.Lookup(id)
+	return base{layers: u.Layers, env: u.Config.Env, image: u.ID}, ok && err == nil
 }
 
 // keychain gives the same credentials to every registry.
@@ -186,7 +227,31 @@ func (d *Depot) mountRoot(s State, layers []string) error {
 	if err := os.Mkdir(d.rootfs(s.ID), 0o755); err != nil {
 		return err
 	}
-	return overlay.Mount(d.rootfs(s.ID), layers, upper, work, d.c.idMap(s.Privileged))
+	err := overlay.Mount(d.rootfs(s.ID), layers, upper, work, d.c.idMap(s.Privileged))
+	if errors.Is(err, unix.EINVAL) && !s.Privileged && s.Image == "" {
+		d.log.Info("copying a root file system whose file system has no id-mapped mounts", "handle", s.Handle, "path", layers[0])
+		copied, cerr := d.copyTree(s.ID, layers[0])
+		if cerr != nil {
+			return errors.Join(err, cerr)
+		}
+		err = overlay.Mount(d.rootfs(s.ID), []string{copied}, upper, work, d.c.idMap(s.Privileged))
+	}
+	return err
+}
+
+// copyTree copies a directory into the depot.
+func (d *Depot) copyTree(id, from string) (string, error) {
+	to := filepath.Join(d.dir(id), "base")
+	if err := os.Mkdir(to, 0o755); err != nil {
+		return "", err
+	}
+	r, w := io.Pipe()
+	go func() {
+		_ = w.CloseWithError(archive.Create(context.Background(), w, from, "/", archive.CreateOptions{ContentsOnly: true}))
+	}()
+	err := archive.Extract(context.Background(), r, to, archive.Options{})
+	_ = r.CloseWithError(err)
+	return to, err
 }
 
 // collectAbove removes unused images when the store takes more than limit bytes.

@@ -53,6 +53,8 @@ type container struct {
 	// while the container is stopped or destroyed.
 	op sync.RWMutex
 
+	over chan struct{} // closed when creation is over
+
 	mu    sync.Mutex // guards the rest
 	state State
 	ready bool // creation is over

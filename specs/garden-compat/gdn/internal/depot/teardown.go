@@ -146,7 +146,9 @@ func (d *Depot) adopt(s State) {
 	for _, m := range s.Ports {
 		_ = d.ports.Take(m.HostPort)
 	}
-	d.containers[s.Handle] = &container{state: s, ready: true}
+	over := make(chan struct{})
+	close(over)
+	d.containers[s.Handle] = &container{over: over, state: s, ready: true}
 	dirs, _ := filepath.Glob(filepath.Join(d.processes(s.ID), "*"))
 	for _, dir := range dirs { // a process that was being started has no record
 		if _, _, _, err := shim.Read(dir); err != nil {

@@ -96,7 +96,10 @@ func attach(image string) (*os.File, error) {
 		config := unix.LoopConfig{Fd: uint32(file.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
 		copy(config.Info.File_name[:len(config.Info.File_name)-1], image)
 		if err = unix.IoctlLoopConfigure(int(loop.Fd()), &config); err == nil {
-			return loop, nil
+			// Kernels that protect mounted devices refuse one that is open for writing.
+			reader, rerr := os.Open(loop.Name())
+			_ = loop.Close()
+			return reader, rerr
 		}
 		_ = loop.Close()
 		if !errors.Is(err, unix.EBUSY) {

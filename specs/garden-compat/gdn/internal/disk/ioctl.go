@@ -10,7 +10,7 @@ import (
 
 // setCapacity makes a loop device notice that its file has grown.
 func setCapacity(loop string) error {
-	f, err := os.OpenFile(loop, os.O_RDWR, 0)
+	f, err := os.Open(loop) // not for writing, which is refused while it is mounted
 	if err != nil {
 		return err
 	}

@@ -42,9 +42,12 @@ func hostEnd(name string, l Lease) error {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
 	// Mapped ports are reachable by the host's own 127.0.0.1; what a container sends to that
-	// address is dropped by the packet filter.
-	if err := os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/route_localnet", []byte("1"), 0); err != nil {
-		return fmt.Errorf("set route_localnet of %s: %w", name, err)
+	// address is dropped by the packet filter. That knows IPv4 only, so there is no other.
+	for _, setting := range []string{"ipv4/conf/" + name + "/route_localnet", "ipv6/conf/" + name + "/disable_ipv6"} {
+		err := os.WriteFile("/proc/sys/net/"+setting, []byte("1"), 0)
+		if err != nil && !(errors.Is(err, os.ErrNotExist) && strings.HasPrefix(setting, "ipv6")) {
+			return fmt.Errorf("set %s: %w", setting, err)
+		}
 	}
 	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: host(l.Gateway.AsSlice())}); err != nil {
 		return fmt.Errorf("give %s the address %s: %w", name, l.Gateway, err)

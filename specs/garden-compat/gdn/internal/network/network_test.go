@@ -22,11 +22,11 @@ func pool(t *testing.T, prefix string) *Pool {
 func TestDynamicLeases(t *testing.T) {
 	p := pool(t, "10.254.0.0/29")
 	a, err := p.Acquire("")
-	if err != nil || a.IP.String() != "10.254.0.2" || a.Gateway.String() != "10.254.0.1" || a.Subnet.String() != "10.254.0.0/30" {
+	if err != nil || a.IP.String() != "10.254.0.1" || a.Gateway.String() != "10.254.0.2" || a.Subnet.String() != "10.254.0.0/30" {
 		t.Errorf("first lease: %+v %v", a, err)
 	}
 	b, err := p.Acquire("")
-	if err != nil || b.IP.String() != "10.254.0.6" {
+	if err != nil || b.IP.String() != "10.254.0.5" {
 		t.Errorf("second lease: %+v %v", b, err)
 	}
 	if _, err := p.Acquire(""); err == nil {

@@ -57,7 +57,7 @@ func (p *Pool) dynamic() (Lease, error) {
 		if len(p.used[subnet]) > 0 {
 			continue
 		}
-		l := Lease{Subnet: subnet, IP: subnet.Addr().Next().Next(), Gateway: subnet.Addr().Next()}
+		l := Lease{Subnet: subnet, IP: subnet.Addr().Next(), Gateway: subnet.Addr().Next().Next()}
 		p.mark(l)
 		return l, nil
 	}

@@ -83,8 +83,8 @@ func restore(p Policy, all, changed []Endpoint, removed []string) string {
 		line("-A %s -o %s -m conntrack --ctstate DNAT -j ACCEPT", chainForward, Link(e.ID))
 	}
 	line("-A %s -o %s -j DROP", chainForward, anyLink)
+	line("-A %s %s", chainInput, known) // answers to the host's own 127.0.0.1 too
 	line("-A %s -d 127.0.0.0/8 -j DROP", chainInput)
-	line("-A %s %s", chainInput, known)
 	if !p.AllowHostAccess {
 		line("-A %s -j REJECT --reject-with icmp-host-prohibited", chainInput)
 	}

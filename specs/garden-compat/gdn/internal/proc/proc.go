@@ -82,3 +82,12 @@ func WriteJSON(path string, v any) error {
 	}
 	return nil
 }
+
+// Threads counts a process's threads; 0 when it is gone.
+func Threads(pid int) uint64 {
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	if err != nil {
+		return 0
+	}
+	return uint64(len(tasks))
+}

@@ -46,7 +46,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/containers", "", `{"handles":["generated","h"]}`},
 		{"GET", "/containers?a=b", "", `{"handles":["h"]}`},
 		{"GET", "/containers?a=c", "", `{"handles":[]}`},
-		{"GET", "/containers/h/info", "", `{"State":"active","Events":["oom"],"HostIP":"","ContainerIP":"","ContainerIPv6":"","ExternalIP":"","ContainerPath":"","ProcessIDs":null,"Properties":{"a":"b"},"MappedPorts":[{"HostPort":1234,"ContainerPort":5678}]}`},
+		{"GET", "/containers/h/info", "", `{"State":"active","Events":["oom"],"HostIP":"","ContainerIP":"","ExternalIP":"","ContainerPath":"","ProcessIDs":null,"Properties":{"a":"b"},"MappedPorts":[{"HostPort":1234,"ContainerPort":5678}]}`},
 		{"PUT", "/containers/h/stop", `{"kill":true}`, `{}`},
 		{"PUT", "/containers/h/stop", ``, `{}`},
 		{"PUT", "/containers/h/files?destination=/d&user=u", "tar", `{}`},

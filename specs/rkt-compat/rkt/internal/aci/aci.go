@@ -7,6 +7,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,20 +29,38 @@ const (
 // maxManifest bounds the manifest's size in bytes.
 const maxManifest = 4 << 20
 
-// maxEntries bounds how many files an image has.
-const maxEntries = 4 << 20
+// maxEntries and maxNames bound how many files an image has and how long their
+// names are together, in bytes: they are held in memory.
+const (
+	maxEntries = 2 << 20
+	maxNames   = 256 << 20
+)
 
 // ParseManifest reads an image manifest and holds it to the specification,
 // through its own library and where that is laxer than the text.
 func ParseManifest(data []byte) (*schema.ImageManifest, error) {
 	var m schema.ImageManifest
-	if err := m.UnmarshalJSON(data); err != nil {
+	if err := Decode(data, &m); err != nil {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
 	if err := validate(&m); err != nil {
 		return nil, fmt.Errorf("image manifest: %w", err)
 	}
+	if err := complete(m); err != nil {
+		return nil, fmt.Errorf("image manifest: %w", err)
+	}
 	return &m, nil
+}
+
+// complete looks for fields that are required and missing: the library notices
+// those only when it writes a manifest.
+func complete(m json.Marshaler) error {
+	_, err := json.Marshal(m)
+	var wrapped *json.MarshalerError
+	for errors.As(err, &wrapped) {
+		err = wrapped.Unwrap()
+	}
+	return err
 }
 
 func validate(m *schema.ImageManifest) error {
@@ -131,6 +150,7 @@ func notACI(err error, entries int) error {
 type checker struct {
 	ctx      context.Context
 	seen     map[string]byte
+	names    int
 	manifest []byte
 }
 
@@ -148,8 +168,8 @@ func (c *checker) entry(h *tar.Header, r io.Reader) error {
 	if _, twice := c.seen[name]; twice {
 		return errors.New("is in the archive twice")
 	}
-	if len(c.seen) >= maxEntries {
-		return fmt.Errorf("more than %d entries", maxEntries)
+	if c.names += len(name); len(c.seen) >= maxEntries || c.names > maxNames {
+		return fmt.Errorf("more than %d entries, or their names are longer than %d bytes together", maxEntries, maxNames)
 	}
 	c.seen[name] = h.Typeflag
 	switch {

@@ -129,27 +129,47 @@ func TestSanitizeName(t *testing.T) {
 	}
 }
 
-// FuzzImage feeds whole archives and manifests to the checks.
+// FuzzImage feeds whole archives to the checks.
 func FuzzImage(f *testing.F) {
 	f.Add(acitest.Image("example.com/app", ""))
 	f.Add(acitest.Image("a", `"dependencies":[{"imageName":"b"}],"pathWhitelist":["/x"]`, acitest.File("x", "1")))
 	f.Add(acitest.Tar(acitest.File("manifest", "{"), acitest.Dir("rootfs")))
-	f.Add([]byte(acitest.Manifest("a", `"app":{"exec":["/x"],"user":"0","group":"0"}`)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := aci.Check(context.Background(), bytes.NewReader(data), int64(len(data)))
-		if err == nil {
-			p, err := aci.Peek(bytes.NewReader(data))
-			if err != nil || p.Name != m.Name {
-				t.Errorf("Peek says %v, %v of what Check took", p, err)
-			}
+		if err != nil {
+			return
 		}
-		if m, err = aci.ParseManifest(data); err == nil {
-			if strings.Contains("/"+string(m.Name)+"/", "/../") {
-				t.Errorf("name %q", m.Name)
-			}
-			if _, err := json.Marshal(m); err != nil {
-				t.Errorf("a manifest that was read cannot be written: %v", err)
-			}
+		if p, err := aci.Peek(bytes.NewReader(data)); err != nil || p.Name != m.Name {
+			t.Errorf("Peek says %v, %v of what Check took", p, err)
+		}
+	})
+}
+
+// FuzzManifest feeds manifests; one that is taken can be written and read again.
+func FuzzManifest(f *testing.F) {
+	for _, more := range []string{
+		"", `"app":{"exec":["/x"],"user":"0","group":"0","ports":[{"name":"a","protocol":"tcp","port":1}]}`,
+		`"dependencies":[{"imageName":"b","imageID":"sha512-` + strings.Repeat("0", 128) + `","size":3}],"pathWhitelist":["/x"]`,
+		`"labels":[{"name":"os","value":"linux"},{"name":"arch","value":"amd64"}],"annotations":[{"name":"created","value":"x"}]`,
+		`"app":{"exec":[],"user":"0","group":"0","isolators":[{"name":"resource/memory","value":{"limit":"1G"}},{"name":"os/linux/seccomp-retain-set","value":{"set":["a"]}}]}`,
+	} {
+		f.Add([]byte(acitest.Manifest("example.com/app", more)))
+	}
+	f.Add([]byte(acitest.Manifest("a/../../b", "")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := aci.ParseManifest(data)
+		if err != nil {
+			return
+		}
+		if strings.Contains("/"+string(m.Name)+"/", "/../") {
+			t.Errorf("name %q", m.Name)
+		}
+		out, err := json.Marshal(m)
+		if err != nil {
+			t.Fatalf("a manifest that was read cannot be written: %v", err)
+		}
+		if _, err := aci.ParseManifest(out); err != nil {
+			t.Errorf("a manifest that was written cannot be read: %v", err)
 		}
 	})
 }

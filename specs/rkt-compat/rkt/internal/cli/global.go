@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"photonbuild.invalid/compat/internal/config"
 )
 
 // Global holds the options that every command takes (Documentation/commands.md).
@@ -20,10 +22,12 @@ type Global struct {
 	UserConfig         string
 	TrustKeysFromHTTPS bool
 	Insecure           Insecure
+
+	flags *pflag.FlagSet
 }
 
 func (g *Global) bind(f *pflag.FlagSet) {
-	g.Insecure = Insecure{}
+	g.Insecure, g.flags = Insecure{}, f
 	f.BoolVar(&g.Debug, "debug", false, "print out more debug information to stderr")
 	f.StringVar(&g.Dir, "dir", "/var/lib/rkt", "rkt data directory")
 	f.StringVar(&g.LocalConfig, "local-config", "/etc/rkt", "local configuration directory")
@@ -52,8 +56,20 @@ func (g *Global) Debugf(format string, args ...any) {
 // Warnf prints a warning to stderr.
 func Warnf(format string, args ...any) { fmt.Fprintf(os.Stderr, "rkt: warning: "+format+"\n", args...) }
 
+// dataDir is --dir, or what a file of kind "paths" says (configuration.md), or
+// the default.
 func (g *Global) dataDir() (string, error) {
-	dir, err := filepath.Abs(g.Dir)
+	name := g.Dir
+	if g.flags != nil && !g.flags.Changed("dir") {
+		c, err := config.Load(g.ConfigDirs()...)
+		if err != nil {
+			return "", err
+		}
+		if c.DataDir != "" {
+			name = c.DataDir
+		}
+	}
+	dir, err := filepath.Abs(name)
 	if err != nil {
 		return "", fmt.Errorf("data directory: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,9 +25,32 @@ func newImage(g *Global) *cobra.Command {
 	for _, f := range []func(*Global) *cobra.Command{
 		newImageCatManifest, newImageExport, newImageExtract, newImageGC, newImageList, newImageRender, newImageRm, newImageVerify,
 	} {
-		c.AddCommand(f(g))
+		sub := f(g)
+		if strings.Contains(sub.Use, "IMAGE") {
+			sub.ValidArgsFunction = completeImage(g)
+		}
+		c.AddCommand(sub)
 	}
 	return c
+}
+
+// completeImage completes IDs and names of the images in the store, and files.
+func completeImage(g *Global) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		s, err := g.imageStore()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		list, err := s.List()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var out []string
+		for _, i := range list {
+			out = append(out, versioned(i), i.ID[:len("sha512-")+12]+"\t"+versioned(i))
+		}
+		return out, cobra.ShellCompDirectiveDefault
+	}
 }
 
 func newImageCatManifest(g *Global) *cobra.Command {

@@ -69,7 +69,6 @@ func (p *podFlags) appVar(f *pflag.FlagSet, name, typ, usage string, set func(a 
 }
 
 func (p *podFlags) bind(f *pflag.FlagSet) {
-	f.SortFlags = false
 	p.bindApp(f)
 	p.pull.policy = "new"
 	p.pull.bind(f)

@@ -38,10 +38,15 @@ func newPrepare(g *Global) *cobra.Command {
 	return c
 }
 
+const podHelp = "Options of an app follow its image; arguments of its command follow --, and the next image ---.\n" +
+	"IMAGE is a name with labels, an image ID, an ACI file, an https:// URL, docker://NAME, oci:PATH or\n" +
+	"docker-archive:PATH. Images that are not in the local store are fetched."
+
 func podCommand(g *Global, p *podFlags, name, short string) *cobra.Command {
 	c := &cobra.Command{
 		Use:                name + " [--volume=...] IMAGE [--exec=PATH ...] [-- ARGUMENTS] [--- IMAGE ...]",
 		Short:              short,
+		Long:               podHelp,
 		DisableFlagParsing: true, // options belong to the image before them
 		ValidArgsFunction:  completePod(g),
 	}

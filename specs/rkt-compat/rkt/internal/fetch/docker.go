@@ -57,7 +57,7 @@ func (f Fetcher) docker(ctx context.Context, s string) (string, error) {
 		f.logf("using image from local store for %s: it has not changed", s)
 		return old.ID, nil
 	}
-	id, err := f.convert(ctx, img, ref, s)
+	id, err := f.convert(ctx, img, ref)
 	if err != nil {
 		return "", err
 	}
@@ -65,8 +65,8 @@ func (f Fetcher) docker(ctx context.Context, s string) (string, error) {
 }
 
 // convert makes an App Container image and stores it.
-func (f Fetcher) convert(ctx context.Context, img v1.Image, ref image.Reference, original string) (string, error) {
-	src := source(ref, original)
+func (f Fetcher) convert(ctx context.Context, img v1.Image, ref image.Reference) (string, error) {
+	src := source(ref)
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(aci.Convert(ctx, img, src, f.Store.Tmp(), pw)) }()
 	id, err := f.put(ctx, pr, src.Version == "" || src.Version == "latest")
@@ -77,22 +77,24 @@ func (f Fetcher) convert(ctx context.Context, img v1.Image, ref image.Reference,
 // hubHost is what docker2aci names images of Docker Hub by.
 const hubHost = "registry-1.docker.io"
 
-func source(ref image.Reference, original string) aci.Source {
+// source names an image; the same image of one name is the same App Container
+// image wherever it lies on disk.
+func source(ref image.Reference) aci.Source {
 	if ref.Transport == image.Docker {
-		return dockerSource(ref.Registry(), ref.Repository(), ref.Ref, original)
+		src := dockerSource(ref.Registry(), ref.Repository(), ref.Ref)
+		src.Original = ref.String()
+		return src
 	}
 	if registry, repository, tag, ok := ref.StoredName(); ok {
-		return dockerSource(registry, repository, tag, original)
+		return dockerSource(registry, repository, tag)
 	}
 	base := filepath.Base(filepath.Clean(ref.Path))
-	return aci.Source{Name: strings.TrimSuffix(base, ".tar"), Version: ref.Ref, Original: original}
+	return aci.Source{Name: strings.TrimSuffix(base, ".tar"), Version: ref.Ref}
 }
 
-func dockerSource(registry, repository, version, original string) aci.Source {
+func dockerSource(registry, repository, version string) aci.Source {
 	if strings.HasSuffix(registry, "docker.io") {
 		registry = hubHost
 	}
-	return aci.Source{
-		Name: registry + "/" + repository, Version: version, Registry: registry, Repository: repository, Original: original,
-	}
+	return aci.Source{Name: registry + "/" + repository, Version: version, Registry: registry, Repository: repository}
 }

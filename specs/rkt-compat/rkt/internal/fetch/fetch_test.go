@@ -31,6 +31,7 @@ type world struct {
 	files map[string]string // "host/path" → body
 	log   []string          // what was asked for
 	etags bool
+	seen  func(*http.Request)
 	keys  string // local configuration folder
 }
 
@@ -41,7 +42,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{key: key, files: map[string]string{}, keys: t.TempDir()}
-	secure, plain := httptest.NewTLSServer(w), httptest.NewServer(w)
+	httpsNet, httpNet := newMemory(), newMemory()
+	secure := &httptest.Server{Listener: httpsNet, Config: &http.Server{Handler: w}}
+	plain := &httptest.Server{Listener: httpNet, Config: &http.Server{Handler: w}}
+	secure.StartTLS()
+	plain.Start()
 	t.Cleanup(secure.Close)
 	t.Cleanup(plain.Close)
 	s, err := store.Open(t.TempDir())
@@ -52,12 +57,11 @@ func newWorld(t *testing.T) *world {
 	w.f = Fetcher{Store: s, Policy: New, Keys: trust.NewKeystore(w.keys), KeyDir: w.keys, Transport: &http.Transport{
 		// The server's certificate is for example.com and its subdomains.
 		TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "example.com"},
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			to := secure
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			if strings.HasSuffix(addr, ":80") {
-				to = plain
+				return httpNet.dial(ctx)
 			}
-			return (&net.Dialer{}).DialContext(ctx, network, to.Listener.Addr().String())
+			return httpsNet.dial(ctx)
 		},
 	}}
 	return w
@@ -66,6 +70,9 @@ func newWorld(t *testing.T) *world {
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	name := r.Host + r.URL.Path
 	w.log = append(w.log, name)
+	if w.seen != nil {
+		w.seen(r)
+	}
 	body, ok := w.files[name]
 	switch {
 	case !ok:

@@ -94,7 +94,23 @@ func (f Fetcher) get(ctx context.Context, client *http.Client, rawURL, etag stri
 }
 
 func (f Fetcher) client() *http.Client {
-	return &http.Client{Transport: f.transport(f.Insecure.TLS, f.Insecure.HTTP)}
+	return &http.Client{Transport: f.transport(f.Insecure.TLS, f.Insecure.HTTP), CheckRedirect: f.redirect}
+}
+
+// maxRedirects is what Go's client allows too.
+const maxRedirects = 10
+
+// redirect gives a redirected request the credentials of its own host and no
+// others; Go's client would pass them on to subdomains.
+func (f Fetcher) redirect(r *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	r.Header.Del("Authorization")
+	if a := f.Config.Authorization(r.URL.Host); a != "" {
+		r.Header.Set("Authorization", a)
+	}
+	return nil
 }
 
 // url fetches an image from a URL.

@@ -30,7 +30,7 @@ func (f Fetcher) PublicKeys(ctx context.Context, location string, allowHTTP bool
 	if strings.HasPrefix(location, "http://") && !allowHTTP {
 		return nil, hinted(fmt.Errorf("key %s: plain http is not allowed for keys", location), "use https, or rkt trust --insecure-allow-http")
 	}
-	client := &http.Client{Transport: f.transport(f.Insecure.TLS && f.Insecure.PubKey, allowHTTP)}
+	client := &http.Client{Transport: f.transport(f.Insecure.TLS && f.Insecure.PubKey, allowHTTP), CheckRedirect: f.redirect}
 	res, err := f.get(ctx, client, location, "")
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", location, err)

@@ -127,7 +127,7 @@ func (f Fetcher) withDiscovery(insecureTLS, allowHTTP bool, do func(discovery.In
 		option |= discovery.InsecureHTTP
 	}
 	for _, c := range []*http.Client{discovery.Client, discovery.ClientInsecureTLS} {
-		c.Transport, c.Timeout = t, discoveryTimeout
+		c.Transport, c.Timeout, c.CheckRedirect = t, discoveryTimeout, f.redirect
 	}
 	do(option)
 }

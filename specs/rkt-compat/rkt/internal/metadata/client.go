@@ -27,75 +27,98 @@ func client(socket string) *http.Client {
 	}
 }
 
-func call(ctx context.Context, socket, method, uuid string, body []byte) error {
+func call(ctx context.Context, socket, method, uuid string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://metadata/pods/"+uuid, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := client(socket)
 	defer c.CloseIdleConnections()
 	resp, err := c.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))
 	}
-	return nil
+	return text, err
 }
 
-// Register tells the service of a pod.
-func Register(ctx context.Context, socket string, r Registration) error {
+// Register tells the service of a pod and returns the key that signs for the pod.
+func Register(ctx context.Context, socket string, r Registration) (key []byte, err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("metadata service: %w", err)
+		return nil, fmt.Errorf("metadata service: %w", err)
 	}
-	if err := call(ctx, socket, http.MethodPut, r.UUID, data); err != nil {
-		return fmt.Errorf("metadata service at %s: %w (is rkt-metadata.socket active?)", socket, err)
+	key, err = call(ctx, socket, http.MethodPut, r.UUID, data)
+	if err != nil {
+		return nil, fmt.Errorf("metadata service at %s: %w (is rkt-metadata.socket active?)", socket, err)
 	}
-	return nil
+	return key, nil
 }
 
 // Unregister makes the service forget a pod; a service that does not run knows none.
 func Unregister(socket, uuid string) error {
-	err := call(context.Background(), socket, http.MethodDelete, uuid, nil)
+	_, err := call(context.Background(), socket, http.MethodDelete, uuid, nil)
 	if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("metadata service: %w", err)
 	}
 	return nil
 }
 
-// Proxy is what a pod sees: below /TOKEN the specified requests and nothing
-// else, handed to the service with the token.
-func Proxy(socket, token string) http.Handler {
+// ForPod is what a pod sees: below /TOKEN the specified requests and nothing
+// else. What is the pod's own is answered at once; signatures of other pods are
+// verified by the service, which alone has the key to all.
+func ForPod(socket string, r Registration, key []byte) (http.Handler, error) {
+	e, err := check(r)
+	if err != nil {
+		return nil, fmt.Errorf("metadata of the pod: %w", err)
+	}
+	own := http.NewServeMux()
+	for path, f := range static {
+		own.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { f(e, w, r) })
+	}
 	c := client(socket)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, rest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if !ok || !sameToken(given, token) || !strings.HasPrefix("/"+rest, apiBase+"/") || strings.Contains(rest, "..") {
-			http.NotFound(w, r)
-			return
+	own.HandleFunc("POST "+apiBase+"/pod/hmac/sign", func(w http.ResponseWriter, q *http.Request) { signWith(key, w, q) })
+	own.HandleFunc("POST "+apiBase+"/pod/hmac/verify", func(w http.ResponseWriter, q *http.Request) {
+		switch {
+		case !form(w, q, "content", "uuid", "signature"):
+		case strings.EqualFold(q.PostForm.Get("uuid"), r.UUID):
+			verifyWith(key, w, q)
+		default:
+			forward(c, r.Token, w, q)
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodPost {
-			http.Error(w, "only GET and POST", http.StatusMethodNotAllowed)
-			return
-		}
-		req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://metadata/"+rest, http.MaxBytesReader(w, r.Body, maxForm))
-		if err != nil {
-			http.Error(w, "bad request", http.StatusBadRequest)
-			return
-		}
-		req.Header.Set("Content-Type", r.Header.Get("Content-Type"))
-		req.Header.Set(tokenHeader, token)
-		resp, err := c.Do(req)
-		if err != nil {
-			http.Error(w, "the metadata service does not answer", http.StatusBadGateway)
-			return
-		}
-		defer resp.Body.Close()
-		w.Header()["Content-Type"] = resp.Header["Content-Type"]
-		w.WriteHeader(resp.StatusCode)
-		io.Copy(w, resp.Body)
 	})
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		given, rest, ok := strings.Cut(strings.TrimPrefix(q.URL.Path, "/"), "/")
+		if !ok || !sameToken(given, r.Token) {
+			http.NotFound(w, q)
+			return
+		}
+		inner := q.Clone(q.Context())
+		inner.URL.Path, inner.URL.RawPath = "/"+rest, ""
+		own.ServeHTTP(w, inner)
+	}), nil
+}
+
+// forward hands a parsed form to the service with the pod's token.
+func forward(c *http.Client, token string, w http.ResponseWriter, q *http.Request) {
+	req, err := http.NewRequestWithContext(q.Context(), http.MethodPost, "http://metadata"+q.URL.Path, strings.NewReader(q.PostForm.Encode()))
+	if err != nil {
+		http.Error(w, "bad request", http.StatusBadRequest)
+		return
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set(tokenHeader, token)
+	resp, err := c.Do(req)
+	if err != nil {
+		http.Error(w, "the metadata service does not answer", http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	w.Header()["Content-Type"] = resp.Header["Content-Type"]
+	w.WriteHeader(resp.StatusCode)
+	io.Copy(w, resp.Body)
 }

@@ -23,6 +23,16 @@ const (
 	maxForm     = 1 << 20
 )
 
+// static are the requests that a registration alone answers, by ace.md's tables.
+var static = map[string]func(*entry, http.ResponseWriter, *http.Request){
+	"GET " + apiBase + "/pod/annotations":           podAnnotations,
+	"GET " + apiBase + "/pod/manifest":              podManifest,
+	"GET " + apiBase + "/pod/uuid":                  podUUID,
+	"GET " + apiBase + "/apps/{app}/annotations":    withApp(appAnnotations),
+	"GET " + apiBase + "/apps/{app}/image/manifest": withApp(imageManifest),
+	"GET " + apiBase + "/apps/{app}/image/id":       withApp(imageID),
+}
+
 // Server answers requests out of its store.
 type Server struct {
 	store *store
@@ -38,18 +48,11 @@ func NewServer(dir string) (*Server, error) {
 	s := &Server{store: st, mux: http.NewServeMux()}
 	s.mux.HandleFunc("PUT /pods/{uuid}", s.register)
 	s.mux.HandleFunc("DELETE /pods/{uuid}", s.unregister)
-	for path, f := range map[string]func(*entry, http.ResponseWriter, *http.Request){
-		"GET " + apiBase + "/pod/annotations":           podAnnotations,
-		"GET " + apiBase + "/pod/manifest":              podManifest,
-		"GET " + apiBase + "/pod/uuid":                  podUUID,
-		"POST " + apiBase + "/pod/hmac/sign":            s.sign,
-		"POST " + apiBase + "/pod/hmac/verify":          s.verify,
-		"GET " + apiBase + "/apps/{app}/annotations":    withApp(appAnnotations),
-		"GET " + apiBase + "/apps/{app}/image/manifest": withApp(imageManifest),
-		"GET " + apiBase + "/apps/{app}/image/id":       withApp(imageID),
-	} {
+	for path, f := range static {
 		s.mux.HandleFunc(path, s.withPod(f))
 	}
+	s.mux.HandleFunc("POST "+apiBase+"/pod/hmac/sign", s.withPod(s.sign))
+	s.mux.HandleFunc("POST "+apiBase+"/pod/hmac/verify", s.withPod(s.verify))
 	return s, nil
 }
 
@@ -74,7 +77,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	answer(w, typeText, s.store.podKey(e.UUID))
 }
 
 func (s *Server) unregister(w http.ResponseWriter, r *http.Request) {
@@ -138,19 +141,32 @@ func imageID(e *entry, app string, w http.ResponseWriter) {
 }
 
 func (s *Server) sign(e *entry, w http.ResponseWriter, r *http.Request) {
-	if !form(w, r, "content") {
-		return
+	signWith(s.store.podKey(e.UUID), w, r)
+}
+
+// signWith answers with the signature by the pod's own key.
+func signWith(key []byte, w http.ResponseWriter, r *http.Request) {
+	if form(w, r, "content") {
+		answer(w, typeText, []byte(base64.StdEncoding.EncodeToString(signature(key, r.PostForm.Get("content")))))
 	}
-	answer(w, typeText, []byte(base64.StdEncoding.EncodeToString(s.hmac(e.UUID, r.PostForm.Get("content")))))
 }
 
 func (s *Server) verify(_ *entry, w http.ResponseWriter, r *http.Request) {
 	if !form(w, r, "content", "uuid", "signature") {
 		return
 	}
-	id := r.PostForm.Get("uuid")
+	id := strings.ToLower(r.PostForm.Get("uuid"))
+	if uuid.Validate(id) != nil || len(id) != 36 {
+		http.Error(w, "the uuid is none", http.StatusForbidden)
+		return
+	}
+	verifyWith(s.store.podKey(id), w, r)
+}
+
+// verifyWith answers whether the signature of a parsed form is by the key.
+func verifyWith(key []byte, w http.ResponseWriter, r *http.Request) {
 	given, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.PostForm.Get("signature")))
-	if uuid.Validate(id) != nil || len(id) != 36 || err != nil || !hmac.Equal(given, s.hmac(strings.ToLower(id), r.PostForm.Get("content"))) {
+	if err != nil || !hmac.Equal(given, signature(key, r.PostForm.Get("content"))) {
 		http.Error(w, "the signature is not that pod's", http.StatusForbidden)
 		return
 	}
@@ -173,12 +189,13 @@ func form(w http.ResponseWriter, r *http.Request, fields ...string) bool {
 	return true
 }
 
-// hmac signs with a key of the pod's own, derived from the service's (RFC 2104
-// with SHA-512): another pod cannot be given a signature of this one.
-func (s *Server) hmac(id, content string) []byte {
-	key := hmac.New(sha512.New, s.store.key)
-	io.WriteString(key, id)
-	sum := hmac.New(sha512.New, key.Sum(nil))
+// podKey is the pod's own key, derived from the service's: what one pod signs
+// or learns says nothing of another's.
+func (s *store) podKey(id string) []byte { return signature(s.key, id) }
+
+// signature is HMAC (RFC 2104) with SHA-512.
+func signature(key []byte, content string) []byte {
+	sum := hmac.New(sha512.New, key)
 	io.WriteString(sum, content)
 	return sum.Sum(nil)
 }

@@ -41,11 +41,12 @@ func ParseSelection(values []string) (Selection, error) {
 	var s Selection
 	seen := map[string]bool{}
 	none := false
-	for _, item := range strings.Split(strings.Join(values, ","), ",") {
+	text := strings.Join(values, ",")
+	for _, item := range strings.Split(text, ",") {
 		name, rest, _ := strings.Cut(item, ":")
 		if name == "" {
-			if item != "" || len(values) > 1 {
-				return s, fmt.Errorf("--net: a network without a name in %q", strings.Join(values, ","))
+			if text != "" {
+				return s, fmt.Errorf("--net: a network without a name in %q", text)
 			}
 			name = Default
 		}

@@ -4,15 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/containernetworking/cni/libcni"
+	"golang.org/x/sys/unix"
 )
 
 // chain is where rkt lets its bridges' traffic pass. Another container engine
 // may have set the policy of FORWARD to drop (Docker does).
 const chain = "RKT-FORWARD"
+
+// lockFile guards the rules.
+const lockFile = "/run/rkt/networks/forward.lock"
 
 // bridges names the bridges of a network's plugins.
 func bridges(l *libcni.NetworkConfigList) []string {
@@ -41,6 +47,14 @@ func rules(bridge string) [][]string {
 // forward makes the rules of the network's bridges that are not there. They
 // belong to the bridge, not to the pod, and stay with it.
 func forward(ctx context.Context, l *libcni.NetworkConfigList) error {
+	if len(bridges(l)) == 0 {
+		return nil
+	}
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	for _, b := range bridges(l) {
 		for _, r := range rules(b) {
 			if iptables(ctx, append([]string{"-C"}, r...)...) == nil {
@@ -61,6 +75,22 @@ func forward(ctx context.Context, l *libcni.NetworkConfigList) error {
 		}
 	}
 	return nil
+}
+
+// lock lets one pod at a time look for rules and make them.
+func lock() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(lockFile), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(lockFile, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("flock", err)
+	}
+	return func() { f.Close() }, nil
 }
 
 func ensureChain(ctx context.Context) error {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/vishvananda/netlink"
+
+	"photonbuild.invalid/compat/kit/netns"
 )
 
 // PluginDirs are the folders with CNI plugins; the first one is rkt's documented one.
@@ -175,6 +178,21 @@ func (p Pod) Remove(ctx context.Context) error {
 	if err := json.Unmarshal(data, &records); err != nil {
 		return fmt.Errorf("networks of the pod: %s: %w", p.recordFile(), err)
 	}
+	if p.NetNS != "" {
+		err = p.leave(ctx, records)
+	} else {
+		err = netns.Temporary(func() error { return p.furnish(records) }, func(path string) error {
+			p.NetNS = path
+			return p.leave(ctx, records)
+		})
+	}
+	if err == nil {
+		err = os.RemoveAll(p.Dir)
+	}
+	return err
+}
+
+func (p Pod) leave(ctx context.Context, records []record) error {
 	var failed error
 	for i := len(records) - 1; i >= 0; i-- {
 		l, err := libcni.NetworkConfFromBytes(records[i].Conf)
@@ -185,8 +203,45 @@ func (p Pod) Remove(ctx context.Context) error {
 			failed = errors.Join(failed, fmt.Errorf("network %s: %w", records[i].Name, err))
 		}
 	}
-	if failed == nil {
-		failed = os.RemoveAll(p.Dir)
-	}
 	return failed
+}
+
+// furnish gives the calling thread's namespace interfaces with the names and
+// addresses that the pod had. Plugins take down what they made on the host for
+// an address (such as masquerading) only when they find it in the namespace,
+// and that of a pod that was killed is gone.
+func (p Pod) furnish(records []record) error {
+	for _, r := range records {
+		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: r.IfName}, PeerName: "peer-" + r.IfName}
+		if err := netlink.LinkAdd(link); err != nil {
+			return fmt.Errorf("interface %s: %w", r.IfName, err)
+		}
+		for _, address := range p.cached(r) {
+			if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: &address}); err != nil {
+				return fmt.Errorf("address %s: %w", &address, err)
+			}
+		}
+	}
+	return nil
+}
+
+// cached returns the addresses that the network gave the pod.
+func (p Pod) cached(r record) []net.IPNet {
+	l, err := libcni.NetworkConfFromBytes(r.Conf)
+	if err != nil {
+		return nil
+	}
+	result, err := p.cni().GetNetworkListCachedResult(l, p.runtime(r))
+	if err != nil || result == nil {
+		return nil
+	}
+	known, err := current.NewResultFromResult(result)
+	if err != nil {
+		return nil
+	}
+	var list []net.IPNet
+	for _, ip := range known.IPs {
+		list = append(list, ip.Address)
+	}
+	return list
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/appc/spec/schema"
 	"github.com/appc/spec/schema/types"
+
+	"photonbuild.invalid/compat/internal/aci"
 )
 
 // maxManifest bounds a pod manifest, which anyone may have written.
@@ -21,7 +23,7 @@ func Parse(data []byte) (*schema.PodManifest, error) {
 		return nil, fmt.Errorf("pod manifest is larger than %d bytes", maxManifest)
 	}
 	m := &schema.PodManifest{}
-	if err := json.Unmarshal(data, m); err != nil {
+	if err := aci.Decode(data, m); err != nil {
 		return nil, fmt.Errorf("pod manifest: %w", err)
 	}
 	if len(m.Apps) == 0 {

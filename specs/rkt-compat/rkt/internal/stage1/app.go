@@ -108,6 +108,14 @@ func (s *supervisor) prepareApp(r *schema.RuntimeApp) (*app, error) {
 		return nil, err
 	}
 	handlers(a, r.App.EventHandlers)
+	for _, argv := range [][]string{a.exec, a.pre, a.post} {
+		if len(argv) == 0 {
+			continue
+		}
+		if err := findExec(root, vols, argv[0], a.container.Cwd, pathOf(a.container.Env)); err != nil {
+			return nil, err
+		}
+	}
 	a.stdio, err = s.streams(name)
 	return a, err
 }
@@ -204,6 +212,15 @@ func environment(r *schema.RuntimeApp, u bundle.User, s *supervisor) []string {
 	return out
 }
 
+func pathOf(env []string) string {
+	for _, e := range env {
+		if path, ok := strings.CutPrefix(e, "PATH="); ok {
+			return path
+		}
+	}
+	return standardPath
+}
+
 // streams gives the app the launching command's stdout and stderr, and its
 // stdin when the pod is interactive.
 func (s *supervisor) streams(name string) (bundle.Stdio, error) {
@@ -246,14 +263,20 @@ func journalStream(identifier string) (*os.File, error) {
 	return c.File()
 }
 
-// runApp runs pre-start, the app and post-stop, one after the other, and
-// returns the app's status. A failed pre-start is the app's failure.
-func (s *supervisor) runApp(a *app) (int, error) {
-	if len(a.pre) > 0 {
-		if status, err := s.runOnce(a, a.pre, ""); status != 0 || err != nil {
-			return max(status, 1), wrap("pre-start of app "+a.name, err)
-		}
+// preStart runs the app's pre-start handler. Its failure is the app's.
+func (s *supervisor) preStart(a *app) (int, error) {
+	if len(a.pre) == 0 {
+		return 0, nil
 	}
+	status, err := s.runOnce(a, a.pre, "")
+	if err != nil {
+		status = 1
+	}
+	return status, wrap("pre-start of app "+a.name, err)
+}
+
+// runApp runs the app and then its post-stop handler, and returns the app's status.
+func (s *supervisor) runApp(a *app) (int, error) {
 	if s.stopping() {
 		return 128 + int(syscall.SIGTERM), nil
 	}
@@ -261,7 +284,7 @@ func (s *supervisor) runApp(a *app) (int, error) {
 	if err != nil {
 		return 1, wrap("app "+a.name, err)
 	}
-	if len(a.post) > 0 {
+	if len(a.post) > 0 && !s.box.stopped.Load() {
 		post, err := s.runOnce(a, a.post, "")
 		if err != nil || post != 0 {
 			fmt.Fprintf(s.stdio[2], "rkt: warning: post-stop of app %s: status %d %v\n", a.name, post, err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"photonbuild.invalid/compat/internal/metadata"
 	"photonbuild.invalid/compat/internal/pod"
 )
@@ -13,19 +15,30 @@ import (
 // cleanup undoes what a pod has outside of its directory: networks, its
 // registration, its folder in /run. Processes, mounts and cgroups are systemd's.
 // It may be called again, and while the pod's service is ending.
-func cleanup(p *pod.Pod) error {
+// The network namespace, when it is still there, is given by its path.
+func cleanup(p *pod.Pod, netns string) error {
 	var o Options
 	if err := p.Options(&o); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(RuntimeDir(p.UUID)); errors.Is(err, os.ErrNotExist) {
+	dir, err := os.Open(RuntimeDir(p.UUID))
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("pod %s: %w", p.UUID, err)
+	}
+	defer dir.Close()
+	// systemd's clean-up after a killed pod and rkt rm may meet.
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("pod %s: lock: %w", p.UUID, err)
 	}
 	var failed error
 	if o.Register {
 		failed = metadata.Unregister(metadata.Socket, p.UUID)
 	}
 	n := networkPod(p, o)
+	n.NetNS = netns
 	if err := n.Remove(context.Background()); err != nil {
 		return errors.Join(failed, err) // what is needed to try again stays
 	}
@@ -36,4 +49,4 @@ func cleanup(p *pod.Pod) error {
 }
 
 // Cleanup is cleanup for a pod that does not run any more, by whoever ended it.
-func Cleanup(p *pod.Pod) error { return cleanup(p) }
+func Cleanup(p *pod.Pod) error { return cleanup(p, "") }

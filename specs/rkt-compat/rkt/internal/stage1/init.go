@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -125,7 +126,8 @@ func reap() error {
 
 // sandbox is a running first process.
 type sandbox struct {
-	cmd *exec.Cmd
+	cmd     *exec.Cmd
+	stopped atomic.Bool
 }
 
 // startSandbox makes the namespaces that the pod's apps share.
@@ -160,7 +162,7 @@ func startSandbox(hostname, emptyDir string, ownNet, ownIPC bool) (*sandbox, err
 		cmd.Wait()
 		return nil, errors.New("namespaces of the pod: the first process did not start")
 	}
-	return &sandbox{cmd}, nil
+	return &sandbox{cmd: cmd}, nil
 }
 
 func (s *sandbox) pid() int { return s.cmd.Process.Pid }
@@ -171,6 +173,9 @@ func (s *sandbox) ns(kind string) string {
 
 // stop ends every process of the pod: the kernel kills a PID namespace with its first process.
 func (s *sandbox) stop() {
+	if s.stopped.Swap(true) {
+		return
+	}
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
 }

@@ -30,12 +30,17 @@ func UnitName(uuid string) string { return "rkt-" + uuid + ".service" }
 // Launch runs a pod that is in the run phase and locked by this process, and
 // waits for its end. Signals of this process go to the pod. It returns the exit
 // status of the pod: of the app that failed first, or 0.
-func Launch(ctx context.Context, p *pod.Pod, dataDir string, limits []sd.Property) (int, error) {
+func Launch(ctx context.Context, p *pod.Pod, dataDir string, limits []sd.Property) (status int, err error) {
 	l, err := listenControl(p.UUID)
 	if err != nil {
 		return 0, err
 	}
 	defer l.Close()
+	defer func() {
+		if err != nil && p.LockFile() != nil { // it never came to be the supervisor's
+			err = errors.Join(err, cleanup(p, ""))
+		}
+	}()
 	manager, err := sd.NewSystemdConnectionContext(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("systemd: %w", err)
@@ -46,6 +51,7 @@ func Launch(ctx context.Context, p *pod.Pod, dataDir string, limits []sd.Propert
 	}
 	c, err := acceptSupervisor(ctx, l, manager, p.UUID)
 	if err != nil {
+		manager.StopUnitContext(context.Background(), UnitName(p.UUID), "replace", nil)
 		return 0, err
 	}
 	defer c.Close()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"photonbuild.invalid/compat/internal/metadata"
@@ -25,7 +26,12 @@ func (s *supervisor) prepareMetadata() (closer func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := metadata.Register(context.Background(), metadata.Socket, r); err != nil {
+	key, err := metadata.Register(context.Background(), metadata.Socket, r)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := metadata.ForPod(metadata.Socket, r, key)
+	if err != nil {
 		return nil, err
 	}
 	var l net.Listener
@@ -38,10 +44,34 @@ func (s *supervisor) prepareMetadata() (closer func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata service in the pod: %w", err)
 	}
-	server := &http.Server{Handler: metadata.Proxy(metadata.Socket, r.Token), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	go server.Serve(l)
 	s.mdsURL = fmt.Sprintf("http://%s/%s", l.Addr(), r.Token)
+	go s.warmUp()
 	return func() { server.Close() }, nil
+}
+
+// warmUp asks once before an app does: a first answer takes longer than later
+// ones, and clients are impatient.
+func (s *supervisor) warmUp() {
+	c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: s.dial, DisableKeepAlives: true}}
+	base := s.mdsURL + "/acMetadata/v1/pod/"
+	if resp, err := c.Get(base + "manifest"); err == nil {
+		resp.Body.Close()
+	}
+	if resp, err := c.PostForm(base+"hmac/sign", url.Values{"content": {""}}); err == nil {
+		resp.Body.Close()
+	}
+}
+
+// dial connects from inside the pod's network namespace.
+func (s *supervisor) dial(ctx context.Context, network, address string) (c net.Conn, err error) {
+	dial := func() (err error) { c, err = new(net.Dialer).DialContext(ctx, network, address); return }
+	if s.options.HostNet {
+		return c, dial()
+	}
+	err = netns.Do(s.box.ns("net"), dial)
+	return c, err
 }
 
 func (s *supervisor) registration() (metadata.Registration, error) {

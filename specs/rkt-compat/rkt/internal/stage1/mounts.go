@@ -182,3 +182,35 @@ func existsIn(rootfs string, list []mounted, name string) bool {
 	f.Close()
 	return true
 }
+
+// findExec looks the program up as execvp(3) would in the app's tree. Where
+// volumes are mounted it may lie in one of them, and only runc can tell.
+func findExec(rootfs string, list []mounted, name, cwd, path string) error {
+	if len(list) > 0 {
+		return nil
+	}
+	root, err := os.OpenFile(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	dirs := []string{""}
+	switch {
+	case !strings.Contains(name, "/"):
+		dirs = filepath.SplitList(path)
+	case !strings.HasPrefix(name, "/"):
+		dirs = []string{cwd}
+	}
+	for _, dir := range dirs {
+		f, err := openIn(root, filepath.Join("/", dir, name), unix.O_PATH)
+		if err != nil {
+			continue
+		}
+		st, err := f.Stat()
+		f.Close()
+		if err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no executable %s in its filesystem", name)
+}

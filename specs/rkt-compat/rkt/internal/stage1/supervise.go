@@ -143,10 +143,7 @@ func (s *supervisor) stopping() bool {
 func (s *supervisor) run() (status int, err error) {
 	id := s.pod.UUID
 	defer func() {
-		if s.box != nil {
-			s.box.stop()
-		}
-		err = errors.Join(err, cleanup(s.pod))
+		err = errors.Join(err, s.undo())
 	}()
 	if err := s.prepareHost(); err != nil {
 		return 0, err
@@ -170,6 +167,18 @@ func (s *supervisor) run() (status int, err error) {
 		return 0, err
 	}
 	return s.runApps(apps)
+}
+
+// undo leaves the networks while the pod's namespace is there, then ends it.
+func (s *supervisor) undo() error {
+	if s.box == nil {
+		return cleanup(s.pod, "")
+	}
+	defer s.box.stop()
+	if s.options.HostNet || s.box.stopped.Load() {
+		return cleanup(s.pod, "")
+	}
+	return cleanup(s.pod, s.box.ns("net"))
 }
 
 // prepareHost makes the folders and moves this process into a cgroup of its
@@ -201,6 +210,11 @@ func (s *supervisor) prepareHost() error {
 	}
 	if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0); err != nil {
 		return fmt.Errorf("cgroup of the pod: %w", err)
+	}
+	// The supervisor answers the apps' questions: it comes before them. Where
+	// there is no cpu controller it does without.
+	if os.WriteFile(filepath.Join("/sys/fs/cgroup", path, "cgroup.subtree_control"), []byte("+cpu"), 0) == nil {
+		os.WriteFile(filepath.Join(leaf, "cpu.weight"), []byte("5000"), 0)
 	}
 	return nil
 }
@@ -271,9 +285,16 @@ func (s *supervisor) runApps(apps []*app) (int, error) {
 		err    error
 	}
 	ends := make(chan end)
+	var ready sync.WaitGroup
+	ready.Add(len(apps))
 	for _, a := range apps {
 		go func() {
-			status, err := s.runApp(a)
+			status, err := s.preStart(a)
+			ready.Done()
+			if status == 0 && err == nil {
+				ready.Wait() // no app starts before all are ready to
+				status, err = s.runApp(a)
+			}
 			ends <- end{a, status, err}
 		}()
 	}

@@ -203,7 +203,7 @@ func ExtractTree(ctx context.Context, tree *archive.Tree, dir string) error {
 		}
 		pw.CloseWithError(err)
 	}()
-	err := archive.Extract(ctx, pr, dir, archive.Options{})
+	err := archive.Extract(ctx, pr, dir, archive.Options{MaxBytes: max(freeBytes(dir), 1)})
 	pr.CloseWithError(err)
 	return err
 }
@@ -278,7 +278,7 @@ func (r *renderer) layers(tree *archive.Tree, i *image) error {
 	if err != nil {
 		return err
 	}
-	o := archive.ApplyOptions{Map: aci.InRootFS, ReplaceLinks: true}
+	o := archive.ApplyOptions{Map: aci.InRootFS, ReplaceLinks: true, MaxBytes: max(freeBytes(r.s.dir), 1)}
 	if err := tree.Apply(r.ctx, f, st.Size(), len(r.files), o); err != nil {
 		return fmt.Errorf("image %s: %w", i.id, err)
 	}

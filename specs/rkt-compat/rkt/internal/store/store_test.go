@@ -111,6 +111,8 @@ func TestPutRefuses(t *testing.T) {
 		"wrong kind":        {acitest.Tar(f("manifest", `{"acKind":"PodManifest","acVersion":"0.8.11","name":"a"}`), acitest.Dir("rootfs")), "ImageManifest"},
 		"other version":     {acitest.Tar(f("manifest", `{"acKind":"ImageManifest","acVersion":"9.0.0","name":"a"}`), acitest.Dir("rootfs")), "major version"},
 		"name with dots":    {acitest.Image("a/../../etc", ""), "not an AC Identifier"},
+		"port without name": {acitest.Image("a", `"app":{"exec":["/x"],"user":"0","group":"0","ports":[{"protocol":"tcp","port":1}]}`), "ACName cannot be empty"},
+		"empty isolator":    {acitest.Image("a", `"app":{"exec":["/x"],"user":"0","group":"0","isolators":[{"name":"resource/memory"}]}`), "isolator resource/memory has no value"},
 		"bad whitelist":     {acitest.Image("a", `"pathWhitelist":["etc"]`), "absolute"},
 		"bad dependency":    {acitest.Image("a", `"dependencies":[{"imageName":"b","imageID":"sha512-12"}]`), "not an image ID"},
 	} {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"syscall"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -15,11 +13,6 @@ import (
 
 	"photonbuild.invalid/compat/internal/aci"
 )
-
-// errNotDir: a part of a key folder's name is a file, a key that is.
-var errNotDir error = syscall.ENOTDIR
-
-func sortStrings(s []string) { slices.Sort(s) }
 
 // Add stores a key below configDir: for a prefix of image names, or for every
 // image when prefix is "". It returns the file.
@@ -56,11 +49,10 @@ func armored(key *openpgp.Entity) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// writeFile writes a world-readable file that appears whole or not at all.
-// The new name begins with "." and is removed, so that no reader takes it for
-// a key that is named wrongly for longer than the write takes.
+// writeFile writes a world-readable file that appears whole or not at all; its
+// temporary name begins with ".", which readers of key folders pass over.
 func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(filepath.Dir(path)), ".new-")
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
 	if err != nil {
 		return fmt.Errorf("trust key: %w", err)
 	}

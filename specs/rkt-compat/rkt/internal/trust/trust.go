@@ -14,6 +14,7 @@ package trust
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -21,11 +22,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/appc/spec/schema/types"
 
 	"photonbuild.invalid/compat/internal/aci"
@@ -85,8 +89,8 @@ func (k *Keystore) Keyring(name types.ACIdentifier) (openpgp.EntityList, error) 
 // readFolder reads the keys of one folder, not those that seen has.
 func readFolder(dir, sub string, seen map[string]bool) (openpgp.EntityList, error) {
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // ENOTDIR: a part of the name is a key
 	}
 	if err != nil {
 		return nil, err
@@ -94,7 +98,7 @@ func readFolder(dir, sub string, seen map[string]bool) (openpgp.EntityList, erro
 	var keys openpgp.EntityList
 	for _, e := range entries {
 		id := filepath.Join(sub, e.Name())
-		if e.IsDir() || seen[id] {
+		if e.IsDir() || seen[id] || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		seen[id] = true
@@ -166,7 +170,7 @@ func Identities(e *openpgp.Entity) []string {
 	for n := range e.Identities {
 		names = append(names, n)
 	}
-	sortStrings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -199,15 +203,25 @@ func (k *Keystore) Verify(name types.ACIdentifier, image, signature io.Reader) (
 	if err := CheckSignature(data); err != nil {
 		return nil, err
 	}
-	signer, err := openpgp.CheckArmoredDetachedSignature(keys, image, bytes.NewReader(data), nil)
-	if errors.Is(err, pgperrors.ErrUnknownIssuer) {
-		return nil, &UntrustedError{name, errors.New("none of the trusted keys fits")}
-	}
+	block, err := armor.Decode(bytes.NewReader(data))
 	if err != nil {
+		return nil, err
+	}
+	sig, signer, err := openpgp.VerifyDetachedSignatureAndHash(keys, image, block.Body, hashes, nil)
+	switch {
+	case errors.Is(err, pgperrors.ErrUnknownIssuer):
+		return nil, &UntrustedError{name, errors.New("none of the trusted keys fits")}
+	case err != nil:
 		return nil, fmt.Errorf("bad signature of image %s: %w", name, err)
+	case sig.SigType != packet.SigTypeBinary: // a text signature covers no line ends
+		return nil, fmt.Errorf("bad signature of image %s: it is not one of a binary file", name)
 	}
 	return signer, nil
 }
+
+// hashes are those that a signature may be made over: not MD5, SHA-1 and
+// RIPEMD-160, which RFC 9580 (9.5) deprecates.
+var hashes = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA224, crypto.SHA3_256, crypto.SHA3_512}
 
 // CheckSignature says whether data looks like an armored detached signature
 // ("MUST be ascii-armored detached signature mode", aci.md).

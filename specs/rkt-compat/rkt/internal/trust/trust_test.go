@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -159,6 +160,63 @@ func TestKeyFiles(t *testing.T) {
 	}
 	if _, err := ParseKeys(strings.NewReader(strings.Repeat("x", MaxKey+1))); err == nil || !strings.Contains(err.Error(), "larger") {
 		t.Errorf("endless key: %v", err)
+	}
+}
+
+func TestExpiredKeys(t *testing.T) {
+	dir := t.TempDir()
+	past := &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: 3600, Time: func() time.Time { return time.Now().Add(-48 * time.Hour) }}
+	old, err := openpgp.NewEntity("old", "", "old@example.com", past)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var expired bytes.Buffer
+	if err := openpgp.ArmoredDetachSign(&expired, old, strings.NewReader("image"), past); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Add(dir, "example.com", old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify(NewKeystore(dir), "example.com", "image", expired.String()); err == nil || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("a signature of an expired key: %v", err)
+	}
+}
+
+// What GnuPG makes is taken, but not with SHA-1.
+func TestGnuPG(t *testing.T) {
+	dir := t.TempDir()
+	fixture := func(name string) string {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	keys, err := ParseKeys(strings.NewReader(fixture("gpg.key")))
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("%v %v", keys, err)
+	}
+	if _, err := Add(dir, "example.com", keys[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify(NewKeystore(dir), "example.com/app", "image", fixture("sha512.asc")); err != nil {
+		t.Errorf("SHA-512: %v", err)
+	}
+	if _, err := verify(NewKeystore(dir), "example.com/app", "image", fixture("sha1.asc")); err == nil {
+		t.Error("a SHA-1 signature verified")
+	} else if !strings.Contains(err.Error(), "hash") {
+		t.Errorf("SHA-1: %v", err)
+	}
+	var text bytes.Buffer
+	key := newKey(t, "text")
+	if _, err := Add(dir, "example.com", key); err != nil {
+		t.Fatal(err)
+	}
+	if err := openpgp.ArmoredDetachSignText(&text, key, strings.NewReader("image"), keyConfig); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify(NewKeystore(dir), "example.com/app", "image", text.String()); err == nil || !strings.Contains(err.Error(), "binary file") {
+		t.Errorf("a text signature: %v", err)
 	}
 }
 

@@ -167,6 +167,9 @@ func (c *creator) file(parent int, base string, h *tar.Header, st *unix.Stat_t) 
 	}
 	f := os.NewFile(uintptr(fd), h.Name)
 	defer f.Close()
+	if err := unix.Fstat(fd, st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errors.Join(err, fmt.Errorf("%q was replaced while it was read", h.Name))
+	}
 	h.Typeflag, h.Size = tar.TypeReg, st.Size
 	if err := addXattrs(h, fd); err != nil {
 		return err

@@ -17,6 +17,9 @@ const paxXattr = "SCHILY.xattr."
 
 // regular writes a file; it must not exist.
 func (x *extractor) regular(parent int, base string, h *tar.Header, data io.Reader) error {
+	if err := x.spend(h.Size); err != nil {
+		return err
+	}
 	fd, err := unix.Openat(parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
@@ -41,7 +44,7 @@ func (x *extractor) regular(parent int, base string, h *tar.Header, data io.Read
 	return f.Close()
 }
 
-// copy copies exactly size bytes and charges them before they are written.
+// copy copies exactly size bytes.
 func (x *extractor) copy(w io.Writer, r io.Reader, size int64) error {
 	var done int64
 	for done < size {
@@ -50,9 +53,6 @@ func (x *extractor) copy(w io.Writer, r io.Reader, size int64) error {
 		}
 		n, err := r.Read(x.buf)
 		if n > 0 {
-			if err := x.spend(int64(n)); err != nil {
-				return err
-			}
 			if _, err := w.Write(x.buf[:n]); err != nil {
 				return fmt.Errorf("write: %w", err)
 			}
@@ -158,7 +158,7 @@ func (x *extractor) node(parent int, base string, h *tar.Header) error {
 	if err := x.owner(parent, base, h); err != nil {
 		return err
 	}
-	if err := unix.Fchmodat(parent, base, modeBits(h), 0); err != nil {
+	if err := chmodAt(parent, base, modeBits(h)); err != nil {
 		return fmt.Errorf("chmod: %w", err)
 	}
 	set := func(k string, v []byte) error {
@@ -171,6 +171,24 @@ func (x *extractor) node(parent int, base string, h *tar.Header) error {
 		return err
 	}
 	return setTimes(parent, base, h.ModTime)
+}
+
+// chmodAt sets the mode of parent/base and never follows a link: what was made
+// there may have been replaced by one.
+func chmodAt(parent int, base string, mode uint32) error {
+	fd, err := unix.Openat(parent, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return unix.ELOOP
+	}
+	return unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
 }
 
 // owner sets the owner of fd, or of fd/base without following a link.

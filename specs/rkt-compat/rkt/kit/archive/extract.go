@@ -25,7 +25,8 @@ const (
 // Extract unpacks the plain tar stream r into the folder dest, which exists.
 //
 // Nothing outside dest is touched: symbolic links, those already in dest too,
-// are followed as if dest were the root; names with ".." and hard links to
+// are followed as if dest were the root, even while something changes dest, as
+// a container whose root it is may do; names with ".." and hard links to
 // what is not inside are errors. Later entries replace earlier ones, but a
 // folder with contents is not replaced by something else. Owner, mode with the
 // setuid, setgid and sticky bits, modification time and extended attributes
@@ -111,11 +112,17 @@ func (x *extractor) entry(h *tar.Header, data io.Reader) error {
 	return x.place(parent, base, name, h, data)
 }
 
-func (x *extractor) spend(n int64) error {
-	x.used += n
-	if x.o.MaxBytes > 0 && x.used > x.o.MaxBytes {
-		return fmt.Errorf("contents %w of %d bytes", ErrTooLarge, x.o.MaxBytes)
+func (x *extractor) spend(n int64) error { return charge(&x.used, n, x.o.MaxBytes) }
+
+// charge adds n to used unless that is beyond limit, 0 being none.
+func charge(used *int64, n, limit int64) error {
+	if n < 0 {
+		return fmt.Errorf("size %d out of range", n)
 	}
+	if limit > 0 && n > limit-*used {
+		return fmt.Errorf("contents %w of %d bytes", ErrTooLarge, limit)
+	}
+	*used += n
 	return nil
 }
 
@@ -133,10 +140,15 @@ func (x *extractor) implicitDir(parent int, base, name string) error {
 	if x.o.ChownTo != nil {
 		owner = *x.o.ChownTo
 	}
-	if err := unix.Fchownat(parent, base, owner.UID, owner.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	fd, err := unix.Openat(parent, base, unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Fchown(fd, owner.UID, owner.GID); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}
-	return unix.Fchmodat(parent, base, mode, 0)
+	return unix.Fchmod(fd, mode)
 }
 
 // whiteout marks what a layer removes from the layers below it.

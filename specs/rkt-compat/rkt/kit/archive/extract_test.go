@@ -238,6 +238,69 @@ func TestOverlayWhiteouts(t *testing.T) {
 	}
 }
 
+func TestChmodFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	if err := errors.Join(os.WriteFile(victim, nil, 0o600), os.Symlink(victim, filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	root, err := openRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := chmodAt(root.fd(), "link", 0o777); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link: %v", err)
+	}
+	if err := chmodAt(root.fd(), "victim", 0o640); err != nil {
+		t.Error(err)
+	}
+	if st, err := os.Stat(victim); err != nil || st.Mode() != 0o640 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+}
+
+// A container may rename and replace what is being unpacked into it.
+func TestExtractWhileTheDestinationChanges(t *testing.T) {
+	base := t.TempDir()
+	dest, outside := filepath.Join(base, "dest"), filepath.Join(base, "outside")
+	if err := errors.Join(os.Mkdir(dest, 0o755), os.Mkdir(outside, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			_ = os.Rename(filepath.Join(dest, "d"), filepath.Join(dest, "moved"))
+			_ = os.Symlink(outside, filepath.Join(dest, "d"))
+			_ = os.Remove(filepath.Join(dest, "d"))
+			_ = os.RemoveAll(filepath.Join(dest, "moved"))
+		}
+	}()
+	var entries []e
+	for range 50 {
+		entries = append(entries, e{name: "d/", kind: dirType, mode: 0o755}, e{name: "d/sub/f", body: "x", mode: 0o777}, e{name: "d/p", kind: tar.TypeFifo, mode: 0o777})
+	}
+	raw := tarOf(t, entries...)
+	for range 40 {
+		_ = Extract(context.Background(), bytes.NewReader(raw), dest, Options{ChownTo: &Owner{os.Getuid(), os.Getgid()}})
+	}
+	close(stop)
+	<-done
+	if names, err := os.ReadDir(outside); err != nil || len(names) != 0 {
+		t.Errorf("outside holds %v, %v", names, err)
+	}
+	if st, err := os.Stat(outside); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("outside has mode %v, %v", st.Mode(), err)
+	}
+}
+
 func TestPlainWhiteoutNames(t *testing.T) {
 	dest := t.TempDir()
 	if err := extract(t, dest, Options{}, e{name: ".wh.f", body: "x"}); err != nil || read(t, dest, ".wh.f") != "x" {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -143,6 +144,7 @@ func TestTreeRefuses(t *testing.T) {
 		"link folder": {ApplyOptions{}, []e{{name: "b/", kind: dirType}, {name: "a", kind: linkType, link: "b"}}, "folder"},
 		"loop":        {ApplyOptions{}, []e{{name: "a", kind: symType, link: "a"}, {name: "a/b"}}, "symbolic links"},
 		"through":     {ApplyOptions{}, []e{{name: "a"}, {name: "a/b"}}, "not a directory"},
+		"too large":   {ApplyOptions{MaxBytes: 1000}, []e{{name: "a", body: strings.Repeat("x", 600)}}, "larger than the limit"},
 		"dot dot":     {ApplyOptions{}, []e{{name: "../a"}}, `".."`},
 	} {
 		if err := apply(t, NewTree(), 0, c.o, c.in...); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -279,5 +281,59 @@ func names(t *testing.T, raw []byte) string {
 		default:
 			out = append(out, h.Name)
 		}
+	}
+}
+
+// gnuSparse is an archive of one old GNU sparse file: size bytes, all a hole.
+func gnuSparse(size int64) []byte {
+	b := make([]byte, 512)
+	copy(b, "hole")
+	copy(b[100:], "0000644\x00")
+	copy(b[108:], "0000000\x00")
+	copy(b[116:], "0000000\x00")
+	copy(b[124:], "00000000000\x00")
+	copy(b[136:], "00000000000\x00")
+	b[156] = tar.TypeGNUSparse
+	copy(b[257:], "ustar  \x00")
+	base256(b[386:398], size) // one fragment, at the end, empty
+	copy(b[398:], "00000000000\x00")
+	base256(b[483:495], size)
+	copy(b[148:], "        ")
+	sum := 0
+	for _, c := range b {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return append(b, make([]byte, 1024)...)
+}
+
+// base256 is GNU tar's form of large numbers.
+func base256(field []byte, n int64) {
+	for i := len(field) - 1; i > 0; i-- {
+		field[i] = byte(n)
+		n >>= 8
+	}
+	field[0] = 0x80
+}
+
+func TestSparseFiles(t *testing.T) {
+	huge := gnuSparse(1 << 60)
+	if h, err := tar.NewReader(bytes.NewReader(huge)).Next(); err != nil || h.Size != 1<<60 {
+		t.Fatalf("the test's archive is wrong: %+v %v", h, err)
+	}
+	err := NewTree().Apply(context.Background(), bytes.NewReader(huge), int64(len(huge)), 0, ApplyOptions{MaxBytes: 1 << 20})
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("tree: %v", err)
+	}
+	if err := Extract(context.Background(), bytes.NewReader(huge), t.TempDir(), Options{MaxBytes: 1 << 20}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("extract: %v", err)
+	}
+	small := gnuSparse(5000)
+	tree := NewTree()
+	if err := tree.Apply(context.Background(), bytes.NewReader(small), int64(len(small)), 0, ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if data, ok := tree.ReadFile("hole", 1<<20); !ok || len(data) != 5000 {
+		t.Errorf("a sparse file reads as %d bytes %v", len(data), ok)
 	}
 }

@@ -60,7 +60,7 @@ func Merge(ctx context.Context, img v1.Image, tmp string) (tree *archive.Tree, d
 		f, size, err := spool(ctx, l, tmp)
 		if err == nil {
 			files = append(files, f)
-			err = tree.Apply(ctx, f, size, i+1, archive.ApplyOptions{Whiteouts: true})
+			err = tree.Apply(ctx, f, size, i+1, archive.ApplyOptions{Whiteouts: true, MaxBytes: freeBytes(tmp)})
 		}
 		if err != nil {
 			done()

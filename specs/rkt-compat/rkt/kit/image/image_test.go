@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -179,6 +180,11 @@ func TestFetchRegistry(t *testing.T) {
 	secure.StartTLS()
 	defer secure.Close()
 	defer plain.Close()
+	if c, err := net.Dial("tcp", plain.Listener.Addr().String()); err != nil {
+		t.Skipf("no loopback network here: %v", err)
+	} else {
+		c.Close()
+	}
 	good := imageOf(t, "amd64", layerOf(t, "a=1"))
 	index := mutate.AppendManifests(empty.Index,
 		mutate.IndexAddendum{Add: imageOf(t, "arm64", layerOf(t, "a=arm")), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
@@ -244,7 +250,7 @@ func TestFetchLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ref := range []string{"v1", "v2"} {
-		if err := p.AppendImage(img, layout.WithAnnotations(map[string]string{refName: ref})); err != nil {
+		if err := p.AppendImage(img, layout.WithAnnotations(map[string]string{refName: ref, fullName: "example.com/team/app:" + ref})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -275,7 +281,11 @@ func TestFetchLocal(t *testing.T) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
-	r, _ := Parse("docker-archive:" + dir + "/a.tar")
+	r, _ := Parse("oci:" + dir + "/layout:v2")
+	if reg, repo, tag, ok := r.StoredName(); !ok || reg != "example.com" || repo != "team/app" || tag != "v2" {
+		t.Errorf("stored name %s %s %s %v", reg, repo, tag, ok)
+	}
+	r, _ = Parse("docker-archive:" + dir + "/a.tar")
 	if reg, repo, tag, ok := r.StoredName(); !ok || reg != "example.com" || repo != "team/app" || tag != "3" {
 		t.Errorf("stored name %s %s %s %v", reg, repo, tag, ok)
 	}

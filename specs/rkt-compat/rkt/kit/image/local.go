@@ -20,6 +20,9 @@ import (
 // specification, annotations.md).
 const refName = "org.opencontainers.image.ref.name"
 
+// fullName is containerd's annotation for the whole name of an image.
+const fullName = "io.containerd.image.name"
+
 // maxIndexDepth bounds indexes within indexes.
 const maxIndexDepth = 4
 
@@ -163,23 +166,48 @@ func sameDigest(what string, want v1.Hash, raw []byte) error {
 	return nil
 }
 
-// StoredName is the registry, repository and tag that a docker archive names
-// the image by; ok is false for other transports and images without a name.
+// StoredName is the registry, repository and tag that a docker archive, or a
+// layout written by Docker or containerd, names the image by; ok is false for
+// other transports and images without a name.
 func (r Reference) StoredName() (registry, repository, tag string, ok bool) {
-	full := r.Ref
-	if r.Transport != DockerArchive {
-		return "", "", "", false
-	}
-	if full == "" {
-		m, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return openCompressed(r.Path) })
-		if err != nil || len(m) != 1 || len(m[0].RepoTags) == 0 {
-			return "", "", "", false
-		}
-		full = m[0].RepoTags[0]
+	full := ""
+	switch r.Transport {
+	case DockerArchive:
+		full = r.archiveName()
+	case OCILayout:
+		full = r.layoutName()
 	}
 	t, err := name.NewTag(full)
-	if err != nil {
+	if full == "" || err != nil {
 		return "", "", "", false
 	}
 	return t.RegistryStr(), t.RepositoryStr(), t.TagStr(), true
+}
+
+func (r Reference) archiveName() string {
+	if r.Ref != "" {
+		return r.Ref
+	}
+	m, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return openCompressed(r.Path) })
+	if err != nil || len(m) != 1 || len(m[0].RepoTags) == 0 {
+		return ""
+	}
+	return m[0].RepoTags[0]
+}
+
+func (r Reference) layoutName() string {
+	index, err := layout.ImageIndexFromPath(r.Path)
+	if err != nil {
+		return ""
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		return ""
+	}
+	for _, d := range m.Manifests {
+		if r.Ref == "" || d.Annotations[refName] == r.Ref || d.Digest.String() == r.Ref {
+			return d.Annotations[fullName]
+		}
+	}
+	return ""
 }

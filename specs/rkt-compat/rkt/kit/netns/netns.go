@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"photonbuild.invalid/compat/kit/thread"
 )
 
 const self = "/proc/thread-self/ns/net"
@@ -86,13 +87,33 @@ func loopbackUp() error {
 	return nil
 }
 
-// onThread runs f on a locked thread that is never used again, so that a
-// changed namespace cannot leak into other goroutines.
-func onThread(f func() error) error {
-	c := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // not unlocked: the runtime ends the thread
-		c <- f()
-	}()
-	return <-c
+// onThread runs f on a thread that is never used again.
+func onThread(f func() error) (err error) {
+	thread.Run(func() { err = f() })
+	return err
+}
+
+// Temporary calls f with the path of a network namespace that lasts as long as
+// f does and that setup, which may be nil, has furnished from inside. f itself
+// and what it starts stay in the caller's namespace.
+func Temporary(setup func() error, f func(path string) error) error {
+	type made struct {
+		path string
+		err  error
+	}
+	ready, done := make(chan made), make(chan struct{})
+	defer close(done)
+	go thread.Run(func() {
+		err := os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNET))
+		if err == nil && setup != nil {
+			err = setup()
+		}
+		ready <- made{fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid()), err}
+		<-done
+	})
+	m := <-ready
+	if m.err != nil {
+		return fmt.Errorf("network namespace: %w", m.err)
+	}
+	return f(m.path)
 }

@@ -96,3 +96,24 @@ func TestRemoveTwiceAndNewOverAnExistingName(t *testing.T) {
 		t.Errorf("still there: %v", err)
 	}
 }
+
+func TestATemporaryNamespaceIsFurnishedAndNotTheCallers(t *testing.T) {
+	before := inode(t, "/proc/self/ns/net")
+	var inside, called uint64
+	err := Temporary(func() error {
+		inside = inode(t, self)
+		return nil
+	}, func(path string) error {
+		called = inode(t, path)
+		if inode(t, self) != before {
+			t.Error("the caller was moved")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Skipf("no network namespace may be made here: %v", err)
+	}
+	if inside == before || called != inside {
+		t.Errorf("namespaces: own %d, inside %d, by path %d", before, inside, called)
+	}
+}

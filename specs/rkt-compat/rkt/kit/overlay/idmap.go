@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"photonbuild.invalid/compat/kit/thread"
 )
 
 // idmapped is detached over id-mapped lowers. Until Linux 6.15 overlayfs takes
@@ -19,18 +20,9 @@ func idmapped(target string, lowers []string, upper, work string, m IDMap) (int,
 		return -1, err
 	}
 	defer users.Close()
-	type result struct {
-		mnt int
-		err error
-	}
-	c := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // not unlocked: the runtime ends the thread and its namespace
-		mnt, err := inPrivate(target, lowers, upper, work, int(users.Fd()))
-		c <- result{mnt, err}
-	}()
-	r := <-c
-	return r.mnt, r.err
+	mnt := -1
+	thread.Run(func() { mnt, err = inPrivate(target, lowers, upper, work, int(users.Fd())) })
+	return mnt, err
 }
 
 func inPrivate(target string, lowers []string, upper, work string, users int) (int, error) {

@@ -4,29 +4,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
+
+	"photonbuild.invalid/compat/kit/thread"
 )
 
 // tracedNamespace starts cmd stopped at its exec (ptrace(2)), opens its user
-// namespace and kills it. The tracer is a thread, hence the lock; a locked
-// thread that stays locked is thrown away by the runtime.
-func tracedNamespace(cmd *exec.Cmd) (*os.File, error) {
-	type result struct {
-		file *os.File
-		err  error
-	}
-	c := make(chan result)
-	go func() {
-		runtime.LockOSThread()
-		if err := cmd.Start(); err != nil {
-			c <- result{nil, fmt.Errorf("user namespace: %w", err)}
+// namespace and kills it. The tracer is a thread.
+func tracedNamespace(cmd *exec.Cmd) (file *os.File, err error) {
+	thread.Run(func() {
+		if err = cmd.Start(); err != nil {
+			err = fmt.Errorf("user namespace: %w", err)
 			return
 		}
-		f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid))
+		file, err = os.Open(fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid))
 		cmd.Process.Kill()
 		cmd.Wait()
-		c <- result{f, err}
-	}()
-	r := <-c
-	return r.file, r.err
+	})
+	return file, err
 }
