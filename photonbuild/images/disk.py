@@ -147,7 +147,7 @@ def esp_argvs(esp: Partition, digest: str) -> list[list[str]]:
     """Commands that make the ESP inside the disk's file and put the loader at its removable-media path."""
     inside = f"/work/disk.raw@@{esp.start}"
     return [
-        ["mkfs.vfat", "--invariant", "-i", digest[:8], "-n", "ESP", "--offset", str(esp.start // SECTOR),
+        ["mkfs.vfat", "--invariant", "-F", "16", "-i", digest[:8], "-n", "ESP", "--offset", str(esp.start // SECTOR),
          "/work/disk.raw", str(esp.size // 1024)],
         ["mmd", "-i", inside, "::/EFI", "::/EFI/BOOT"],
         ["mcopy", "-m", "-i", inside, "/work/BOOTX64.EFI", "::/EFI/BOOT/BOOTX64.EFI"],

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.config import Config
-from photonbuild.outside import outside
 from photonbuild.media import medium
+from photonbuild.outside import outside
 from photonbuild.qemu import Hardware, Machine, best_accel, free_port
 from photonbuild.run import Completed, run
 from photonbuild.verify import BOOT_TIMEOUT, PUBLISHED, facts_for
