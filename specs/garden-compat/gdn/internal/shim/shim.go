@@ -95,7 +95,7 @@ func (k *keeper) start() (net.Listener, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a subreaper: %w", err)
 	}
-	unix.Umask(0o077)
+	unix.Umask(0o022) // the process's; whatever the shim makes lies in folders of root alone
 	k.hub = newHub(k.obey)
 	_ = os.Remove(k.c.Socket)
 	listener, err := net.Listen("unix", k.c.Socket)
