@@ -174,12 +174,13 @@ func (d *Depot) dropSidecar(p *sidecar.Sidecar) {
 	}
 }
 
-// dropStale takes away the sidecars of a container the process of which is gone.
+// dropStale takes away the sidecars of a container the process of which is gone, and the shim,
+// which else does it.
 func (d *Depot) dropStale(s State) {
 	used := map[string]bool{}
 	dirs, _ := filepath.Glob(filepath.Join(d.processes(s.ID), "*"))
 	for _, dir := range dirs {
-		if r, _, running, err := shim.Read(dir); err == nil && running {
+		if r, _, running, err := shim.Read(dir); err == nil && (running || r.ShimAlive()) {
 			used[r.Sidecar] = true
 		}
 	}

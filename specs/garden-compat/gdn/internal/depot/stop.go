@@ -33,10 +33,12 @@ func (d *Depot) Stop(ctx context.Context, handle string, kill bool) error {
 	}
 	if !kill {
 		if done, err := d.signal(ctx, s, syscall.SIGTERM, stopGrace); done || err != nil {
+			d.dropStale(s)
 			return err
 		}
 	}
 	done, err := d.signal(ctx, s, syscall.SIGKILL, stopGrace)
+	d.dropStale(s)
 	if err == nil && !done {
 		err = fmt.Errorf("stop container %s: processes are still there after SIGKILL", handle)
 	}

@@ -93,8 +93,13 @@ func (s Sidecar) Clean(ctx context.Context, r bundle.Runc) error {
 // Forget kills what is in the scope of a sidecar and lets runc forget it.
 func Forget(ctx context.Context, r bundle.Runc, id string) error {
 	err := cgroup.Of(id).Kill(killTime)
-	if _, serr := os.Stat(filepath.Join(r.Root, id)); serr == nil {
-		err = errors.Join(err, r.Delete(ctx, id, true))
+	state := filepath.Join(r.Root, id)
+	if _, serr := os.Stat(state); serr != nil {
+		return err
 	}
-	return err
+	derr := r.Delete(ctx, id, true)
+	if _, serr := os.Stat(state); serr != nil { // whoever else is at it was first
+		derr = nil
+	}
+	return errors.Join(err, derr)
 }
