@@ -1,6 +1,6 @@
 """Garden's processes with a root file system or limits of their own: what they share with their container, what not.
 
-``container.go`` of Garden's Go interface, ProcessSpec.Image, .BindMounts and .OverrideContainerLimits (`garden_fixtures`).
+``container.go`` of Garden's Go interface, ProcessSpec.Image, .BindMounts and .OverrideContainerLimits.
 """
 
 from __future__ import annotations
@@ -130,6 +130,18 @@ def test_files(lab: Lab) -> None:
     assert lab.out(handle, script, bind_mounts=[mount], **OWN[0]) == "seen\nread-only"
     lab.out(handle, "echo new > /of/new", bind_mounts=[{**mount, "mode": 1}], **OWN[0])
     assert lab.out(handle, "ls /tmp; ls -n /tmp/new").split()[:2] == ["new", "seen"]
+
+
+def test_no_link_leads_to_the_host(lab: Lab) -> None:
+    """A container that puts a link in the place of a source of its own gets nothing of the host's."""
+    mount = {"src_path": "/var", "dst_path": "/of", "origin": 1}
+    handle = lab.create(bind_mounts=[mount])
+    lab.out(handle, f"rm -r /var && ln -s {BOX} /var")
+    refused(lambda: lab.start(handle, "ls /of", **OWN[1]))
+    refused(lambda: lab.start(handle, "ls /of", bind_mounts=[mount], **OWN[0]))
+    lab.out(handle, f"mkdir -p {BOX} && echo inside > {BOX}/file")
+    assert lab.out(handle, "ls /of", **OWN[1]) == "file"
+    assert lab.out(handle, "ls /of", bind_mounts=[mount], **OWN[0]) == "file"
 
 
 def test_cgroup(lab: Lab) -> None:

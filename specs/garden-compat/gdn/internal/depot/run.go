@@ -53,7 +53,9 @@ func (d *Depot) Run(ctx context.Context, handle string, spec api.ProcessSpec) (s
 	config := shim.Config{ProcessID: spec.ID, Container: s.ID, RuncRoot: d.c.runcRoot(), Dir: dir,
 		Socket: filepath.Join(d.c.sockets(), newID()+".sock")}
 	if spec.Sidecar() {
-		err = d.sidecar(s, spec, image, &config)
+		var held pins
+		held, err = d.sidecar(s, spec, image, &config)
+		defer held.release()
 	} else {
 		config.Process, err = d.process(s, place{d.root(s), s.Env}, spec)
 	}

@@ -12,12 +12,14 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/cgroup"
 	"photonbuild.invalid/compat/internal/shim"
 	"photonbuild.invalid/compat/internal/sidecar"
 	"photonbuild.invalid/compat/kit/bundle"
+	"photonbuild.invalid/compat/kit/overlay"
 )
 
 // processImage makes the image of a process with a root file system of its own available.
@@ -34,42 +36,107 @@ func (d *Depot) processImage(ctx context.Context, c *container, spec api.Process
 
 // sidecar makes ready what a process needs that has a root file system or limits of its own, and
 // notes it in config. Without an image its root is the container's, with the container's mounts.
-func (d *Depot) sidecar(s State, spec api.ProcessSpec, image base, config *shim.Config) error {
+// What is held can be released when the process runs.
+func (d *Depot) sidecar(s State, spec api.ProcessSpec, image base, config *shim.Config) (pins, error) {
 	limits, err := sidecarLimits(s, spec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := d.newSidecar(s, spec, image.image)
 	config.Sidecar = p // from here on there is something to take away again
 	if err != nil {
-		return err
+		return nil, err
 	}
 	at := place{d.root(s), s.Env}
 	root, mounts := d.rootfs(s.ID), []specs.Mount(nil)
 	if spec.Image.URI != "" {
 		if err := d.mountSidecar(s, *p, image); err != nil {
-			return err
+			return nil, err
 		}
 		at, root = place{p.RootFS(), mergeEnv(image.env, s.SpecEnv)}, p.RootFS()
 		if mounts, err = d.binds(spec.BindMounts, s); err != nil {
-			return err
+			return nil, err
 		}
 		mounts = append(d.etcMounts(s.ID), mounts...)
 	}
 	plan, err := d.plan(s, root, mounts, limits)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if spec.Image.URI == "" {
 		if plan.Mounts, err = d.containerMounts(s.ID); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if config.Process, err = d.process(s, at, spec); err != nil {
-		return err
+		return nil, err
 	}
 	join(plan, s, *p, config.Process)
-	return bundle.Write(p.Bundle(), plan)
+	held, err := d.pin(s, *p, plan.Mounts)
+	if err != nil {
+		return nil, err
+	}
+	return held, bundle.Write(p.Bundle(), plan)
+}
+
+// pins are places where sources of mounts are bound.
+type pins []string
+
+func (p pins) release() {
+	for _, target := range p {
+		_ = overlay.Unmount(target)
+	}
+}
+
+// pin binds the sources of mounts that lie in the container's own root file system to places in
+// the sidecar's folder, for runc to take them from: the container's processes may at any time put
+// a link to anywhere where a source is.
+func (d *Depot) pin(s State, p sidecar.Sidecar, mounts []specs.Mount) (pins, error) {
+	var held pins
+	for i := range mounts {
+		name, inside := strings.CutPrefix(mounts[i].Source, d.rootfs(s.ID)+"/")
+		if !inside {
+			continue
+		}
+		target := p.Source(i)
+		if err := bindInside(d.rootfs(s.ID), name, target); err != nil {
+			held.release()
+			return nil, fmt.Errorf("source of the mount at %s: %w", mounts[i].Destination, err)
+		}
+		held = append(held, target)
+		mounts[i].Source = target
+	}
+	return held, nil
+}
+
+// bindInside binds a file or folder of a root file system to target, which is made.
+func bindInside(root, name, target string) error {
+	f, err := openIn(root, name, unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	if st.IsDir() {
+		err = os.Mkdir(target, 0o700)
+	} else {
+		err = os.WriteFile(target, nil, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	tree, err := unix.OpenTree(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("open_tree", err)
+	}
+	defer unix.Close(tree)
+	return os.NewSyscallError("move_mount", unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH))
 }
 
 // sidecarLimits are those of the process's own cgroup; none when it shares that of the container.

@@ -1,12 +1,14 @@
 package depot
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/sidecar"
@@ -97,6 +99,50 @@ func TestContainerMounts(t *testing.T) {
 	}
 	if got, err := d.containerMounts(someID); err != nil || len(got) != 2 || got[1].Destination != "/mine" {
 		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// TestPin: a link that the container makes of a source does not lead out of it.
+func TestPin(t *testing.T) {
+	d, s := someDepot(t)
+	root := d.rootfs(someID)
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/file"), []byte("inside"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc", filepath.Join(root, "x")); err != nil {
+		t.Fatal(err)
+	}
+	p := sidecar.Sidecar{Dir: t.TempDir()}
+	if held, err := d.pin(s, p, []specs.Mount{{Source: root + "/none"}}); err == nil {
+		held.release()
+		t.Error("a source that is gone is accepted")
+	}
+	p.Dir = t.TempDir()
+	mounts := []specs.Mount{{Source: "/elsewhere"}, {Source: filepath.Join(root, "x")}, {Source: filepath.Join(root, "x/file")}}
+	held, err := d.pin(s, p, mounts)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		t.Skipf("nothing can be mounted: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{p.Source(1) + "/file", p.Source(2)} {
+		if got, err := os.ReadFile(path); err != nil || string(got) != "inside" {
+			t.Errorf("%s: %q %v", path, got, err)
+		}
+	}
+	if mounts[0].Source != "/elsewhere" || mounts[1].Source != p.Source(1) || mounts[2].Source != p.Source(2) {
+		t.Errorf("%+v", mounts)
+	}
+	held.release()
+	if err := os.RemoveAll(p.Dir); err != nil {
+		t.Errorf("it is still mounted: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "etc/file")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +46,9 @@ func Container(id string) string {
 // RootFS is the mount point of the root file system.
 func (s Sidecar) RootFS() string { return filepath.Join(s.Dir, "rootfs") }
 
+// Source is where the source of mount number i is bound while runc needs it.
+func (s Sidecar) Source(i int) string { return filepath.Join(s.Dir, "sources", strconv.Itoa(i)) }
+
 // Bundle is runc's bundle.
 func (s Sidecar) Bundle() string { return filepath.Join(s.Dir, "bundle") }
 
@@ -78,8 +82,12 @@ func List(container, folder string) []Sidecar {
 // runc's state, the mount, the files. It can be repeated, by several at once too. The folder goes
 // last, so that what is left of one that was interrupted is found.
 func (s Sidecar) Clean(ctx context.Context, r bundle.Runc) error {
-	err := Forget(ctx, r, s.ID)
-	if err = errors.Join(err, overlay.Unmount(s.RootFS())); err != nil {
+	err := errors.Join(Forget(ctx, r, s.ID), overlay.Unmount(s.RootFS()))
+	sources, _ := filepath.Glob(filepath.Join(filepath.Dir(s.Source(0)), "*"))
+	for _, source := range sources {
+		err = errors.Join(err, overlay.Unmount(source))
+	}
+	if err != nil {
 		return err
 	}
 	if s.Own != "" {
