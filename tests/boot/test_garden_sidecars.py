@@ -241,3 +241,5 @@ def test_what_is_stale_goes_when_the_server_starts(lab: Lab) -> None:
     lab.restart()
     assert left(lab) == "" and lab.garden.info(handle)["State"] == "active"
     assert lab.out(handle, "echo alive", **OWN[0]) == "alive"
+    lab.garden.destroy(handle)
+    assert lab.guest.out("ls /run/gdn/s") == ""

@@ -75,7 +75,12 @@ func (d *Depot) endShims(id string) {
 	}
 	for _, r := range records() {
 		_ = proc.Kill(r.ShimPID, r.ShimStart, syscall.SIGKILL)
-		_ = os.Remove(r.Socket)
+	}
+	dirs, _ := filepath.Glob(filepath.Join(d.processes(id), "*"))
+	for _, dir := range dirs { // those of shims that somebody killed, too
+		if r, _, _, err := shim.Read(dir); err == nil && filepath.Dir(r.Socket) == d.c.sockets() {
+			_ = os.Remove(r.Socket)
+		}
 	}
 }
 
