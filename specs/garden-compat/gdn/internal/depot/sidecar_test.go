@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -151,7 +152,7 @@ func TestNewSidecar(t *testing.T) {
 	limits := &api.ProcessLimits{Memory: api.MemoryLimits{LimitInBytes: 5}}
 	own := api.ProcessSpec{Image: api.ImageRef{URI: "/r"}, OverrideContainerLimits: limits}
 	p, err := d.newSidecar(s, own, "image")
-	if os.Geteuid() != 0 && err != nil {
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
 		t.Skipf("folders cannot be given to the container's root: %v", err)
 	}
 	if err != nil {
