@@ -60,7 +60,9 @@ def create(host: Host, box: str, **spec: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def before(facts: dict[str, Any], box: str) -> Counter[str]:
+def before(host: Host, facts: dict[str, Any], box: str) -> Counter[str]:
+    """What is there when containers have come and gone: the first one makes the slice and chains that all share."""
+    call(host, "DELETE", f"/containers/{create(host, box)}")
     return traces(facts["ssh_config"])
 
 

@@ -11,14 +11,21 @@ type ProcessSpec struct {
 	Limits ResourceLimits `json:"rlimits,omitzero"`
 	TTY    *TTYSpec       `json:"tty,omitempty"`
 
-	// A process with a root file system, mounts or limits of its own is not supported; the
-	// fields are here so that it can be refused by name.
-	OverrideContainerLimits *ProcessLimits `json:"limits,omitempty"`
-	Image                   ImageRef       `json:"image,omitzero"`
-	BindMounts              []BindMount    `json:"bind_mounts,omitempty"`
+	OverrideContainerLimits *ProcessLimits `json:"limits,omitempty"`      // of this process alone
+	Image                   ImageRef       `json:"image,omitzero"`        // a root file system of its own
+	BindMounts              []BindMount    `json:"bind_mounts,omitempty"` // in that root file system
 }
 
-// ProcessLimits are limits of one process alone.
+// OwnLimits says whether the process has limits of its own.
+func (s *ProcessSpec) OwnLimits() bool {
+	return s.OverrideContainerLimits != nil && *s.OverrideContainerLimits != ProcessLimits{}
+}
+
+// Sidecar says whether the process has anything of its own that its container has another of.
+func (s *ProcessSpec) Sidecar() bool { return s.OwnLimits() || s.Image.URI != "" }
+
+// ProcessLimits are limits of one process alone, with what it starts. What is zero is as the
+// container has it.
 type ProcessLimits struct {
 	CPU    CPULimits    `json:"cpu_limits,omitzero"`
 	Memory MemoryLimits `json:"memory_limits,omitzero"`

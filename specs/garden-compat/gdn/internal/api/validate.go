@@ -202,19 +202,29 @@ func (p PortRange) Last() uint16 {
 
 func compare(a, b net.IP) int { return strings.Compare(string(a), string(b)) }
 
+// checkOwn is about what a process may have of its own.
+func (s *ProcessSpec) checkOwn() error {
+	if (s.Image.Username == "") != (s.Image.Password == "") {
+		return fmt.Errorf("image.username and image.password must be given together")
+	}
+	if len(s.BindMounts) > 0 && s.Image.URI == "" {
+		return fmt.Errorf("bind_mounts: mounts of a process need a root file system of its own (hint: image.uri, or bind_mounts of the container)")
+	}
+	for i, m := range s.BindMounts {
+		if err := m.check(); err != nil {
+			return fmt.Errorf("bind_mounts[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
 // Check finds what is wrong with a process spec without looking at the container.
 func (s *ProcessSpec) Check() error {
 	if s.Path == "" {
 		return fmt.Errorf("path is missing: name the program to run")
 	}
-	if s.OverrideContainerLimits != nil {
-		return fmt.Errorf("limits: limits of one process alone are not supported; set the container's")
-	}
-	if s.Image.URI != "" {
-		return fmt.Errorf("image: a process with a root file system of its own is not supported; create a second container")
-	}
-	if len(s.BindMounts) > 0 {
-		return fmt.Errorf("bind_mounts: a process with mounts of its own is not supported; give them when the container is created")
+	if err := s.checkOwn(); err != nil {
+		return err
 	}
 	for _, a := range append([]string{s.Path, s.Dir}, s.Args...) {
 		if strings.ContainsRune(a, 0) {

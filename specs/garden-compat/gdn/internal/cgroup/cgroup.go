@@ -36,6 +36,30 @@ func Path(id string) string { return Slice + ":gdn:" + id }
 // Of is a container's cgroup.
 func Of(id string) Group { return Group(filepath.Join(mount, Slice, Scope(id))) }
 
+// Sidecars lists runc's ids of the processes of a container that have a scope of their own.
+func Sidecars(id string) []string {
+	dirs, _ := filepath.Glob(filepath.Join(mount, Slice, Scope(id+"-*")))
+	var ids []string
+	for _, dir := range dirs {
+		ids = append(ids, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(dir), "gdn-"), ".scope"))
+	}
+	return ids
+}
+
+// OfProcess is the cgroup that a process is in.
+func OfProcess(pid int) (Group, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(data)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return Group(filepath.Join(mount, path)), nil
+		}
+	}
+	return "", fmt.Errorf("process %d is in no cgroup of version 2", pid)
+}
+
 // Exists says whether it is there.
 func (g Group) Exists() bool {
 	_, err := os.Stat(string(g))

@@ -14,7 +14,7 @@ import (
 )
 
 // Version is set when the program is linked.
-var Version = "0.1.0"
+var Version = "unknown"
 
 const about = "gdn %s\nan independent implementation of Cloud Foundry Garden's HTTP API over runc, " +
 	"written from the public API documentation; it is not the upstream program\n"

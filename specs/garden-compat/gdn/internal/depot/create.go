@@ -123,10 +123,7 @@ func (d *Depot) build(ctx context.Context, spec api.ContainerSpec, c *container)
 
 func (d *Depot) makeDir(id string) error {
 	dir := d.dir(id)
-	if err := os.Mkdir(dir, 0o710); err != nil {
-		return err
-	}
-	if err := os.Chown(dir, 0, int(d.c.UIDStart)); err != nil {
+	if err := d.makeSearchable(dir); err != nil {
 		return err
 	}
 	for _, sub := range []string{"bundle", "p"} {
@@ -134,11 +131,15 @@ func (d *Depot) makeDir(id string) error {
 			return err
 		}
 	}
-	etc := filepath.Join(dir, "etc")
-	if err := os.Mkdir(etc, 0o710); err != nil {
+	return d.makeSearchable(filepath.Join(dir, "etc"))
+}
+
+// makeSearchable makes a directory on the way to what containers' root needs to reach.
+func (d *Depot) makeSearchable(dir string) error {
+	if err := os.Mkdir(dir, 0o710); err != nil {
 		return err
 	}
-	return os.Chown(etc, 0, int(d.c.UIDStart))
+	return os.Chown(dir, 0, int(d.c.UIDStart))
 }
 
 // image makes the layers available and notes what they are.
@@ -150,7 +151,7 @@ func (d *Depot) image(ctx context.Context, spec api.ContainerSpec, c *container,
 		return nil, err
 	}
 	s.Image = b.image
-	s.Env = mergeEnv(b.env, spec.Env)
+	s.Env, s.SpecEnv = mergeEnv(b.env, spec.Env), spec.Env
 	if s.Limits.Disk.ByteHard != 0 && s.Limits.Disk.Scope == api.DiskScopeTotal {
 		s.ImageUsage = d.usage(b)
 	}
@@ -231,38 +232,42 @@ func (d *Depot) start(ctx context.Context, s *State) error {
 }
 
 func (d *Depot) writeBundle(spec api.ContainerSpec, s State) error {
-	mounts, err := d.etc(s)
-	if err != nil {
+	if err := d.etc(s); err != nil {
 		return err
 	}
-	mounts = append(mounts, specs.Mount{Destination: initPath, Source: d.c.Program, Type: "bind", Options: []string{"bind", "ro", "nosuid", "nodev"}})
+	mounts := append(d.etcMounts(s.ID), specs.Mount{Destination: initPath, Source: d.c.Program, Type: "bind", Options: []string{"bind", "ro", "nosuid", "nodev"}})
 	binds, err := d.binds(spec.BindMounts, s)
 	if err != nil {
 		return err
 	}
-	resources, err := cgroup.Resources(s.Limits)
-	if err != nil {
-		return err
-	}
-	c := bundle.Container{ID: s.ID, RootFS: d.rootfs(s.ID), Args: []string{initPath, "init"}, Env: []string{"GOGC=off", "GOMAXPROCS=1"},
-		NoNewPrivileges: true, Hostname: hostname(s.Handle), Mounts: append(mounts, binds...),
-		Namespaces:  map[specs.LinuxNamespaceType]string{specs.PIDNamespace: "", specs.NetworkNamespace: "", specs.IPCNamespace: "", specs.UTSNamespace: "", specs.CgroupNamespace: ""},
-		CgroupsPath: cgroup.Path(s.ID), Resources: resources, Privileged: s.Privileged}
-	if s.Privileged {
-		if c.Devices, err = bundle.HostDevices(); err != nil {
-			return err
-		}
-	} else {
-		c.UIDMappings, c.GIDMappings = d.c.mapping(), d.c.mapping()
-		if c.Seccomp, err = bundle.DefaultSeccomp(bundle.DefaultCapabilities()); err != nil {
-			return err
-		}
-	}
-	config, err := c.Spec()
+	config, err := d.plan(s, d.rootfs(s.ID), append(mounts, binds...), s.Limits)
 	if err != nil {
 		return err
 	}
 	return bundle.Write(filepath.Join(d.dir(s.ID), "bundle"), config)
+}
+
+// plan is the configuration of a container, with its own first process.
+func (d *Depot) plan(s State, root string, mounts []specs.Mount, l api.Limits) (*specs.Spec, error) {
+	resources, err := cgroup.Resources(l)
+	if err != nil {
+		return nil, err
+	}
+	c := bundle.Container{ID: s.ID, RootFS: root, Args: []string{initPath, "init"}, Env: []string{"GOGC=off", "GOMAXPROCS=1"},
+		NoNewPrivileges: true, Hostname: hostname(s.Handle), Mounts: mounts,
+		Namespaces:  map[specs.LinuxNamespaceType]string{specs.PIDNamespace: "", specs.NetworkNamespace: "", specs.IPCNamespace: "", specs.UTSNamespace: "", specs.CgroupNamespace: ""},
+		CgroupsPath: cgroup.Path(s.ID), Resources: resources, Privileged: s.Privileged}
+	if s.Privileged {
+		if c.Devices, err = bundle.HostDevices(); err != nil {
+			return nil, err
+		}
+	} else {
+		c.UIDMappings, c.GIDMappings = d.c.mapping(), d.c.mapping()
+		if c.Seccomp, err = bundle.DefaultSeccomp(bundle.DefaultCapabilities()); err != nil {
+			return nil, err
+		}
+	}
+	return c.Spec()
 }
 
 // binds turns Garden's bind mounts into runc's. A source has to be there.

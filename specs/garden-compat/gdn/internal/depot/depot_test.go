@@ -25,7 +25,7 @@ func TestReference(t *testing.T) {
 		{"docker:///onsi/grace-busybox", "", "docker://onsi/grace-busybox", true},
 		{"docker:///busybox#1.36", "", "docker://busybox:1.36", true},
 		{"docker:///busybox#1.36", "10.0.0.1:5000", "docker://10.0.0.1:5000/busybox:1.36", true},
-		{"docker://index.docker.io/busybox", "other", "docker://index.docker.io/busybox", true},
+		{"docker://registry.example/busybox", "other", "docker://registry.example/busybox", true},
 		{"docker://r/b#sha256:abc", "", "docker://r/b@sha256:abc", true},
 		{"oci:///dir#v1", "", "oci:/dir:v1", true},
 		{"oci:/dir", "", "oci:/dir", true},

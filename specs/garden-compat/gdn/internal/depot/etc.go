@@ -10,33 +10,41 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// etc writes the container's hosts, hostname and resolv.conf and returns their mounts.
-func (d *Depot) etc(s State) ([]specs.Mount, error) {
+// etc writes the container's hosts, hostname and resolv.conf.
+func (d *Depot) etc(s State) error {
 	resolver, err := d.resolver()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	name := hostname(s.Handle)
 	hosts := fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", s.Lease.IP, name)
 	for _, e := range d.c.HostEntries {
 		hosts += e + "\n"
 	}
-	var mounts []specs.Mount
 	for _, f := range []struct{ name, text string }{{"hosts", hosts}, {"hostname", name + "\n"}, {"resolv.conf", resolver}} {
 		path := filepath.Join(d.dir(s.ID), "etc", f.name)
 		if err := os.WriteFile(path, []byte(f.text), 0o644); err != nil {
-			return nil, err
+			return err
 		}
 		if err := os.Chmod(path, 0o644); err != nil { // whatever the umask says
-			return nil, err
+			return err
 		}
 		root := d.c.hostID(s.Privileged, 0)
 		if err := os.Chown(path, root, root); err != nil {
-			return nil, err
+			return err
 		}
-		mounts = append(mounts, specs.Mount{Destination: "/etc/" + f.name, Source: path, Type: "bind", Options: []string{"bind", "rw", "nosuid", "nodev"}})
 	}
-	return mounts, nil
+	return nil
+}
+
+// etcMounts are those of what etc wrote.
+func (d *Depot) etcMounts(id string) []specs.Mount {
+	var mounts []specs.Mount
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		mounts = append(mounts, specs.Mount{Destination: "/etc/" + name, Source: filepath.Join(d.dir(id), "etc", name),
+			Type: "bind", Options: []string{"bind", "rw", "nosuid", "nodev"}})
+	}
+	return mounts
 }
 
 // resolver is the text of resolv.conf: the host's, or the servers that the command line names.

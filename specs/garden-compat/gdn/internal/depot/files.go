@@ -49,8 +49,8 @@ func resolve(root, name string) (string, error) {
 	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
 }
 
-func (d *Depot) isDir(s State, name string) bool {
-	f, err := openIn(d.root(s), name, unix.O_PATH|unix.O_DIRECTORY)
+func isDir(root, name string) bool {
+	f, err := openIn(root, name, unix.O_PATH|unix.O_DIRECTORY)
 	if err == nil {
 		_ = f.Close()
 	}
@@ -61,10 +61,10 @@ func (d *Depot) owner(s State, u bundle.User) *archive.Owner {
 	return &archive.Owner{UID: d.c.hostID(s.Privileged, u.UID), GID: d.c.hostID(s.Privileged, u.GID)}
 }
 
-// makeDir makes a directory in the container, with those above it, for a user, unless it is
+// makeDirIn makes a directory below a root of the container, with those above it, for a user, unless it is
 // there.
-func (d *Depot) makeDirIn(ctx context.Context, s State, name string, u bundle.User) error {
-	if d.isDir(s, name) {
+func (d *Depot) makeDirIn(ctx context.Context, s State, root, name string, u bundle.User) error {
+	if isDir(root, name) {
 		return nil
 	}
 	var b bytes.Buffer
@@ -76,15 +76,15 @@ func (d *Depot) makeDirIn(ctx context.Context, s State, name string, u bundle.Us
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return archive.Extract(ctx, &b, d.root(s), archive.Options{ChownTo: d.owner(s, u)})
+	return archive.Extract(ctx, &b, root, archive.Options{ChownTo: d.owner(s, u)})
 }
 
 // workingDir makes the working directory that a process asks for.
-func (d *Depot) workingDir(s State, name string, u bundle.User) error {
+func (d *Depot) workingDir(s State, root, name string, u bundle.User) error {
 	if name == "" {
 		return nil
 	}
-	if err := d.makeDirIn(context.Background(), s, name, u); err != nil {
+	if err := d.makeDirIn(context.Background(), s, root, name, u); err != nil {
 		return fmt.Errorf("working directory %s: %w", name, err)
 	}
 	return nil
@@ -102,11 +102,11 @@ func (d *Depot) StreamIn(ctx context.Context, handle, destination, user string, 
 	fail := func(err error) error {
 		return fmt.Errorf("stream into %s of container %s: %w", destination, handle, err)
 	}
-	u, err := d.user(s, user)
+	u, err := d.user(s, d.root(s), user)
 	if err != nil {
 		return fail(err)
 	}
-	if err := d.makeDirIn(ctx, s, destination, u); err != nil {
+	if err := d.makeDirIn(ctx, s, d.root(s), destination, u); err != nil {
 		return fail(err)
 	}
 	dir, err := openIn(d.root(s), destination, unix.O_PATH|unix.O_DIRECTORY)
@@ -139,7 +139,7 @@ func (d *Depot) StreamOut(ctx context.Context, handle, source, user string) (io.
 		return nil, err
 	}
 	s := c.get()
-	u, err := d.user(s, user)
+	u, err := d.user(s, d.root(s), user)
 	if err != nil {
 		return nil, err
 	}

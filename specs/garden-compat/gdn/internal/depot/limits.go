@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"photonbuild.invalid/compat/internal/disk"
 	"photonbuild.invalid/compat/internal/network"
 	"photonbuild.invalid/compat/internal/proc"
+	"photonbuild.invalid/compat/internal/sidecar"
 )
 
 // Metrics measures a container.
@@ -45,12 +47,18 @@ func (d *Depot) Metrics(handle string) (api.Metrics, error) {
 	return m, nil
 }
 
-// used is what the container's own files take.
+// used is what the container's own files take, those of its processes with a root of their own too.
 func (d *Depot) used(s State) (disk.Usage, error) {
 	if s.Limits.Disk.ByteHard != 0 {
 		return disk.Used(d.diskDir(s.ID))
 	}
-	return disk.Walk(d.upper(s))
+	sum, err := disk.Walk(d.upper(s))
+	for _, p := range sidecar.List(s.ID, d.sidecars(s.ID)) {
+		if u, err := disk.Walk(filepath.Join(p.Own, "upper")); err == nil && p.Own != "" {
+			sum.Bytes, sum.Inodes = sum.Bytes+u.Bytes, sum.Inodes+u.Inodes
+		}
+	}
+	return sum, err
 }
 
 // imageUsage is what the image takes, which is added up once for each layer.

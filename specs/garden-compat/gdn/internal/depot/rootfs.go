@@ -15,6 +15,7 @@ import (
 
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/disk"
+	"photonbuild.invalid/compat/internal/sidecar"
 	"photonbuild.invalid/compat/kit/archive"
 	"photonbuild.invalid/compat/kit/image"
 	"photonbuild.invalid/compat/kit/overlay"
@@ -208,7 +209,19 @@ func (d *Depot) mountRoot(s State, layers []string) error {
 			return err
 		}
 	}
-	upper, work := filepath.Join(own, "upper"), filepath.Join(own, "work")
+	return d.mountLayers(s, mountPoint{rootfs: d.rootfs(s.ID), own: own, base: filepath.Join(dir, "base"), image: s.Image}, layers)
+}
+
+// mountPoint is where layers are mounted.
+type mountPoint struct {
+	rootfs string // made
+	own    string // folder of the upper and the work folder, which are made
+	base   string // of a copy, when the layers have no id-mapped mounts
+	image  string // id in the store, "" for a directory
+}
+
+func (d *Depot) mountLayers(s State, m mountPoint, layers []string) error {
+	upper, work := filepath.Join(m.own, "upper"), filepath.Join(m.own, "work")
 	for _, p := range []string{upper, work} {
 		if err := os.Mkdir(p, 0o755); err != nil {
 			return err
@@ -224,26 +237,25 @@ func (d *Depot) mountRoot(s State, layers []string) error {
 	if err := os.Chmod(upper, os.FileMode(st.Mode&0o777)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(d.rootfs(s.ID), 0o755); err != nil {
+	if err := os.Mkdir(m.rootfs, 0o755); err != nil {
 		return err
 	}
-	err := overlay.Mount(d.rootfs(s.ID), layers, upper, work, d.c.idMap(s.Privileged))
-	if errors.Is(err, unix.EINVAL) && !s.Privileged && s.Image == "" {
+	err := overlay.Mount(m.rootfs, layers, upper, work, d.c.idMap(s.Privileged))
+	if errors.Is(err, unix.EINVAL) && !s.Privileged && m.image == "" {
 		d.log.Info("copying a root file system whose file system has no id-mapped mounts", "handle", s.Handle, "path", layers[0])
-		copied, cerr := d.copyTree(s.ID, layers[0])
+		cerr := copyTree(m.base, layers[0])
 		if cerr != nil {
 			return errors.Join(err, cerr)
 		}
-		err = overlay.Mount(d.rootfs(s.ID), []string{copied}, upper, work, d.c.idMap(s.Privileged))
+		err = overlay.Mount(m.rootfs, []string{m.base}, upper, work, d.c.idMap(s.Privileged))
 	}
 	return err
 }
 
-// copyTree copies a directory into the depot.
-func (d *Depot) copyTree(id, from string) (string, error) {
-	to := filepath.Join(d.dir(id), "base")
+// copyTree copies a directory.
+func copyTree(to, from string) error {
 	if err := os.Mkdir(to, 0o755); err != nil {
-		return "", err
+		return err
 	}
 	r, w := io.Pipe()
 	go func() {
@@ -251,7 +263,7 @@ func (d *Depot) copyTree(id, from string) (string, error) {
 	}()
 	err := archive.Extract(context.Background(), r, to, archive.Options{})
 	_ = r.CloseWithError(err)
-	return to, err
+	return err
 }
 
 // collectAbove removes unused images when the store takes more than limit bytes.
@@ -263,7 +275,11 @@ func (d *Depot) collectAbove(limit uint64) error {
 	used := map[string]bool{}
 	d.mu.Lock()
 	for _, c := range d.containers {
-		used[c.get().Image] = true
+		s := c.get()
+		used[s.Image] = true
+		for _, p := range sidecar.List(s.ID, d.sidecars(s.ID)) {
+			used[p.Image] = true
+		}
 	}
 	d.mu.Unlock()
 	freed, err := d.store.GC(func(id string) bool { return used[id] })

@@ -19,6 +19,7 @@ import (
 	"photonbuild.invalid/compat/internal/api"
 	"photonbuild.invalid/compat/internal/server"
 	"photonbuild.invalid/compat/internal/shim"
+	"photonbuild.invalid/compat/internal/sidecar"
 	"photonbuild.invalid/compat/kit/bundle"
 )
 
@@ -27,6 +28,14 @@ func (d *Depot) Run(ctx context.Context, handle string, spec api.ProcessSpec) (s
 	c, err := d.find(handle)
 	if err != nil {
 		return nil, err
+	}
+	var image base
+	if spec.Image.URI != "" { // fetched before anything is held up
+		d.collecting.RLock()
+		defer d.collecting.RUnlock()
+		if image, err = d.processImage(ctx, c, spec); err != nil {
+			return nil, err
+		}
 	}
 	c.op.RLock()
 	defer c.op.RUnlock()
@@ -37,20 +46,24 @@ func (d *Depot) Run(ctx context.Context, handle string, spec api.ProcessSpec) (s
 	if spec.ID == "" {
 		spec.ID = newID()
 	}
-	process, user, err := d.process(s, spec)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.workingDir(s, spec.Dir, user); err != nil {
-		return nil, err
-	}
 	dir, err := d.claim(s.ID, spec.ID)
 	if err != nil {
 		return nil, err
 	}
 	config := shim.Config{ProcessID: spec.ID, Container: s.ID, RuncRoot: d.c.runcRoot(), Dir: dir,
-		Socket: filepath.Join(d.c.sockets(), newID()+".sock"), Process: process}
-	if err := d.startShim(ctx, config, s, spec); err != nil {
+		Socket: filepath.Join(d.c.sockets(), newID()+".sock")}
+	if spec.Sidecar() {
+		var held pins
+		held, err = d.sidecar(s, spec, image, &config)
+		defer held.release()
+	} else {
+		config.Process, err = d.process(s, place{d.root(s), s.Env}, spec)
+	}
+	if err == nil {
+		err = d.startShim(ctx, config, s, spec)
+	}
+	if err != nil {
+		d.dropSidecar(config.Sidecar)
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
@@ -93,6 +106,10 @@ func (d *Depot) claim(id, process string) (string, error) {
 				_ = conn.Close()
 			}
 			_ = syscall.Kill(r.ShimPID, syscall.SIGKILL)
+		}
+		if r.Sidecar != "" {
+			s := sidecar.Load(id, r.Sidecar)
+			d.dropSidecar(&s)
 		}
 		_ = os.Remove(r.Socket)
 		_ = os.RemoveAll(dir)
@@ -153,21 +170,30 @@ func startError(path, message string) error {
 	return fmt.Errorf("cannot run %s: %s", path, message)
 }
 
-// process is the specification of a process for runc.
-func (d *Depot) process(s State, spec api.ProcessSpec) (*specs.Process, bundle.User, error) {
-	user, err := d.user(s, spec.User)
+// place is where a process is to run.
+type place struct {
+	root string   // its root directory, as the server gets there
+	env  []string // what comes before its own
+}
+
+// process is the specification of a process for runc; its working directory is made.
+func (d *Depot) process(s State, at place, spec api.ProcessSpec) (*specs.Process, error) {
+	user, err := d.user(s, at.root, spec.User)
 	if err != nil {
-		return nil, user, err
+		return nil, err
+	}
+	if err := d.workingDir(s, at.root, spec.Dir, user); err != nil {
+		return nil, err
 	}
 	cwd := spec.Dir
 	if cwd == "" {
 		cwd = user.Home
 	}
-	if !filepath.IsAbs(cwd) || !d.isDir(s, cwd) && spec.Dir == "" {
+	if !filepath.IsAbs(cwd) || !isDir(at.root, cwd) && spec.Dir == "" {
 		cwd = "/"
 	}
 	zero := 0
-	c := bundle.Container{Args: append([]string{spec.Path}, spec.Args...), Env: environment(s.Env, spec.Env, user), Cwd: cwd,
+	c := bundle.Container{Args: append([]string{spec.Path}, spec.Args...), Env: environment(at.env, spec.Env, user), Cwd: cwd,
 		UID: user.UID, GID: user.GID, AdditionalGIDs: user.Groups, Terminal: spec.TTY != nil, Privileged: s.Privileged, OOMScoreAdj: &zero}
 	for _, l := range spec.Limits.Named() {
 		c.Rlimits = append(c.Rlimits, specs.POSIXRlimit{Type: l.Name, Hard: l.Value, Soft: l.Value})
@@ -179,16 +205,16 @@ func (d *Depot) process(s State, spec api.ProcessSpec) (*specs.Process, bundle.U
 			p.ConsoleSize = &specs.Box{Width: uint(w.Columns), Height: uint(w.Rows)}
 		}
 	}
-	return p, user, nil
+	return p, nil
 }
 
-// user looks a user up: a name, or uid:gid; root when none is given.
-func (d *Depot) user(s State, name string) (bundle.User, error) {
+// user looks a user up in a root directory: a name, or uid:gid; root when none is given.
+func (d *Depot) user(s State, root, name string) (bundle.User, error) {
 	user, group, _ := strings.Cut(name, ":")
 	if strings.HasPrefix(user, "/") || strings.HasPrefix(group, "/") {
 		return bundle.User{}, fmt.Errorf("user %q is neither a name nor uid:gid", name)
 	}
-	u, err := bundle.LookupUser(d.root(s), user, group)
+	u, err := bundle.LookupUser(root, user, group)
 	if err != nil {
 		return u, fmt.Errorf("user %q: %w", name, err)
 	}

@@ -27,7 +27,8 @@ type State struct {
 	InitPID    int               `json:"init_pid"`
 	InitStart  uint64            `json:"init_start"`
 	Privileged bool              `json:"privileged"`
-	Env        []string          `json:"env"` // of the image, then of the spec
+	Env        []string          `json:"env"`      // of the image, then of the spec
+	SpecEnv    []string          `json:"spec_env"` // of the spec alone
 	Properties map[string]string `json:"properties"`
 	GraceTime  time.Duration     `json:"grace_time"`
 	Limits     api.Limits        `json:"limits"`
@@ -75,6 +76,7 @@ func (d *Depot) diskImage(id string) string { return filepath.Join(d.dir(id), "d
 func (d *Depot) diskDir(id string) string   { return filepath.Join(d.dir(id), "disk") }
 func (d *Depot) processes(id string) string { return filepath.Join(d.dir(id), "p") }
 func (d *Depot) stateFile(id string) string { return filepath.Join(d.dir(id), "state.json") }
+func (d *Depot) sidecars(id string) string  { return filepath.Join(d.dir(id), "sidecars") }
 func (d *Depot) upper(s State) string {
 	if s.Limits.Disk.ByteHard != 0 {
 		return filepath.Join(d.diskDir(s.ID), "upper")

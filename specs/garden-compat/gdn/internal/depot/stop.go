@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"photonbuild.invalid/compat/internal/api"
+	"photonbuild.invalid/compat/internal/cgroup"
 )
 
 // stopGrace is how long processes have to obey SIGTERM.
@@ -32,10 +33,12 @@ func (d *Depot) Stop(ctx context.Context, handle string, kill bool) error {
 	}
 	if !kill {
 		if done, err := d.signal(ctx, s, syscall.SIGTERM, stopGrace); done || err != nil {
+			d.dropStale(s)
 			return err
 		}
 	}
 	done, err := d.signal(ctx, s, syscall.SIGKILL, stopGrace)
+	d.dropStale(s)
 	if err == nil && !done {
 		err = fmt.Errorf("stop container %s: processes are still there after SIGKILL", handle)
 	}
@@ -47,7 +50,7 @@ func (d *Depot) Stop(ctx context.Context, handle string, kill bool) error {
 func (d *Depot) signal(ctx context.Context, s State, sig syscall.Signal, limit time.Duration) (done bool, err error) {
 	var told []int
 	for end := time.Now().Add(limit); ; {
-		pids, err := s.group().Processes()
+		pids, err := processes(s)
 		if err != nil {
 			return false, fmt.Errorf("list the processes of container %s: %w", s.Handle, err)
 		}
@@ -72,6 +75,16 @@ func (d *Depot) signal(ctx context.Context, s State, sig syscall.Signal, limit t
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// processes lists those of a container, those with a cgroup of their own too.
+func processes(s State) ([]int, error) {
+	pids, err := s.group().Processes()
+	for _, id := range cgroup.Sidecars(s.ID) {
+		more, merr := cgroup.Of(id).Processes()
+		pids, err = append(pids, more...), errors.Join(err, merr)
+	}
+	return pids, err
 }
 
 // Info tells about a container.

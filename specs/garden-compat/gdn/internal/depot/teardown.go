@@ -16,6 +16,7 @@ import (
 	"photonbuild.invalid/compat/internal/network"
 	"photonbuild.invalid/compat/internal/proc"
 	"photonbuild.invalid/compat/internal/shim"
+	"photonbuild.invalid/compat/internal/sidecar"
 	"photonbuild.invalid/compat/kit/overlay"
 )
 
@@ -26,6 +27,7 @@ func (d *Depot) teardown(ctx context.Context, s State) error {
 	if err := s.group().Kill(20 * time.Second); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, d.forgetSidecars(ctx, s.ID))
 	var wg sync.WaitGroup
 	var netErr error
 	wg.Go(func() {
@@ -73,7 +75,12 @@ func (d *Depot) endShims(id string) {
 	}
 	for _, r := range records() {
 		_ = proc.Kill(r.ShimPID, r.ShimStart, syscall.SIGKILL)
-		_ = os.Remove(r.Socket)
+	}
+	dirs, _ := filepath.Glob(filepath.Join(d.processes(id), "*"))
+	for _, dir := range dirs { // those of shims that somebody killed, too
+		if r, _, _, err := shim.Read(dir); err == nil && filepath.Dir(r.Socket) == d.c.sockets() {
+			_ = os.Remove(r.Socket)
+		}
 	}
 }
 
@@ -155,6 +162,7 @@ func (d *Depot) adopt(s State) {
 			_ = os.RemoveAll(dir)
 		}
 	}
+	d.dropStale(s)
 	d.log.Info("container found again", "handle", s.Handle, "id", s.ID, "status", s.Status)
 }
 
@@ -181,6 +189,7 @@ func (d *Depot) sweep() []error {
 func (d *Depot) leftovers() []string {
 	var ids []string
 	add := func(id string) {
+		id = sidecar.Container(id)
 		if isID(id) && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}

@@ -10,6 +10,8 @@ import (
 	"io"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"photonbuild.invalid/compat/internal/sidecar"
 )
 
 // Kinds of frames from the server.
@@ -39,6 +41,9 @@ type Config struct {
 	Dir       string         `json:"dir"` // of this process: process.json, exit.json
 	Socket    string         `json:"socket"`
 	Process   *specs.Process `json:"process"`
+
+	// Sidecar is set for a process that is a container of runc's own; its bundle holds Process.
+	Sidecar *sidecar.Sidecar `json:"sidecar,omitempty"`
 }
 
 // Started is what a new shim answers on its standard output.
@@ -54,6 +59,7 @@ type Record struct {
 	Start     uint64 `json:"start"` // start time in clock ticks since boot, tells pids apart
 	ShimPID   int    `json:"shim_pid"`
 	ShimStart uint64 `json:"shim_start"`
+	Sidecar   string `json:"sidecar,omitempty"` // its folder
 }
 
 // Exit is exit.json and the payload of the last frame.

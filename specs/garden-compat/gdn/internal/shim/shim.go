@@ -36,6 +36,8 @@ type keeper struct {
 	terminal *os.File // nil without one
 	outputs  map[byte]*os.File
 	pid      int
+	mounts   *os.File   // mount namespace of a sidecar
+	program  string     // runc, "" for the usual one
 	mu       sync.Mutex // held while pid may be signalled or is reaped
 	reaped   bool
 }
@@ -93,7 +95,7 @@ func (k *keeper) start() (net.Listener, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a subreaper: %w", err)
 	}
-	unix.Umask(0o077)
+	unix.Umask(0o022) // the process's; whatever the shim makes lies in folders of root alone
 	k.hub = newHub(k.obey)
 	_ = os.Remove(k.c.Socket)
 	listener, err := net.Listen("unix", k.c.Socket)
@@ -101,6 +103,9 @@ func (k *keeper) start() (net.Listener, error) {
 		return nil, fmt.Errorf("listen for the server: %w", err)
 	}
 	if err := k.exec(); err != nil {
+		if k.pid > 0 { // created, and not released
+			_ = syscall.Kill(k.pid, syscall.SIGKILL)
+		}
 		_ = listener.Close()
 		return nil, err
 	}
@@ -115,6 +120,9 @@ func (k *keeper) start() (net.Listener, error) {
 func (k *keeper) record() error {
 	r := Record{ProcessID: k.c.ProcessID, Socket: k.c.Socket, PID: k.pid, ShimPID: os.Getpid()}
 	r.Start, _ = proc.StartTime(k.pid) // it may have ended already
+	if k.c.Sidecar != nil {
+		r.Sidecar = k.c.Sidecar.Dir
+	}
 	var err error
 	if r.ShimStart, err = proc.StartTime(r.ShimPID); err != nil {
 		return fmt.Errorf("find the shim's start time: %w", err)
@@ -136,13 +144,10 @@ func (k *keeper) exec() error {
 	if err != nil {
 		return err
 	}
-	r := bundle.Runc{Root: k.c.RuncRoot, SystemdCgroup: true, Log: k.c.Dir}
-	p, err := r.Exec(context.Background(), k.c.Container, o)
-	if err == nil {
-		var status int
-		if status, err = p.Wait(); err == nil && status != 0 {
-			err = fmt.Errorf("runc exec ended with status %d", status)
-		}
+	if k.c.Sidecar != nil {
+		err = k.runc().Create(context.Background(), k.c.Sidecar.ID, k.c.Sidecar.Bundle(), o.StartOptions)
+	} else {
+		err = k.runcExec(o)
 	}
 	if ferr := finish(err == nil); err == nil {
 		err = ferr
@@ -158,7 +163,27 @@ func (k *keeper) exec() error {
 	if k.pid, err = strconv.Atoi(strings.TrimSpace(string(data))); err != nil {
 		return fmt.Errorf("the process's id: %w", err)
 	}
+	if k.c.Sidecar != nil {
+		return k.release()
+	}
 	return nil
+}
+
+func (k *keeper) runc() bundle.Runc {
+	return bundle.Runc{Root: k.c.RuncRoot, SystemdCgroup: true, Log: k.c.Dir, Path: k.program}
+}
+
+// runcExec starts the process in the container.
+func (k *keeper) runcExec(o bundle.ExecOptions) error {
+	p, err := k.runc().Exec(context.Background(), k.c.Container, o)
+	if err != nil {
+		return err
+	}
+	status, err := p.Wait()
+	if err == nil && status != 0 {
+		err = fmt.Errorf("runc exec ended with status %d", status)
+	}
+	return err
 }
 
 // pipes makes the three pipes; finish closes the process's ends of them.
@@ -227,12 +252,14 @@ func (k *keeper) stay(listener net.Listener) {
 	go k.hub.serve(listener)
 
 	exit := k.wait()
+	k.endRest()
 	select { // whoever the process left behind may hold its output open for ever
 	case <-drained:
 	case <-time.After(flushTime):
 	}
 	_ = proc.WriteJSON(filepath.Join(k.c.Dir, ExitFile), exit)
 	k.hub.finish(exit)
+	k.clean()
 	delivered := false
 	select {
 	case <-k.hub.delivered:

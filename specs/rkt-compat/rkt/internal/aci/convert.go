@@ -24,7 +24,7 @@ import (
 // Source says where a Docker or OCI image came from, for its name, version
 // and annotations.
 type Source struct {
-	Name       string // "registry-1.docker.io/library/redis"; made an AC Identifier
+	Name       string // registry and repository; made an AC Identifier
 	Version    string // tag or digest; "" means latest
 	Registry   string // "" for images that are not from a registry
 	Repository string

@@ -51,7 +51,7 @@ func TestConvert(t *testing.T) {
 		ExposedPorts: map[string]struct{}{"6379/tcp": {}, "53/udp": {}, "8000-8003/tcp": {}},
 		Volumes:      map[string]struct{}{"/var/tmp": {}, "/data": {}}, Labels: map[string]string{"k": "v"},
 	}, acitest.File("etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:33:44::/:/bin/sh\n"), acitest.File("etc/group", "web:x:44:\nlog:x:50:a,web\n"))
-	src := aci.Source{Name: "registry-1.docker.io/library/My__App", Version: "1.2", Registry: "registry-1.docker.io", Repository: "library/my_app", Original: "docker://my__app"}
+	src := aci.Source{Name: "registry.example/library/My__App", Version: "1.2", Registry: "registry.example", Repository: "library/my_app", Original: "docker://my__app"}
 	var one, two bytes.Buffer
 	for _, b := range []*bytes.Buffer{&one, &two} {
 		if err := aci.Convert(context.Background(), img, src, t.TempDir(), b); err != nil {
@@ -70,7 +70,7 @@ func TestConvert(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`"name":"registry-1.docker.io/library/my_app"`,
+		`"name":"registry.example/library/my_app"`,
 		`"labels":[{"name":"arch","value":"amd64"},{"name":"os","value":"linux"},{"name":"version","value":"1.2"}]`,
 		`"exec":["/bin/app","-v"]`, `"user":"web","group":"44","supplementaryGIDs":[50],"workingDirectory":"/srv/new"`,
 		`"environment":[{"name":"PATH","value":"/usr/bin"},{"name":"A","value":"b=c"}]`,
@@ -121,7 +121,7 @@ func TestConvertRefuses(t *testing.T) {
 
 func TestSanitizeName(t *testing.T) {
 	for in, want := range map[string]string{
-		"quay.io/A__b": "quay.io/a_b", "localhost:5000/x": "localhost-5000/x", "./a//b-": "a/b", "a-/b": "a/b", "Ä/b": "b",
+		"registry.example/A__b": "registry.example/a_b", "localhost:5000/x": "localhost-5000/x", "./a//b-": "a/b", "a-/b": "a/b", "Ä/b": "b",
 	} {
 		if got, err := aci.SanitizeName(in); err != nil || string(got) != want {
 			t.Errorf("%s becomes %s, %v", in, got, err)

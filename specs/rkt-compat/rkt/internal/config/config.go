@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -229,11 +228,7 @@ func (c *Config) Headers() map[string]http.Header {
 
 // Resolve makes Config the keychain of registry clients.
 func (c *Config) Resolve(r authn.Resource) (authn.Authenticator, error) {
-	host := r.RegistryStr()
-	cred, ok := c.docker[host]
-	if !ok && strings.HasSuffix(host, "docker.io") {
-		cred, ok = c.docker["index.docker.io"]
-	}
+	cred, ok := c.docker[r.RegistryStr()]
 	if !ok {
 		return authn.Anonymous, nil
 	}

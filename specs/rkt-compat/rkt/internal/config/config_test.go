@@ -28,7 +28,7 @@ func TestOverride(t *testing.T) {
 	write(t, system, "auth.d/coreos.json", `{"rktKind":"auth","rktVersion":"v1","domains":["coreos.com","tectonic.com","kubernetes.io"],"type":"oauth","credentials":{"token":"common-token"}}`)
 	write(t, local, "auth.d/specific-coreos.json", `{"rktKind":"auth","rktVersion":"v1","domains":["coreos.com"],"type":"basic","credentials":{"user":"foo","password":"bar"}}`)
 	write(t, local, "auth.d/README", "not read")
-	write(t, system, "auth.d/docker.json", `{"rktKind":"dockerAuth","rktVersion":"v1","registries":["index.docker.io","quay.io"],"credentials":{"user":"u","password":"p"}}`)
+	write(t, system, "auth.d/docker.json", `{"rktKind":"dockerAuth","rktVersion":"v1","registries":["registry.example","other.example"],"credentials":{"user":"u","password":"p"}}`)
 	write(t, system, "paths.d/p.json", `{"rktKind":"paths","rktVersion":"v1","data":"/srv/a"}`)
 	write(t, local, "paths.d/p.json", `{"rktKind":"paths","rktVersion":"v1","data":"/srv/b"}`)
 	c, err := Load(system, local, "", filepath.Join(local, "missing"))
@@ -45,7 +45,7 @@ func TestOverride(t *testing.T) {
 	if c.DataDir != "/srv/b" {
 		t.Errorf("data folder %s", c.DataDir)
 	}
-	for ref, want := range map[string]string{"redis": "u", "quay.io/a/b": "u", "example.com/a": ""} {
+	for ref, want := range map[string]string{"registry.example/redis": "u", "other.example/a/b": "u", "example.com/a": ""} {
 		r, err := name.ParseReference(ref)
 		if err != nil {
 			t.Fatal(err)

@@ -74,9 +74,6 @@ func (f Fetcher) convert(ctx context.Context, img v1.Image, ref image.Reference)
 	return id, err
 }
 
-// hubHost is what docker2aci names images of Docker Hub by.
-const hubHost = "registry-1.docker.io"
-
 // source names an image; the same image of one name is the same App Container
 // image wherever it lies on disk.
 func source(ref image.Reference) aci.Source {
@@ -93,8 +90,5 @@ func source(ref image.Reference) aci.Source {
 }
 
 func dockerSource(registry, repository, version string) aci.Source {
-	if strings.HasSuffix(registry, "docker.io") {
-		registry = hubHost
-	}
 	return aci.Source{Name: registry + "/" + repository, Version: version, Registry: registry, Repository: repository}
 }

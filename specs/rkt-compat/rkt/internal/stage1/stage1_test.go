@@ -2,6 +2,7 @@ package stage1
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -258,12 +259,13 @@ func TestDescriptorsAreHandedOver(t *testing.T) {
 		}
 		defer files[i].Close()
 	}
+	sent := make(chan error, 1)
 	go func() {
 		c, err := net.DialUnix("unix", nil, l.Addr().(*net.UnixAddr))
 		if err == nil {
-			handOver(c, files)
-			c.Close()
+			err = errors.Join(handOver(c, files), c.Close())
 		}
+		sent <- err
 	}()
 	c, err := l.AcceptUnix()
 	if err != nil {
@@ -271,7 +273,7 @@ func TestDescriptorsAreHandedOver(t *testing.T) {
 	}
 	defer c.Close()
 	got, err := takeOver(c)
-	if err != nil {
+	if err = errors.Join(err, <-sent); err != nil {
 		t.Fatal(err)
 	}
 	got[2].WriteString("x")

@@ -82,8 +82,8 @@ func imageOf(t testing.TB, arch string, layers ...v1.Layer) v1.Image {
 func TestParse(t *testing.T) {
 	const digest = "sha256:a59906e33509d14c036c8678d687bd4eec81ed7c4b8ce907b888c607f6a1e0e6"
 	for s, want := range map[string]string{
-		"docker://redis": "docker://index.docker.io/library/redis:latest", "docker:///redis": "docker://index.docker.io/library/redis:latest",
-		"docker:redis:3": "docker://index.docker.io/library/redis:3", "docker://quay.io/a/b@" + digest: "docker://quay.io/a/b@" + digest,
+		"docker://redis": "docker://" + name.DefaultRegistry + "/library/redis:latest", "docker:///redis": "docker://" + name.DefaultRegistry + "/library/redis:latest",
+		"docker:redis:3": "docker://" + name.DefaultRegistry + "/library/redis:3", "docker://registry.example/a/b@" + digest: "docker://registry.example/a/b@" + digest,
 		"docker://localhost:5000/x:y": "docker://localhost:5000/x:y", "oci:/a/b": "oci:/a/b", "oci:/a/b:v1": "oci:/a/b:v1",
 		"docker-archive:/x.tar:a/b:c": "docker-archive:/x.tar:a/b:c",
 	} {
