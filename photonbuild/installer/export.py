@@ -18,8 +18,8 @@ The installer's entry in the boot menu of the ISO copies the very system that th
 it up: unattended by a *kickstart*, or after a few questions on the console. This page is written by
 `photonbuild kickstart reference --output docs/kickstart.md`; samples are in `kickstarts/`.
 
-**Not yet on the medium:** the ISO has no such entry so far. Kickstarts can be written and checked; the installer itself has
-been run end to end for a BIOS machine only.
+**Not yet on the medium:** the ISO has no such entry so far. Kickstarts can be written and checked; the installer itself
+has been run end to end for a BIOS machine only.
 
     photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
     photonbuild kickstart schema          # JSON schema, for editors
