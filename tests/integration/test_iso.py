@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +21,7 @@ KERNEL = "usr/lib/modules/6.12/vmlinuz"
 Build = Callable[[str], ImageResult]
 
 
-def stand_in(request: ImageRequest) -> Initramfs:
+def stand_in(request: ImageRequest, dracut_args: Sequence[str]) -> Initramfs:
     path = request.workdir / "initramfs/initramfs.img"
     path.write_bytes(b"initramfs")
     return Initramfs(path=path, packages=())
