@@ -19,6 +19,7 @@ from ..config import Image, IsoImage
 from ..errors import ImageError
 from ..initramfs import Initramfs, build_initramfs
 from ..rootfs import RootfsFile
+from ..sources import sha256_of
 from . import grub
 from .request import ImageRequest, ImageResult, publish, tools
 
@@ -103,8 +104,7 @@ def content_digest(tree: Path) -> str:
     """SHA-256 of every file of the tree, by name and content."""
     total = hashlib.sha256()
     for path in sorted(path for path in tree.rglob("*") if path.is_file()):
-        with open(path, "rb") as handle:
-            total.update(f"{path.relative_to(tree)} {hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+        total.update(f"{path.relative_to(tree)} {sha256_of(path)}\n".encode())
     return total.hexdigest()
 
 

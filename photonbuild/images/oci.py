@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import shutil
-import tarfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,8 +16,9 @@ from typing import Any
 
 from ..config import Image, OciImage
 from ..rootfs import RootfsFile
+from ..sources import sha256_of
 from .disk import published, timed
-from .request import ImageRequest, ImageResult
+from .request import ImageRequest, ImageResult, pack
 
 MEDIA = "application/vnd.oci.image"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -61,7 +60,8 @@ def build_oci(request: ImageRequest) -> ImageResult:
     (layout / "index.json").write_bytes(encoded(index))
     (layout / "oci-layout").write_bytes(encoded({"imageLayoutVersion": "1.0.0"}))
     target = request.workdir / "image.oci.tar"
-    pack(layout, target, distribution.source_date_epoch)
+    members = {path.relative_to(layout).as_posix(): path for path in sorted(layout.rglob("*")) if path.is_file()}
+    pack(target, members, distribution.source_date_epoch)
     timed(seconds, "oci", started)
     return published(request, target, seconds)
 
@@ -76,8 +76,7 @@ def encoded(value: Mapping[str, Any]) -> bytes:
 
 def write_blob(layout: Path, source: Path, media_type: str) -> dict[str, Any]:
     """Move a file to where its digest says; its descriptor."""
-    with source.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    digest = sha256_of(source)
     size = source.stat().st_size
     source.rename(layout / "blobs/sha256" / digest)
     return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
@@ -91,19 +90,10 @@ def write_json_blob(layout: Path, value: Mapping[str, Any], media_type: str) -> 
 
 def write_layer(layout: Path, tar: Path) -> tuple[dict[str, Any], str]:
     """The root's tar as a gzip layer without name and time; its descriptor and its diff ID."""
-    with tar.open("rb") as content:
-        diff_id = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
-        content.seek(0)
-        with (layout / "layer").open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-            shutil.copyfileobj(content, packed, 1 << 20)
-    return write_blob(layout, layout / "layer", f"{MEDIA}.layer.v1.tar+gzip"), diff_id
-
-
-def pack(folder: Path, target: Path, epoch: int) -> None:
-    """A tar of a folder's files, sorted, with constant owners, modes and times."""
-    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            info = tarfile.TarInfo(path.relative_to(folder).as_posix())
-            info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
-            with path.open("rb") as content:
-                tar.addfile(info, content)
+    with (
+        tar.open("rb") as content,
+        (layout / "layer").open("wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(content, packed, 1 << 20)
+    return write_blob(layout, layout / "layer", f"{MEDIA}.layer.v1.tar+gzip"), f"sha256:{sha256_of(tar)}"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import tarfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 
 from ..config import DiskImage
 from ..errors import ImageError
+from ..sources import sha256_of
 from . import vmdk
 from .disk import make_raw, published, timed
-from .request import ImageRequest, ImageResult
+from .request import ImageRequest, ImageResult, pack
 
 TEMPLATE = "ovf/machine.ovf.j2"
 
@@ -32,10 +30,11 @@ def build_ova(request: ImageRequest) -> ImageResult:
     descriptor = request.workdir / f"{base}.ovf"
     descriptor.write_text(ovf(request, streamed, capacity, populated), encoding="utf-8")
     listing = request.workdir / f"{base}.mf"
-    listing.write_text("".join(f"SHA256({path.name})= {digest(path)}\n" for path in (descriptor, streamed)))
+    listing.write_text("".join(f"SHA256({path.name})= {sha256_of(path)}\n" for path in (descriptor, streamed)))
     image = request.workdir / "image.ova"
-    # The order is the standard's: the descriptor first, then the manifest.
-    pack(image, [descriptor, listing, streamed], request.distribution.source_date_epoch)
+    # The order is DSP0243's: the descriptor first, then the manifest.
+    members = {path.name: path for path in (descriptor, listing, streamed)}
+    pack(image, members, request.distribution.source_date_epoch)
     timed(seconds, "ova", started)
     return published(request, image, seconds)
 
@@ -58,18 +57,3 @@ def ovf(request: ImageRequest, streamed: Path, capacity: int, populated: int) ->
             "populated": populated,
         },
     )
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def pack(target: Path, files: Sequence[Path], epoch: int) -> None:
-    """A ustar archive, as DSP0243 asks for, with constant owners and times."""
-    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for path in files:
-            info = tarfile.TarInfo(path.name)
-            info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
-            with path.open("rb") as content:
-                tar.addfile(info, content)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..config import Distribution, Image
 from ..errors import ImageError
 from ..rootfs import Package, RootfsResult
 from ..sandbox import Bind, Sandbox
+from ..sources import sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +123,7 @@ def publish(
         return f"{request.distribution.prefix}{request.image.variant}{''.join(path.suffixes)}"
 
     name, outdir = name_of(image), request.outdir
-    with open(image, "rb") as handle:
-        sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    sha256 = sha256_of(image)
     size = image.stat().st_size
     content = manifest(request, file=name, sha256=sha256, size=size, tools=tools, facts=facts)
     outdir.mkdir(parents=True, exist_ok=True)
@@ -153,3 +153,13 @@ def move(source: Path, target: Path) -> None:
         os.replace(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def pack(target: Path, members: Mapping[str, Path], epoch: int) -> None:
+    """A ustar archive of files by name, in the order given, with constant owners, modes and times."""
+    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, path in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
+            with path.open("rb") as content:
+                tar.addfile(info, content)

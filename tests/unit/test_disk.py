@@ -17,8 +17,9 @@ from photonbuild import bootloader
 from photonbuild.config import Disk, load
 from photonbuild.errors import ImageError
 from photonbuild.images import cloud, disk, layout, ova, vmdk
-from photonbuild.images.request import ImageRequest
+from photonbuild.images.request import ImageRequest, pack
 from photonbuild.rootfs import RootfsResult
+from photonbuild.sources import sha256_of
 
 ROOT = Path(__file__).parents[2]
 GIB = 1 << 30
@@ -144,8 +145,8 @@ def test_ovf_references_and_hardware(tmp_path: Path) -> None:
 def test_ova_order_and_manifest(tmp_path: Path) -> None:
     for name in ("m.ovf", "m.mf", "m-disk1.vmdk"):
         (tmp_path / name).write_text(name)
-    ova.pack(tmp_path / "m.ova", [tmp_path / name for name in ("m.ovf", "m.mf", "m-disk1.vmdk")], 1767225600)
+    pack(tmp_path / "m.ova", {name: tmp_path / name for name in ("m.ovf", "m.mf", "m-disk1.vmdk")}, 1767225600)
     with tarfile.open(tmp_path / "m.ova") as tar:
         assert tar.getnames() == ["m.ovf", "m.mf", "m-disk1.vmdk"]
         assert {member.mtime for member in tar.getmembers()} == {1767225600}
-    assert ova.digest(tmp_path / "m.ovf") == hashlib.sha256(b"m.ovf").hexdigest()
+    assert sha256_of(tmp_path / "m.ovf") == hashlib.sha256(b"m.ovf").hexdigest()
