@@ -17,12 +17,22 @@ Card = Literal["virtio", "vmxnet3", "e1000"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Medium:
-    """A file QEMU opens as `format` (its own name for it), the bus of the drive, and the network card beside it."""
+class Drive:
+    """A file QEMU opens as `format` (its own name for it) and the bus of the drive.
+
+    What the guest writes is lost, unless the drive is `writable`.
+    """
 
     file: Path
     format: str
     bus: Bus = "virtio"
+    writable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medium(Drive):
+    """The drive that a machine starts from, and the network card that belongs to its platform."""
+
     card: Card = "virtio"
 
 

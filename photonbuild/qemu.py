@@ -16,14 +16,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from .errors import SandboxError, VerifyError
-from .media import Bus, Card, Medium
+from .media import Card, Drive, Medium
 from .run import Completed, run, tail_of
 from .sandbox import Bind, Process, Sandbox
 
@@ -33,14 +33,6 @@ INSIDE = "/run/machine"
 OVMF = "/usr/share/OVMF"
 KVM = Path("/dev/kvm")
 CARDS: dict[Card, str] = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
-# The devices of a drive called `image` on each bus.
-DRIVES: dict[Bus, list[str]] = {
-    "cd": ["ide-cd,drive=image,bus=ide.0"],
-    "virtio": ["virtio-blk-pci,drive=image"],
-    "pvscsi": ["pvscsi,id=scsi", "scsi-hd,drive=image,bus=scsi.0"],
-    "nvme": ["nvme,drive=image,serial=image"],
-    "sata": ["ide-hd,drive=image,bus=ide.0"],
-}
 TCG = "tcg,thread=multi"
 HOST_SEEN_BY_GUEST = "10.0.2.2"
 NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
@@ -50,16 +42,24 @@ NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
 class Hardware:
     """What is plugged together. `forwards`: TCP port of the guest to port of this machine's loopback.
 
-    Nothing is written to the `medium`. `kernel` (and `initrd`) are booted directly, with `append` as command line.
+    `drives` are plugged in after the `medium` that is booted. `kernel` (and `initrd`) are booted directly, with
+    `append` as command line. `login` is a private key that the guest lets in by itself; without it a one-time key goes
+    in as a credential. `smbios` are values of QEMU's option of that name, `network` more options of its user network.
+    With `restarts` a restart of the guest does not end the machine.
     """
 
     medium: Medium | None = None
+    drives: Sequence[Drive] = ()
     firmware: Firmware = "bios"
     accel: str = TCG
     memory: int = 2048
     cpus: int = 2
     forwards: Mapping[int, int] = field(default_factory=dict)
     authorized_key: str | None = None
+    login: Path | None = None
+    smbios: Sequence[str] = ()
+    network: Sequence[str] = ()
+    restarts: bool = False
     interactive: bool = False
     kernel: Path | None = None
     initrd: Path | None = None
@@ -69,11 +69,13 @@ class Hardware:
 def qemu_argv(hardware: Hardware) -> list[str]:
     """The command line inside the sandbox. Pure."""
     argv = [
-        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-vga", "std",
+        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-vga", "std",
         "-machine", "q35", "-accel", hardware.accel, "-smp", str(hardware.cpus), "-m", str(hardware.memory),
         "-rtc", "base=utc", "-device", "virtio-rng-pci",
         "-qmp", f"unix:{INSIDE}/qmp.sock,server=on,wait=off",
     ]  # fmt: skip
+    if not hardware.restarts:
+        argv += ["-no-reboot"]
     if hardware.accel == "kvm":
         argv += ["-cpu", "host"]
     if hardware.interactive:
@@ -83,7 +85,7 @@ def qemu_argv(hardware: Hardware) -> list[str]:
         argv += ["-chardev", f"file,id=console,path={INSIDE}/console.log"]
     argv += ["-serial", "chardev:console"]
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
-    argv += ["-netdev", ",".join(["user,id=net", *forwards])]
+    argv += ["-netdev", ",".join(["user,id=net", *hardware.network, *forwards])]
     card = CARDS[hardware.medium.card if hardware.medium else "virtio"]
     argv += ["-device", f"{card},netdev=net,romfile="]
     if hardware.firmware == "uefi":
@@ -94,30 +96,48 @@ def qemu_argv(hardware: Hardware) -> list[str]:
     if hardware.authorized_key is not None:
         text = base64.b64encode(hardware.authorized_key.encode()).decode()
         argv += ["-smbios", f"type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root={text}"]
+    for value in hardware.smbios:
+        argv += ["-smbios", value]
     if hardware.kernel is not None:
         argv += ["-kernel", f"{INSIDE}-kernel", "-append", hardware.append]
     if hardware.initrd is not None:
         argv += ["-initrd", f"{INSIDE}-initrd"]
-    return argv + _drive(hardware)
+    return argv + [
+        word for name, drive in plugged(hardware) for word in _drive(name, drive, boot=hardware.kernel is None)
+    ]
 
 
-def _drive(hardware: Hardware) -> list[str]:
-    if hardware.medium is None:
-        return []
-    bus = hardware.medium.bus
-    kind = "media=cdrom,readonly=on" if bus == "cd" else "snapshot=on"
-    argv = ["-drive", f"if=none,id=image,{kind},format={hardware.medium.format},file={INSIDE}-image"]
-    *before, last = DRIVES[bus]
-    for device in (*before, last if hardware.kernel else f"{last},bootindex=0"):
+def plugged(hardware: Hardware) -> list[tuple[str, Drive]]:
+    """The drives by the names that QEMU has for them, what is booted first."""
+    drives = [("image", hardware.medium)] if hardware.medium is not None else []
+    return [*drives, *((f"drive{number}", drive) for number, drive in enumerate(hardware.drives, 1))]
+
+
+def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
+    kind = "media=cdrom,readonly=on" if drive.bus == "cd" else "cache=unsafe" if drive.writable else "snapshot=on"
+    argv = ["-drive", f"if=none,id={name},{kind},format={drive.format},file={INSIDE}-{name}"]
+    *before, last = _devices(name, drive.bus)
+    for device in (*before, f"{last},bootindex=0" if boot and name == "image" else last):
         argv += ["-device", device]
     return argv
+
+
+def _devices(name: str, bus: str) -> list[str]:
+    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports and takes the next one."""
+    return {
+        "cd": [f"ide-cd,drive={name}"],
+        "virtio": [f"virtio-blk-pci,drive={name}"],
+        "pvscsi": [f"pvscsi,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
+        "nvme": [f"nvme,drive={name},serial={name}"],
+        "sata": [f"ide-hd,drive={name}"],
+    }[bus]
 
 
 def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> Sandbox:
     """The sandbox in which `qemu_argv` runs. It shares the host's network, for the forwarded ports."""
     binds = [Bind(source=folder, target=INSIDE, readonly=False)]
-    if hardware.medium is not None:
-        binds.append(Bind(source=hardware.medium.file.resolve(), target=f"{INSIDE}-image"))
+    for name, drive in plugged(hardware):
+        binds.append(Bind(source=drive.file.resolve(), target=f"{INSIDE}-{name}", readonly=not drive.writable))
     for name in ("kernel", "initrd"):
         file: Path | None = getattr(hardware, name)
         if file is not None:
@@ -127,10 +147,10 @@ def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> 
     return Sandbox(layers=[seed], scratch=scratch, binds=binds, network=True, hostname="machine")
 
 
-def ssh_config(folder: Path, port: int) -> str:
+def ssh_config(folder: Path, port: int, key: Path) -> str:
     """Text of an ssh_config(5) whose host ``machine`` is the guest. Commands share one connection. Pure."""
     return (
-        f"Host machine\n  HostName 127.0.0.1\n  Port {port}\n  User root\n  IdentityFile {folder}/key\n"
+        f"Host machine\n  HostName 127.0.0.1\n  Port {port}\n  User root\n  IdentityFile {key}\n"
         f"  IdentitiesOnly yes\n  IdentityAgent none\n  BatchMode yes\n  ConnectTimeout 20\n"
         f"  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
         f"  ControlPath {folder}/master\n  ControlMaster auto\n  ControlPersist yes\n"
@@ -155,9 +175,9 @@ class Machine:
             # A short path: socket names are limited to 107 bytes.
             self.folder = Path(tempfile.mkdtemp(prefix="photonbuild-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "one-time", "-f", self.folder / "key"])
+            login = self.hardware.login or one_time_key(self.folder)
             self.ssh_port = free_port()
-            (self.folder / "ssh_config").write_text(ssh_config(self.folder, self.ssh_port))
+            (self.folder / "ssh_config").write_text(ssh_config(self.folder, self.ssh_port, login))
             (self.folder / "console.log").touch()
             if self.hardware.firmware == "uefi":
                 shutil.copyfile(f"{self._seed}{OVMF}/OVMF_VARS_4M.fd", self.folder / "vars.fd")
@@ -173,14 +193,9 @@ class Machine:
         self._stack.close()
 
     def _start(self) -> Process:
-        key = (self.folder / "key.pub").read_text()
-        hardware = Hardware(
-            **{
-                **vars(self.hardware),
-                "authorized_key": self.hardware.authorized_key or key,
-                "forwards": {**self.hardware.forwards, 22: self.ssh_port},
-            }
-        )
+        hardware = replace(self.hardware, forwards={**self.hardware.forwards, 22: self.ssh_port})
+        if hardware.login is None and hardware.authorized_key is None:
+            hardware = replace(hardware, authorized_key=(self.folder / "key.pub").read_text())
         sandbox = sandbox_for(hardware, self._seed, self._scratch, self.folder)
         self.started = time.monotonic()
         if hardware.interactive:
@@ -287,6 +302,12 @@ def _greeting(port: int) -> bytes:
         sock.settimeout(1.5)
         return sock.recv(16)
     return b""
+
+
+def one_time_key(folder: Path) -> Path:
+    """A new ssh key in `folder`, without a passphrase; its public half is beside it."""
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "one-time", "-f", folder / "key"])
+    return folder / "key"
 
 
 def free_port() -> int:

@@ -13,8 +13,8 @@ import pytest
 from photonbuild import outside, verify
 from photonbuild.config_models import Runtime
 from photonbuild.errors import VerifyError
-from photonbuild.media import Medium, medium
-from photonbuild.qemu import Hardware, qemu_argv, ssh_config
+from photonbuild.media import Drive, Medium, medium
+from photonbuild.qemu import Hardware, qemu_argv, sandbox_for, ssh_config
 
 
 def option(argv: list[str], name: str) -> list[str]:
@@ -72,6 +72,35 @@ def test_an_archive_without_a_disk(tmp_path: Path) -> None:
         pass
 
 
+def test_more_drives() -> None:
+    blank = Drive(file=Path("blank.raw"), format="raw", bus="nvme", writable=True)
+    medium = Medium(file=Path("a.iso"), format="raw", bus="cd")
+    hardware = Hardware(medium=medium, drives=[Drive(file=Path("b.iso"), format="raw", bus="cd"), blank])
+    argv = qemu_argv(hardware)
+    assert [drive.split(",")[1:3] for drive in option(argv, "-drive")] == [
+        ["id=image", "media=cdrom"],
+        ["id=drive1", "media=cdrom"],
+        ["id=drive2", "cache=unsafe"],
+    ]
+    assert [device for device in option(argv, "-device") if "bootindex" in device] == ["ide-cd,drive=image,bootindex=0"]
+    assert [bind.readonly for bind in sandbox_for(hardware, Path("/s"), Path("/t"), Path("/f")).binds[1:]] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_machine_that_lets_in_by_itself_gets_no_credential() -> None:
+    argv = qemu_argv(Hardware(login=Path("key"), smbios=["type=3,asset=here"], network=["net=192.0.2.0/24"]))
+    assert option(argv, "-smbios") == ["type=3,asset=here"]
+    assert option(argv, "-netdev") == ["user,id=net,net=192.0.2.0/24"]
+
+
+def test_a_restart_ends_a_machine_unless_asked_otherwise() -> None:
+    assert "-no-reboot" in qemu_argv(Hardware())
+    assert "-no-reboot" not in qemu_argv(Hardware(restarts=True))
+
+
 def test_the_key_goes_in_as_a_credential() -> None:
     (value,) = option(qemu_argv(Hardware(authorized_key="ssh-ed25519 AAAA me\n")), "-smbios")
     name, _, text = value.removeprefix("type=11,value=").partition("=")
@@ -85,7 +114,7 @@ def test_the_console_is_the_terminal_when_interactive() -> None:
 
 
 def test_ssh_config_trusts_only_the_one_time_key() -> None:
-    text = ssh_config(Path("/f"), 1022)
+    text = ssh_config(Path("/f"), 1022, Path("/f/key"))
     assert "Port 1022" in text and "IdentityFile /f/key" in text and "IdentitiesOnly yes" in text
 
 
