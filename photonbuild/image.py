@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, solve
+from . import images, installsets, solve
 from .config import BootImage, Image, IsoImage
+from .installer import SHIPPED
 from .pipeline import build_packages, profile_specs, repository
 from .rootfs import RootfsSettings, build_rootfs
 from .rpmbuild import Built
@@ -21,12 +22,19 @@ from .session import Session
 from .sources import sha256_of
 from .store import read_json, write_json
 
-IMAGE_CODE = ("images", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "rpmconfig")
+IMAGE_CODE = (
+    "images", "inside/layer.py", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "repo.py",
+    "rpmconfig", *SHIPPED,
+)  # fmt: skip
+IMAGE_DATA = ("dracut", "installer", "ovf")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that an image is made of: settings, the install sets of its root and of its initramfs, the boot loader."""
+    """All that an image is made of: settings, the install sets of its root and of its initramfs, the boot loader.
+
+    `installer` has the sets of a live image's installer, by its settings' names of their profiles.
+    """
 
     name: str
     image: Image
@@ -34,6 +42,7 @@ class Recipe:
     tools: Sequence[solve.Package]
     keys: Sequence[str]
     loader: Built | None
+    installer: Mapping[str, Sequence[solve.Package]]
 
 
 def make_image(
@@ -69,7 +78,8 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         image = image.model_copy(update={"profile": config.profile(profile).name})
     names = [image.profile, *([image.initramfs_profile] if isinstance(image, IsoImage) else [])]
     profiles = [config.profile(each) for each in names]
-    wanted = {spec for each in profiles for spec in profile_specs(session, each)}
+    more = installsets.profiles(config, image)
+    wanted = {spec for each in (*profiles, *more.values()) for spec in profile_specs(session, each)}
     loader = session.spec(image.loader).name if isinstance(image, BootImage) else None
     done = build_packages(session, wanted | ({loader} if loader else set()))
     place = repository(session, done)
@@ -77,6 +87,7 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         install, *tools = (
             solve.solve(place, each.packages, arch=config.distribution.arch, where=each.name) for each in profiles
         )
+        installer = {role: installsets.added(config, place, profiles[0], install, each) for role, each in more.items()}
     own = image.authorized_keys if isinstance(image, BootImage) else ()
     return Recipe(
         name=name,
@@ -85,13 +96,15 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         tools=tools[0] if tools else (),
         keys=tuple(dict.fromkeys([*own, *config.user.authorized_keys, *authorized_keys])),
         loader=done[loader] if loader else None,
+        installer=installer,
     )
 
 
 def image_identity(session: Session, recipe: Recipe) -> str:
     """Digest of what an image holds: packages and settings. Its serial numbers and UUIDs are named after it."""
     total = hashlib.sha256(session.config.distribution.model_dump_json().encode())
-    sets = [[choice.sha256 for choice in choices] for choices in (recipe.install, recipe.tools)]
+    every = (recipe.install, recipe.tools, *(recipe.installer[role] for role in sorted(recipe.installer)))
+    sets = [[choice.sha256 for choice in choices] for choices in every]
     total.update(json.dumps([recipe.image.model_dump(mode="json"), *sets, list(recipe.keys)]).encode())
     return total.hexdigest()
 
@@ -103,7 +116,7 @@ def image_key(session: Session, recipe: Recipe) -> str:
     code = Path(__file__).parent
     for base in [
         *(code / part for part in IMAGE_CODE),
-        *(session.config.build_dir / part for part in ("dracut", "ovf")),
+        *(session.config.build_dir / part for part in IMAGE_DATA),
     ]:
         for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.suffix != ".pyc"):
             if path.is_file():
@@ -157,6 +170,7 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
                     identity=identity,
                     loader=loader,
                     machine_seed=lambda: session.machine_seed.root,
+                    installer=installsets.for_image(config, image, recipe.installer),
                     workdir=work / "image",
                     outdir=work / "out",
                     log=log,

@@ -35,10 +35,14 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of the menu: what it is called, and the kernel's arguments."""
+    """One line of the menu: what it is called, and the kernel's arguments.
+
+    With `label` it is the default where a medium of that label is plugged in.
+    """
 
     title: str
     arguments: Sequence[str]
+    label: str = ""
 
 
 def menu(*, entries: Sequence[Entry], label: str, timeout: int) -> str:
@@ -50,7 +54,13 @@ def menu(*, entries: Sequence[Entry], label: str, timeout: int) -> str:
         "}\n"
         for entry in entries
     )
-    return f"search --no-floppy --set=root --label {label}\n{CONSOLES}set default=0\nset timeout={timeout}\n{blocks}"
+    chosen = "".join(
+        f"if search --no-floppy --set=found --label {entry.label}; then\n  set default={number}\nfi\n"
+        for number, entry in enumerate(entries)
+        if entry.label
+    )
+    settings = f"set default=0\nset timeout={timeout}\n"
+    return f"search --no-floppy --set=root --label {label}\n{CONSOLES}{settings}{chosen}{blocks}"
 
 
 def first_stage(label: str) -> str:

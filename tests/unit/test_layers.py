@@ -62,6 +62,7 @@ ORDER = [
     "session",
     "plan",
     "pipeline",
+    "installsets",
     "image",
     "cli_kickstart",
     "cli_machine",
