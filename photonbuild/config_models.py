@@ -118,8 +118,7 @@ class IsoInstaller(Model):
 
     `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
     what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
-    the initramfs of systems on logical volumes. `label` is the volume label of a medium with a kickstart: where one is
-    found, the installer's entry is the menu's default.
+    the initramfs of systems on logical volumes.
     """
 
     profile: Name
@@ -127,7 +126,6 @@ class IsoInstaller(Model):
     initramfs_profile: Name
     exclude_paths: tuple[str, ...] = ()
     kernel_args: tuple[str, ...] = ()
-    label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,11}$")]
 
 
 class IsoImage(BootImage):

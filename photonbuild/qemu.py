@@ -124,13 +124,14 @@ def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
 
 
 def _devices(name: str, bus: str) -> list[str]:
-    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports and takes the next one."""
+    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports: the image's is the first."""
+    port = f"ide.{name.removeprefix('drive') if name != 'image' else 0}"
     return {
-        "cd": [f"ide-cd,drive={name}"],
+        "cd": [f"ide-cd,drive={name},bus={port}"],
         "virtio": [f"virtio-blk-pci,drive={name}"],
         "pvscsi": [f"pvscsi,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "nvme": [f"nvme,drive={name},serial={name}"],
-        "sata": [f"ide-hd,drive={name}"],
+        "sata": [f"ide-hd,drive={name},bus={port}"],
     }[bus]
 
 

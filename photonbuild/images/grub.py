@@ -35,14 +35,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of the menu: what it is called, and the kernel's arguments.
-
-    With `label` it is the default where a medium of that label is plugged in.
-    """
+    """One line of the menu: what it is called, and the kernel's arguments."""
 
     title: str
     arguments: Sequence[str]
-    label: str = ""
 
 
 def menu(*, entries: Sequence[Entry], label: str, timeout: int) -> str:
@@ -54,13 +50,7 @@ def menu(*, entries: Sequence[Entry], label: str, timeout: int) -> str:
         "}\n"
         for entry in entries
     )
-    chosen = "".join(
-        f"if search --no-floppy --set=found --label {entry.label}; then\n  set default={number}\nfi\n"
-        for number, entry in enumerate(entries)
-        if entry.label
-    )
-    settings = f"set default=0\nset timeout={timeout}\n"
-    return f"search --no-floppy --set=root --label {label}\n{CONSOLES}{settings}{chosen}{blocks}"
+    return f"search --no-floppy --set=root --label {label}\n{CONSOLES}set default=0\nset timeout={timeout}\n{blocks}"
 
 
 def first_stage(label: str) -> str:

@@ -129,16 +129,11 @@ def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
     assert isinstance(image, IsoImage)
     title = f"{distribution.name} {distribution.version}"
     arguments = [f"root=live:LABEL={label}", *image.kernel_args]
-    installing = [
-        grub.Entry(
-            title=f"Install {title} to a disk", arguments=[*arguments, *settings.kernel_args], label=settings.label
-        )
-        for settings in (image.installer,)
-        if settings
-    ]
+    settings = image.installer
+    installing = [*arguments, *(settings.kernel_args if settings else ())]
     return [
         grub.Entry(title=title, arguments=arguments),
-        *installing,
+        *([grub.Entry(title=f"Install {title} to a disk", arguments=installing)] if settings else []),
         grub.Entry(
             title=f"{title}, log in automatically on the console",
             arguments=[*arguments, *image.autologin_args],

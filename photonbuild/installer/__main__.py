@@ -27,7 +27,7 @@ from .plan import make_plan
 from .steps import describe
 from .terminals import Terminals
 
-# A medium with this label has a kickstart for the machine that it is plugged into; build/images/iso.yaml knows it too.
+# A medium with this label has a kickstart for the machine that it is plugged into.
 LABEL, NAMES = "KICKSTART", ("kickstart.yaml", "kickstart.json")
 ONLINE = ("/usr/lib/systemd/systemd-networkd-wait-online", "--any", "--timeout=60")
 
