@@ -150,25 +150,23 @@ class Lab:
     @contextlib.contextmanager
     def medium(
         self,
-        disk: Path | None,
+        disk: Path,
         *,
         bus: Bus = "virtio",
         discs: Sequence[Path] = (),
+        drives: Sequence[Drive] = (),
         words: str | None = None,
         **changes: Any,
     ) -> Iterator[tuple[Machine, Terminal]]:
-        """A machine started from the ISO, with a disk and further CDs.
+        """A machine with a disk that is booted first, which a blank one is not, and with the ISO and more discs as CDs.
 
         With `words` the installer's entry is chosen and these are put at the end of its kernel's arguments; without
         them the menu is left alone.
         """
-        drives = [Drive(file=disk, format="raw", bus=bus, writable=True)] if disk else []
-        drives += [Drive(file=path, format="raw", bus="cd") for path in discs]
-        iso = Medium(file=self.iso, format="raw", bus="cd")
-        with (
-            self.machine(self.hardware(medium=iso, drives=drives, **changes)) as machine,
-            Terminal(machine) as terminal,
-        ):
+        image = Medium(file=disk, format="raw", bus=bus, writable=True)
+        plugged = [Drive(file=path, format="raw", bus="cd") for path in (self.iso, *discs)]
+        hardware = self.hardware(medium=image, drives=[*plugged, *drives], **changes)
+        with self.machine(hardware) as machine, Terminal(machine) as terminal:
             if words is not None:
                 choose_installer(terminal, words)
             yield machine, terminal
@@ -240,7 +238,8 @@ def suite(machine: Machine, lab: Lab) -> list[str]:
 def docker_runs(machine: Machine, busybox: Path) -> None:
     """Docker makes an image of one static program and runs it."""
     script = (
-        "d=$(mktemp -d) && cat >$d/busybox && chmod 755 $d/busybox && tar -C $d -c busybox | docker import - quick:1 && "
+        "d=$(mktemp -d) && cat >$d/busybox && chmod 755 $d/busybox && "
+        "tar -C $d -c busybox | docker import - quick:1 && "
         "docker run --rm quick:1 /busybox echo it-runs; code=$?; docker rmi -f quick:1 >/dev/null; rm -r $d; exit $code"
     )
     done = machine.ssh(script, input=busybox.read_bytes(), timeout=180)
