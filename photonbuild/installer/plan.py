@@ -279,7 +279,7 @@ def _postinstall(kickstart: Kickstart, facts: Facts) -> list[Step]:
     if any("\0" in line for line in lines):
         raise KickstartError("a line of postinstall has a zero byte", where=kickstart.name)
     return [
-        Write(title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700),
+        Write(title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700, secret=True),
         Command(title="run postinstall", argv=("chroot", str(facts.places.target), *environment, SCRIPT)),
         Remove(title="remove the script", paths=(SCRIPT,)),
     ]
