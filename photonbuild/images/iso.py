@@ -57,7 +57,7 @@ def build_iso(request: ImageRequest) -> ImageResult:
         (tree / name).mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(make_initramfs, request, image.dracut_args)
-        added = pool.submit(installer.add, request, tree) if image.installer else None
+        added = pool.submit(installer.add, request, tree) if request.installer else None
         version = extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
         tools(request, erofs_argv(request))
         seconds["erofs"] = round(time.monotonic() - started, 2)
@@ -129,7 +129,7 @@ def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
     assert isinstance(image, IsoImage)
     title = f"{distribution.name} {distribution.version}"
     arguments = [f"root=live:LABEL={label}", *image.kernel_args]
-    settings = image.installer
+    settings = image.installer if request.installer else None
     installing = [*arguments, *(settings.kernel_args if settings else ())]
     return [
         grub.Entry(title=title, arguments=arguments),

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPMessage
 from pathlib import Path
@@ -581,6 +581,52 @@ def test_order_of_versions(older: str, newer: str) -> None:
     assert repository.compare_versions(older, older) == 0
 
 
+def test_what_a_package_requires_comes_along() -> None:
+    def package(name: str, version: str = "1", **names: set[str]) -> Package:
+        more = {key: frozenset(value) for key, value in names.items()}
+        return Package(
+            name=name, epoch="0", version=version, release="1", url=name, sha256="", size=1,
+            provides=more.get("provides", frozenset()), requires=more.get("requires", frozenset()),
+        )  # fmt: skip
+
+    tool = package("tool", requires={"library", "/bin/sh", "rpmlib(X)", "(a if b)", "nowhere"}, provides={"/usr/bin/t"})
+    old, new = (package("lib", version, provides={"library"}, requires={"deep"}) for version in "12")
+    deep = package("deep", provides={"deep", "tool"}, requires={"tool"})
+    asked: list[str] = []
+
+    def unmet(names: Sequence[str]) -> set[str]:
+        asked.extend(names)
+        return set(names) - {"/bin/sh"}
+
+    everything = [tool, old, new, deep]
+    chosen = repository.choose(["/usr/bin/t"], everything)
+    assert repository.required(chosen, everything, unmet) == [tool, new, deep]
+    assert sorted(asked) == ["/bin/sh", "deep", "library", "nowhere"], "each is asked once"
+    assert repository.required([deep, tool], everything, lambda names: set()) == [deep, tool]
+
+
+def test_programs_for_file_systems_come_by_themselves(fake: Machine) -> None:
+    lvm = {"mountpoint": "/var", "size": 400, "filesystem": "xfs", "lvm": {"vg_name": "g", "lv_name": "v"}}
+    wanted = kickstart(partitions=[{"mountpoint": "/", "size": 0}, lvm])
+    known = frozenset({"ext4", "xfs"})
+    both = ["/usr/sbin/lvm", "/usr/sbin/fsck.xfs"]
+    assert sorted(machine.missing_packages(wanted, fake.places, known)) == sorted(both)
+    assert machine.missing_packages(wanted, fake.places, frozenset({"ext4"})) == both[:1]
+    for path in both:
+        (fake.places.root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (fake.places.root / path[1:]).touch()
+    assert machine.missing_packages(wanted, fake.places, known) == []
+
+
+def test_certificates_to_trust(tmp_path: Path) -> None:
+    fetcher = Fetcher(places=places(tmp_path))
+    with pytest.raises(FetchError, match="cannot come from a server"):
+        fetcher.trust(source("https://example.org/ca.pem"))
+    (tmp_path / "ca.pem").write_text("not one\n")
+    with pytest.raises(FetchError, match="this is no certificate in PEM form"):
+        fetcher.trust(source(f"file:{tmp_path}/ca.pem"))
+
+
 # The machine
 
 
@@ -588,7 +634,7 @@ def places(folder: Path) -> Places:
     return Places(
         root=folder / "root", medium=folder / "medium", target=folder / "run/target", work=folder / "run/work",
         media=folder / "run/media", grub=folder / "grub", lvm_initramfs=folder / "none",
-        log=folder / "log/installer.log",
+        packages=folder / "medium/packages", log=folder / "log/installer.log",
     )  # fmt: skip
 
 
