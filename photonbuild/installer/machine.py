@@ -58,7 +58,10 @@ def disks(kernel: Kernel, places: Places) -> list[Disk]:
         size = int(kernel.text(f"{base}/size") or 0) * SECTOR
         if not size:
             continue
-        model = " ".join(f"{kernel.text(f'{base}/device/vendor')} {kernel.text(f'{base}/device/model')}".split())
+        vendor = kernel.text(f"{base}/device/vendor")
+        # Where it is a number, it says nothing to a reader.
+        named = "" if vendor.startswith("0x") else vendor
+        model = " ".join(f"{named} {kernel.text(f'{base}/device/model')}".split())
         in_use = _in_use(kernel, folder, mounted, places)
         found.append(Disk(path=kernel.device(folder.name.replace("!", "/")), size=size, model=model, in_use=in_use))
     return found
