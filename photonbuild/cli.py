@@ -15,13 +15,14 @@ from typing import Any
 import click
 
 from . import __version__, cli_kickstart, cli_machine, doctor, pipeline, sandbox, seed, sources
-from .config import BootImage, load, schema
+from .config import BootImage, Signing, load, schema
 from .errors import ConfigError, Interrupted, PhotonbuildError
 from .image import make_image
 from .log import Reporter, clock
 from .plan import plan
 from .session import Session
 from .store import Store
+from .upload import upload_commands
 
 
 def default_store() -> Path:
@@ -139,17 +140,38 @@ def build_command(session: Session, packages: tuple[str, ...], profile: str, kee
     help="Public key that may log in as root (authorized_keys format).",
 )
 @click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml).")
+@click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:).")
+@click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase).")
+@click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")
 @command
-def image_command(session: Session, name: str, keys: tuple[Path, ...], profile: str | None) -> None:
+def image_command(
+    session: Session,
+    name: str,
+    keys: tuple[Path, ...],
+    profile: str | None,
+    sign: bool,
+    sign_key: str | None,
+    sign_certificate: str | None,
+) -> None:
     """Build an image (build/images/NAME.yaml) and everything in it, into stage/images."""
     lines = [line for path in keys for line in _public_keys(path)]
-    result, count = make_image(session, name, lines, profile=profile)
+    if (sign_key is None) != (sign_certificate is None):
+        raise ConfigError("--sign-key and --sign-certificate go together")
+    if sign_key is not None and sign_certificate is not None:
+        sign = True
+        session.config = session.config.override(signing=Signing(key=sign_key, certificate=sign_certificate))
+    result, count = make_image(session, name, lines, profile=profile, sign=sign)
     phases = ", ".join(f"{phase} {clock(seconds)}" for phase, seconds in session.reporter.phases.items())
     path = os.path.relpath(result.path)
     session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
     session.reporter.info(f"took {phases}")
     if isinstance(session.config.image(name), BootImage):
         session.reporter.info(f"boot it: bin/photonbuild boot {path}")
+    commands = upload_commands(
+        session.config.build_dir, session.config.image(name), session.config.distribution, result
+    )
+    if commands:
+        session.reporter.info(f"to upload it, fill in what is yours and run:\n\n{commands}")
     click.echo(result.path)
 
 

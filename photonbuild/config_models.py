@@ -132,31 +132,69 @@ def _bytes(value: object) -> object:
 Size = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=str), Field(ge=1 << 20, multiple_of=1 << 20)]
 
 
+FileSystem = Literal["ext4", "xfs"]
+GIB = 1 << 30
+# The smallest that mkfs.xfs(8) makes, and what FAT16 can hold: from 4085 clusters of 2 KiB on.
+LEAST_XFS, LEAST_ESP, MOST_ESP = 300 << 20, 16 << 20, GIB
+# ext4 with 32-bit block numbers; the largest disk that a VHD's footer describes.
+MOST_DISK, MOST_VHD = 16 << 40, 2040 * GIB
+
+
+class FileSystemNeeds(Model):
+    """What it takes to use a file system: `tools` are packages of ours that make one, in addition to the build seed;
+    `packages` belong to every image with such a file system, to check, repair and grow it."""
+
+    tools: Names = ()
+    packages: Names = ()
+
+
+class FileSystems(Model):
+    """``build/filesystems.yaml``."""
+
+    filesystems: dict[FileSystem, FileSystemNeeds]
+
+
 class Disk(Model):
-    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`."""
+    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`.
+
+    `filesystem` is that of the root and of /var.
+    """
 
     size: Size
     esp_size: Size = 32 << 20
     var: bool = False
     root_size: Size | None = None
+    filesystem: FileSystem = "ext4"
 
     @model_validator(mode="after")
     def _sizes(self) -> Disk:
+        if self.size > MOST_DISK:
+            raise ValueError(f"size is at most {MOST_DISK >> 40} TiB")
+        if not LEAST_ESP <= self.esp_size <= MOST_ESP:
+            raise ValueError(f"esp_size is {LEAST_ESP >> 20} MiB to {MOST_ESP >> 20} MiB")
         if self.var != (self.root_size is not None):
             raise ValueError("var and root_size go together")
-        if self.esp_size + (self.root_size or 0) + (4 << 20) >= self.size:
-            raise ValueError("the parts are larger than size")
+        fixed = self.esp_size + (self.root_size or 0) + (4 << 20)
+        if fixed >= self.size:
+            raise ValueError(f"the parts, {fixed >> 20} MiB without the last one, are larger than size")
+        least = min(self.size - fixed, self.root_size or self.size)
+        if self.filesystem == "xfs" and least < LEAST_XFS:
+            raise ValueError(f"an xfs file system needs at least {LEAST_XFS >> 20} MiB, here are {least >> 20} MiB")
         return self
 
 
 class Hardware(Model):
-    """The virtual machine that an appliance describes; `hardware_family` as VMware numbers them."""
+    """The virtual machine that an appliance describes; `hardware_family` as VMware numbers them.
+
+    `ovf` is the version of the descriptor's format: 2.0, or 1.1 for importers that know no other.
+    """
 
     processors: Annotated[int, Field(ge=1)]
     memory: Size
     scsi: Literal["VirtualSCSI", "lsilogic"] = "VirtualSCSI"
     network: Literal["VMXNET3", "E1000"] = "VMXNET3"
     hardware_family: Annotated[str, Field(pattern=r"^vmx-[0-9]{2}$")] = "vmx-14"
+    ovf: Literal["1.1", "2.0"] = "2.0"
 
 
 class DiskImage(BootImage):
@@ -165,6 +203,16 @@ class DiskImage(BootImage):
     format: Literal["raw", "qcow2", "ova", "ami", "gce", "azure"]
     disk: Disk
     machine: Hardware | None = None
+
+    @model_validator(mode="after")
+    def _rules_of_the_format(self) -> DiskImage:
+        if self.format == "ova" and self.machine is None:
+            raise ValueError("an appliance needs 'machine': its processors and memory")
+        if self.format == "gce" and self.disk.size % GIB:
+            raise ValueError("Compute Engine takes disks of whole GiB only: 'disk.size'")
+        if self.format == "azure" and self.disk.size > MOST_VHD:
+            raise ValueError(f"a VHD holds at most {MOST_VHD // GIB} GiB: 'disk.size'")
+        return self
 
 
 class OciImage(ImageModel):
@@ -202,10 +250,18 @@ class Mirrors(Model):
     pypi: str | None = None
 
 
+class Signing(Model):
+    """An RSA key and the X.509 certificate of it, both PEM files, that an appliance is signed with."""
+
+    key: str
+    certificate: str
+
+
 class User(Model):
     """The user's file and the command line: nothing here changes what a package is built from."""
 
     mirrors: Mirrors = Mirrors()
+    signing: Signing | None = None
     authorized_keys: tuple[str, ...] = ()
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None

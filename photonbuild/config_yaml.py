@@ -67,7 +67,8 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
         discriminator = str(context.get("discriminator", "")).strip("'")
         return Problem(line=document.line(loc), message=f"key '{key}': key '{discriminator}' is missing")
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return Problem(line=document.line(loc), message=f"key '{key}': {message[:1].lower()}{message[1:]}")
+    message = message[:1].lower() + message[1:]
+    return Problem(line=document.line(loc), message=f"key '{key}': {message}" if key else message)
 
 
 def _known_keys(model: type[BaseModel], loc: Location) -> list[str]:

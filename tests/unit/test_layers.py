@@ -52,6 +52,8 @@ ORDER = [
     "rootfs",
     "initramfs",
     "images",
+    "signing",
+    "upload",
     "media",
     "qemu",
     "outside",
