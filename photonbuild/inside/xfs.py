@@ -135,7 +135,7 @@ def run(*argv: str, text: str | None = None) -> str:
 
 def change(image: str, lines: list[str]) -> None:
     """Run xfs_db's commands. Only those that write say something: a line for each, and nothing else."""
-    output = run("xfs_db", "-x", image, text="\n".join(lines))
+    output = run("xfs_db", "-x", image, text="".join(f"{line}\n" for line in lines))
     said = [line for line in output.replace("xfs_db> ", "").split("\n") if line]
     wrong = [line for line in said if not re.match(r"core\.(mode|[am]time\.n?sec) = ", line)]
     if wrong or len(said) != sum(line.startswith("write ") for line in lines):

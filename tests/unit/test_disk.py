@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from photonbuild import bootloader
-from photonbuild.config import Disk, load
+from photonbuild.config import Disk, Image, load
 from photonbuild.errors import ImageError
 from photonbuild.images import cloud, disk, layout, ova, vmdk
 from photonbuild.images.request import ImageRequest, pack
@@ -31,12 +31,12 @@ def small(**changes: object) -> Disk:
     return Disk.model_validate_json(json.dumps({"size": "1 GiB", **changes}))
 
 
-def request(tmp_path: Path, name: str) -> ImageRequest:
+def request(tmp_path: Path, name: str, image: Image | None = None) -> ImageRequest:
     config = load(ROOT)
     tar = tmp_path / "root.tar"
     tar.write_bytes(b"")
     return ImageRequest(
-        image=config.image(name), distribution=config.distribution, seed=tmp_path, macros=[],
+        image=image or config.image(name), distribution=config.distribution, seed=tmp_path, macros=[],
         rootfs=RootfsResult(tar=tar, packages=(), kernels=("usr/lib/modules/6.12/vmlinuz",)), extra_rpms=[],
         extra_first=[], data=config.build_dir, provenance={}, identity="0123456789abcdef", loader=tmp_path,
         machine_seed=lambda: tmp_path, workdir=tmp_path, outdir=tmp_path / "out", log=tmp_path / "log",

@@ -15,6 +15,7 @@ COMMAND_NAMES = {
     "filesystem",
     "gzip",
     "linux",
+    "openssl",
     "python",
     "rpm",
     "shadow",
