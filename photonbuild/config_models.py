@@ -124,9 +124,13 @@ class IsoImage(BootImage):
 
 
 def _bytes(value: object) -> object:
-    """'512 MiB', '8 GiB' → bytes; what is not of that form is left for the model to refuse."""
-    match = re.fullmatch(r"([1-9][0-9]*) ?(MiB|GiB)", value) if isinstance(value, str) else None
-    return int(match[1]) << (20 if match[2] == "MiB" else 30) if match else value
+    """'512 MiB', '8 GiB' → bytes; what is no text is left for the model to refuse."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([1-9][0-9]*) ?(MiB|GiB)", value)
+    if match is None:
+        raise ValueError(f"a whole number of MiB or GiB is expected, like '8 GiB', not '{value}'")
+    return int(match[1]) << (20 if match[2] == "MiB" else 30)
 
 
 Size = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=str), Field(ge=1 << 20, multiple_of=1 << 20)]
@@ -209,7 +213,7 @@ class DiskImage(BootImage):
         if self.format == "ova" and self.machine is None:
             raise ValueError("an appliance needs 'machine': its processors and memory")
         if self.format == "gce" and self.disk.size % GIB:
-            raise ValueError("Compute Engine takes disks of whole GiB only: 'disk.size'")
+            raise ValueError("disks of Compute Engine are whole GiB: 'disk.size'")
         if self.format == "azure" and self.disk.size > MOST_VHD:
             raise ValueError(f"a VHD holds at most {MOST_VHD // GIB} GiB: 'disk.size'")
         return self
