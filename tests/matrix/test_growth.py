@@ -50,7 +50,7 @@ def enlarged(
         yield folder / "disk.qcow2"
 
 
-@pytest.mark.parametrize(("enlarged", "firmware"), CASES, indirect=["enlarged"], ids="-".join)
+@pytest.mark.parametrize(("enlarged", "firmware"), CASES, indirect=["enlarged"], ids=["-".join(case) for case in CASES])
 def test_the_disk_is_filled(
     enlarged: Path, firmware: Firmware, store: Store, machine_seed: Path, request: pytest.FixtureRequest
 ) -> None:
