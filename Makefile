@@ -4,7 +4,7 @@ PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: iso ova ami gce azure qcow2 raw oci images test lint unit integration boot clean help
+.PHONY: iso ova ami gce azure qcow2 raw oci images test test-matrix lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
 	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
@@ -31,8 +31,11 @@ unit: ## tests without root, network or tools: seconds
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration $(ARGS)
 
-boot: iso ## boot the ISO in QEMU with BIOS and UEFI and check it from inside and outside
+boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from inside and outside
 	$(PYTEST) tests/boot $(ARGS)
+
+test-matrix: images ## boot every image and install from every kickstart: half an hour
+	$(PYTEST) tests/matrix $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
