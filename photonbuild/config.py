@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from photonbuild import config_yaml, documents
+from photonbuild.config_disk import Disk, FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config_models import (
     BootImage,
-    Disk,
     DiskImage,
     Distribution,
-    FileSystem,
-    FileSystemNeeds,
-    FileSystems,
     Image,
     IsoImage,
     Mirrors,

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +16,8 @@ from .rootfs import RootfsSettings, build_rootfs
 from .rpmbuild import Built, Package, with_requirements
 from .session import Session
 from .sources import sha256_of
-from .store import read_json, write_json
+from .stage import read_result, stage_image
+from .store import write_json
 
 IMAGE_CODE = (
     "images", "inside/rootfs.py", "inside/sysusers.py", "inside/xfs.py", "bootloader.py", "gpt.py", "rootfs.py",
@@ -65,17 +62,17 @@ def make_image(
     recipe = make_recipe(session, name, authorized_keys, profile)
     if fresh is not None:
         _make_image(session, recipe, fresh / "image")
-        return _result(fresh / "image"), len(recipe.install)
+        return read_result(fresh / "image"), len(recipe.install)
     key = image_key(session, recipe)
     cached = session.store.root / "images" / key
     with session.store.lock(f"image-{key[:32]}"):
         if not (cached / "result.json").exists():
             _make_image(session, recipe, cached)
     if signer is None:
-        return _stage_image(session, cached), len(recipe.install)
+        return stage_image(session.config.stage_dir, cached), len(recipe.install)
     with session.store.staging() as work:
         signing.sign_image(cached, work / "signed", signer)
-        return _stage_image(session, work / "signed"), len(recipe.install)
+        return stage_image(session.config.stage_dir, work / "signed"), len(recipe.install)
 
 
 def _signer(session: Session, name: str) -> signing.Signer:
@@ -226,36 +223,3 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
         }
         write_json(work / "out" / "result.json", record)
         session.store.publish(work / "out", final)
-
-
-def _stage_image(session: Session, cached: Path) -> images.ImageResult:
-    """Put the store's copy of an image under stage/images, each file by rename."""
-    record = read_json(cached / "result.json")
-    outdir = session.config.stage_dir / "images"
-    outdir.mkdir(parents=True, exist_ok=True)
-    for name in (record["path"], record["checksum"], record["manifest"], *record["extras"]):
-        source, target = cached / name, outdir / name
-        with contextlib.suppress(OSError):
-            if target.samefile(source):
-                continue
-        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    return _result(cached, outdir)
-
-
-def _result(cached: Path, outdir: Path | None = None) -> images.ImageResult:
-    """What was made in `cached`, with the paths under which it lies there or in `outdir`."""
-    record, folder = read_json(cached / "result.json"), outdir or cached
-    return images.ImageResult(
-        path=folder / record["path"],
-        checksum=folder / record["checksum"],
-        manifest=folder / record["manifest"],
-        sha256=record["sha256"],
-        size=record["size"],
-        seconds=record["seconds"],
-        extras=[folder / name for name in record["extras"]],
-    )

@@ -46,7 +46,7 @@ def variant(checkout: Path, store: Store) -> Variant:  # noqa: F811
     def make(base: str, **disk: object) -> Path:
         settings = yaml.safe_load((checkout / "build" / "images" / f"{base}.yaml").read_text(encoding="utf-8"))
         settings["disk"] |= disk
-        settings["variant"] = "-" + "-".join(str(value).lower().replace(" ", "") for value in disk.values())
+        settings["variant"] = "-" + "".join(str(value).lower().replace(" ", "") for value in disk.values())
         name = base + settings["variant"]
         (checkout / "build" / "images" / f"{name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         return make_image(session_of(config.load(checkout), store), name, [])[0].path

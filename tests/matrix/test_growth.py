@@ -13,7 +13,7 @@ from photonbuild.config import Config
 from photonbuild.guest import put_box
 from photonbuild.image import make_image
 from photonbuild.media import Medium
-from photonbuild.qemu import Firmware, Hardware, Machine, best_accel
+from photonbuild.qemu import Firmware, Hardware, Machine, best_accel, one_time_key
 from photonbuild.run import run
 from photonbuild.sandbox import Bind, Sandbox
 from photonbuild.store import Store
@@ -56,7 +56,15 @@ def test_the_disk_is_filled(
 ) -> None:
     layout = str(request.node.callspec.params["enlarged"])
     disk = Medium(file=enlarged, format="qcow2", writable=True)
-    hardware = Hardware(medium=disk, firmware=firmware, accel=best_accel(machine_seed, store.scratch))
+    # The key that comes in at the first boot stays on the disk.
+    key = one_time_key(enlarged.parent)
+    hardware = Hardware(
+        medium=disk,
+        firmware=firmware,
+        accel=best_accel(machine_seed, store.scratch),
+        login=key,
+        authorized_key=key.with_suffix(".pub").read_text(),
+    )
     first = boot(hardware, store, machine_seed, layout)
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
         settle(machine)
