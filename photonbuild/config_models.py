@@ -112,10 +112,26 @@ class BootImage(ImageModel):
     authorized_keys: tuple[str, ...] = ()
 
 
+class IsoInstaller(Model):
+    """The installer of a live image: a layer over its root, a repository of packages, an initramfs of its own.
+
+    `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
+    what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
+    the initramfs of systems on logical volumes.
+    """
+
+    profile: Name
+    packages_profile: Name
+    initramfs_profile: Name
+    exclude_paths: tuple[str, ...] = ()
+    kernel_args: tuple[str, ...] = ()
+
+
 class IsoImage(BootImage):
-    """``format: iso``: a live image for BIOS and UEFI."""
+    """``format: iso``: a live image for BIOS and UEFI, with an installer or without one."""
 
     format: Literal["iso"]
+    installer: IsoInstaller | None = None
     initramfs_profile: Name
     volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
     autologin_args: tuple[str, ...] = ()

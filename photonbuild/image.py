@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, signing, solve
+from . import images, installsets, signing, solve
 from .config import BootImage, DiskImage, FileSystemNeeds, Image, IsoImage
 from .errors import ConfigError, StoreError
+from .installer import SHIPPED
 from .pipeline import build_packages, profile_specs, repository
 from .rootfs import RootfsSettings, build_rootfs
 from .rpmbuild import Built, Package, with_requirements
@@ -20,9 +21,10 @@ from .stage import read_result, stage_image
 from .store import write_json
 
 IMAGE_CODE = (
-    "images", "inside/rootfs.py", "inside/sysusers.py", "inside/xfs.py", "bootloader.py", "gpt.py", "rootfs.py",
-    "initramfs.py", "rpmconfig",
+    "images", "inside/layer.py", "inside/rootfs.py", "inside/sysusers.py", "inside/xfs.py", "rootfs.py", "initramfs.py",
+    "repo.py", "rpmconfig", *SHIPPED,
 )  # fmt: skip
+IMAGE_DATA = ("dracut", "installer", "ovf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Recipe:
 
     `programs`: packages whose programs make it, beside those of the build seed. `checksums`: SHA-256 of each package's
     file as it was built.
+    `installer` has the sets of a live image's installer, by its settings' names of their profiles.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Recipe:
     loader: Built | None
     programs: Sequence[Package]
     checksums: Mapping[str, str]
+    installer: Mapping[str, Sequence[solve.Package]]
 
 
 def make_image(
@@ -96,7 +100,8 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         image = image.model_copy(update={"profile": config.profile(profile).name})
     names = [image.profile, *([image.initramfs_profile] if isinstance(image, IsoImage) else [])]
     profiles = [config.profile(each) for each in names]
-    wanted = {spec for each in profiles for spec in profile_specs(session, each)}
+    more = installsets.profiles(config, image)
+    wanted = {spec for each in (*profiles, *more.values()) for spec in profile_specs(session, each)}
     loader = session.spec(image.loader).name if isinstance(image, BootImage) else None
     needs = config.filesystems[image.disk.filesystem] if isinstance(image, DiskImage) else FileSystemNeeds()
     wanted |= {session.spec(package).name for package in (*needs.tools, *needs.packages)}
@@ -107,6 +112,7 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         install, *tools = (
             solve.solve(place, each.packages, arch=config.distribution.arch, where=each.name) for each in profiles
         )
+        installer = {role: installsets.added(config, place, profiles[0], install, each) for role, each in more.items()}
     own = image.authorized_keys if isinstance(image, BootImage) else ()
     return Recipe(
         name=name,
@@ -121,13 +127,15 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
             for package in with_requirements(session.builder, [name], done.values(), session.spec(name)).values()
         ],
         checksums={package.path.name: package.sha256 for built in done.values() for package in built.packages},
+        installer=installer,
     )
 
 
 def image_identity(session: Session, recipe: Recipe) -> str:
     """Digest of what an image holds: packages and settings. Its serial numbers and UUIDs are named after it."""
     total = hashlib.sha256(session.config.distribution.model_dump_json().encode())
-    sets = [[choice.sha256 for choice in choices] for choices in (recipe.install, recipe.tools)]
+    every = (recipe.install, recipe.tools, *(recipe.installer[role] for role in sorted(recipe.installer)))
+    sets = [[choice.sha256 for choice in choices] for choices in every]
     total.update(json.dumps([recipe.image.model_dump(mode="json"), *sets, list(recipe.keys)]).encode())
     return total.hexdigest()
 
@@ -140,7 +148,7 @@ def image_key(session: Session, recipe: Recipe) -> str:
     code = Path(__file__).parent
     for base in [
         *(code / part for part in IMAGE_CODE),
-        *(session.config.build_dir / part for part in ("dracut", "ovf")),
+        *(session.config.build_dir / part for part in IMAGE_DATA),
     ]:
         for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.suffix != ".pyc"):
             if path.is_file():
@@ -207,6 +215,7 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
                     loader=loader,
                     programs=[package.tree for package in recipe.programs],
                     machine_seed=lambda: session.machine_seed.root,
+                    installer=installsets.for_image(config, image, recipe.installer),
                     workdir=work / "image",
                     outdir=work / "out",
                     log=log,

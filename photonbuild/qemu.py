@@ -82,7 +82,8 @@ def qemu_argv(hardware: Hardware) -> list[str]:
         log = f"logfile={INSIDE}/console.log"
         argv += ["-chardev", f"stdio,id=console,mux=on,signal=off,{log}", "-mon", "console"]
     else:
-        argv += ["-chardev", f"file,id=console,path={INSIDE}/console.log"]
+        socket = f"socket,id=console,path={INSIDE}/console.sock,server=on,wait=off"
+        argv += ["-chardev", f"{socket},logfile={INSIDE}/console.log"]
     argv += ["-serial", "chardev:console"]
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
     argv += ["-netdev", ",".join(["user,id=net", *hardware.network, *forwards])]
@@ -123,13 +124,14 @@ def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
 
 
 def _devices(name: str, bus: str) -> list[str]:
-    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports and takes the next one."""
+    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports: the image's is the first."""
+    port = f"ide.{name.removeprefix('drive') if name != 'image' else 0}"
     return {
-        "cd": [f"ide-cd,drive={name}"],
+        "cd": [f"ide-cd,drive={name},bus={port}"],
         "virtio": [f"virtio-blk-pci,drive={name}"],
         "pvscsi": [f"pvscsi,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "nvme": [f"nvme,drive={name},serial={name}"],
-        "sata": [f"ide-hd,drive={name}"],
+        "sata": [f"ide-hd,drive={name},bus={port}"],
     }[bus]
 
 
@@ -207,6 +209,11 @@ class Machine:
     def console(self) -> Path:
         """The log of the first serial port."""
         return self.folder / "console.log"
+
+    @property
+    def terminal(self) -> Path:
+        """A unix socket: the other end of the first serial port, for one who types."""
+        return self.folder / "console.sock"
 
     @property
     def config(self) -> Path:

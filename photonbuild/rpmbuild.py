@@ -241,9 +241,8 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
     store/failed/NAME for `photonbuild shell`.
     """
     key, inputs, installed = lookup(builder, spec, done)
-    # What is there already is not waited for: another checkout may be building another version.
-    ready = load_built(builder.store, spec.name, key)
-    if ready is not None:
+    # Before the lock: another build of the same spec, with other inputs, may take long.
+    if (ready := load_built(builder.store, spec.name, key)) is not None:
         return ready
     with builder.store.lock(f"package-{spec.name}"):
         ready = load_built(builder.store, spec.name, key)

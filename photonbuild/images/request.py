@@ -19,6 +19,20 @@ from ..sources import sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstallerSets:
+    """Package files of the installer of a live image, and what the manifest says of those of the first two.
+
+    `layer` and `packages` are not in the image's root; `initramfs` is a whole root, `first` its first transaction.
+    """
+
+    layer: Sequence[Path]
+    packages: Sequence[Path]
+    initramfs: Sequence[Path]
+    first: Sequence[str]
+    listed: Mapping[str, Sequence[Package]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageRequest:
     """One image to make. `workdir` is for this call alone; finished files appear in `outdir` by rename.
 
@@ -27,6 +41,7 @@ class ImageRequest:
     manifest as it is: the seed's digest and the like. `identity` is a digest of all that the image is made of, known
     before it is made: names and serial numbers come from it. `loader` is the tree of the package that brings the boot
     loader, `programs` are those of further packages with tools, `machine_seed` gives the root in which qemu-img is.
+    `installer` is there for an ``iso`` that has one.
     """
 
     image: Image
@@ -42,6 +57,7 @@ class ImageRequest:
     loader: Path
     programs: Sequence[Path] = ()
     machine_seed: Callable[[], Path]
+    installer: InstallerSets | None = None
     workdir: Path
     outdir: Path
     log: Path
@@ -96,6 +112,7 @@ def manifest(
 ) -> dict[str, Any]:
     """The manifest of an image: all that is in it, by version and digest, and what it was made from."""
     distribution = request.distribution
+    listed = request.installer.listed if request.installer else {}
     return {
         "file": file,
         "format": request.image.format,
@@ -112,6 +129,7 @@ def manifest(
         "facts": dict(facts),
         "packages": [asdict(package) for package in request.rootfs.packages],
         "initramfs_packages": [asdict(package) for package in tools],
+        **{name: [asdict(package) for package in packages] for name, packages in listed.items()},
     }
 
 

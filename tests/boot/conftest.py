@@ -17,6 +17,7 @@ from photonbuild.pipeline import build_packages
 from photonbuild.session import Session
 from photonbuild.store import Store
 
+from ..installs import installs  # noqa: F401
 from .garden_client import Garden
 from .garden_lab import SOCKET, Lab
 from .machines import Guest, booted

@@ -16,7 +16,8 @@ from photonbuild.log import Reporter
 from photonbuild.session import Session
 from photonbuild.store import Store
 
-from ..boot.conftest import configuration, machine_seed, store  # noqa: F401 (fixtures here, too)
+from ..boot.conftest import configuration, iso, machine_seed, store  # noqa: F401 (fixtures here, too)
+from ..installs import installs  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a checkout consists of, as far as images are concerned.

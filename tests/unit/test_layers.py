@@ -67,6 +67,7 @@ ORDER = [
     "plan",
     "pipeline",
     "stage",
+    "installsets",
     "image",
     "cli_image",
     "cli_kickstart",
