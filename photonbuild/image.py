@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, installsets, solve
-from .config import BootImage, Image, IsoImage
+from . import images, installsets, signing, solve
+from .config import BootImage, DiskImage, FileSystemNeeds, Image, IsoImage
+from .errors import ConfigError, StoreError
 from .installer import SHIPPED
 from .pipeline import build_packages, profile_specs, repository
 from .rootfs import RootfsSettings, build_rootfs
-from .rpmbuild import Built
+from .rpmbuild import Built, Package, with_requirements
 from .session import Session
 from .sources import sha256_of
-from .store import read_json, write_json
+from .stage import read_result, stage_image
+from .store import write_json
 
 IMAGE_CODE = (
-    "images", "inside/layer.py", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "initramfs.py", "repo.py",
-    "rpmconfig", *SHIPPED,
+    "images", "inside/layer.py", "inside/rootfs.py", "inside/sysusers.py", "inside/xfs.py", "rootfs.py", "initramfs.py",
+    "repo.py", "rpmconfig", *SHIPPED,
 )  # fmt: skip
 IMAGE_DATA = ("dracut", "installer", "ovf")
 
@@ -33,6 +31,8 @@ IMAGE_DATA = ("dracut", "installer", "ovf")
 class Recipe:
     """All that an image is made of: settings, the install sets of its root and of its initramfs, the boot loader.
 
+    `programs`: packages whose programs make it, beside those of the build seed. `checksums`: SHA-256 of each package's
+    file as it was built.
     `installer` has the sets of a live image's installer, by its settings' names of their profiles.
     """
 
@@ -42,6 +42,8 @@ class Recipe:
     tools: Sequence[solve.Package]
     keys: Sequence[str]
     loader: Built | None
+    programs: Sequence[Package]
+    checksums: Mapping[str, str]
     installer: Mapping[str, Sequence[solve.Package]]
 
 
@@ -51,23 +53,43 @@ def make_image(
     authorized_keys: Sequence[str],
     *,
     profile: str | None = None,
+    sign: bool = False,
     fresh: Path | None = None,
 ) -> tuple[images.ImageResult, int]:
     """An image and everything before it; returns the published files and the number of packages in it.
 
-    `profile` replaces the image's own. With `fresh`, a folder on the store's file system, the image is made anew from
-    the same packages and put there only.
+    `profile` replaces the image's own. With `sign` it must be an appliance, and the user's configuration must have a
+    key. With `fresh`, a folder on the store's file system, the image is made anew from the same packages and put there
+    only, not signed.
     """
+    signer = _signer(session, name) if sign else None
     recipe = make_recipe(session, name, authorized_keys, profile)
     if fresh is not None:
         _make_image(session, recipe, fresh / "image")
-        return _result(fresh / "image"), len(recipe.install)
+        return read_result(fresh / "image"), len(recipe.install)
     key = image_key(session, recipe)
     cached = session.store.root / "images" / key
     with session.store.lock(f"image-{key[:32]}"):
         if not (cached / "result.json").exists():
             _make_image(session, recipe, cached)
-    return _stage_image(session, cached), len(recipe.install)
+    if signer is None:
+        return stage_image(session.config.stage_dir, cached), len(recipe.install)
+    with session.store.staging() as work:
+        signing.sign_image(cached, work / "signed", signer)
+        return stage_image(session.config.stage_dir, work / "signed"), len(recipe.install)
+
+
+def _signer(session: Session, name: str) -> signing.Signer:
+    """The user's key, found usable before anything is built. Raises ConfigError."""
+    if session.config.image(name).format != "ova":
+        raise ConfigError("only an appliance (format: ova) can be signed", where=f"build/images/{name}.yaml")
+    if session.config.user.signing is None:
+        raise ConfigError(
+            "there is no key to sign with", hint="--sign-key and --sign-certificate, or 'signing' in your configuration"
+        )
+    with session.store.staging() as work:
+        seed, scratch = session.seed.root, session.store.scratch
+        return signing.signer(session.config.user.signing, seed=seed, scratch=scratch, work=work)
 
 
 def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], profile: str | None) -> Recipe:
@@ -81,6 +103,9 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
     more = installsets.profiles(config, image)
     wanted = {spec for each in (*profiles, *more.values()) for spec in profile_specs(session, each)}
     loader = session.spec(image.loader).name if isinstance(image, BootImage) else None
+    needs = config.filesystems[image.disk.filesystem] if isinstance(image, DiskImage) else FileSystemNeeds()
+    wanted |= {session.spec(package).name for package in (*needs.tools, *needs.packages)}
+    profiles[0] = profiles[0].model_copy(update={"packages": (*profiles[0].packages, *needs.packages)})
     done = build_packages(session, wanted | ({loader} if loader else set()))
     place = repository(session, done)
     with session.reporter.phase("solve"):
@@ -96,6 +121,12 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         tools=tools[0] if tools else (),
         keys=tuple(dict.fromkeys([*own, *config.user.authorized_keys, *authorized_keys])),
         loader=done[loader] if loader else None,
+        programs=[
+            package
+            for name in needs.tools
+            for package in with_requirements(session.builder, [name], done.values(), session.spec(name)).values()
+        ],
+        checksums={package.path.name: package.sha256 for built in done.values() for package in built.packages},
         installer=installer,
     )
 
@@ -112,7 +143,8 @@ def image_identity(session: Session, recipe: Recipe) -> str:
 def image_key(session: Session, recipe: Recipe) -> str:
     """Digest of all that an image is made of: what it holds, the data files and tools, and the code that makes it."""
     loader = recipe.loader.key if recipe.loader else ""
-    total = hashlib.sha256(f"{session.seed.digest}{image_identity(session, recipe)}{loader}".encode())
+    programs = "".join(package.sha256 for package in recipe.programs)
+    total = hashlib.sha256(f"{session.seed.digest}{image_identity(session, recipe)}{loader}{programs}".encode())
     code = Path(__file__).parent
     for base in [
         *(code / part for part in IMAGE_CODE),
@@ -124,7 +156,19 @@ def image_key(session: Session, recipe: Recipe) -> str:
     return total.hexdigest()
 
 
+def check_packages(recipe: Recipe) -> None:
+    """Raises StoreError when the file of a package to install is not the one that was built."""
+    for choice in (*recipe.install, *recipe.tools):
+        if sha256_of(choice.path) != recipe.checksums[choice.path.name]:
+            raise StoreError(
+                f"package {choice.nevra} is damaged: wrong checksum",
+                where=str(choice.path),
+                hint="remove this file and the package's folder under packages/ in the store, then run this again",
+            )
+
+
 def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
+    check_packages(recipe)
     config, image = session.config, recipe.image
     identity = image_identity(session, recipe)
     title = f"{config.distribution.name} {config.distribution.version}"
@@ -169,6 +213,7 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
                     provenance={"build seed": session.seed.digest},
                     identity=identity,
                     loader=loader,
+                    programs=[package.tree for package in recipe.programs],
                     machine_seed=lambda: session.machine_seed.root,
                     installer=installsets.for_image(config, image, recipe.installer),
                     workdir=work / "image",
@@ -187,36 +232,3 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
         }
         write_json(work / "out" / "result.json", record)
         session.store.publish(work / "out", final)
-
-
-def _stage_image(session: Session, cached: Path) -> images.ImageResult:
-    """Put the store's copy of an image under stage/images, each file by rename."""
-    record = read_json(cached / "result.json")
-    outdir = session.config.stage_dir / "images"
-    outdir.mkdir(parents=True, exist_ok=True)
-    for name in (record["path"], record["checksum"], record["manifest"], *record["extras"]):
-        source, target = cached / name, outdir / name
-        with contextlib.suppress(OSError):
-            if target.samefile(source):
-                continue
-        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    return _result(cached, outdir)
-
-
-def _result(cached: Path, outdir: Path | None = None) -> images.ImageResult:
-    """What was made in `cached`, with the paths under which it lies there or in `outdir`."""
-    record, folder = read_json(cached / "result.json"), outdir or cached
-    return images.ImageResult(
-        path=folder / record["path"],
-        checksum=folder / record["checksum"],
-        manifest=folder / record["manifest"],
-        sha256=record["sha256"],
-        size=record["size"],
-        seconds=record["seconds"],
-        extras=[folder / name for name in record["extras"]],
-    )

@@ -40,8 +40,8 @@ class ImageRequest:
     `extra_first` the names of its first transaction. `data` is the folder build/. `provenance` goes into the
     manifest as it is: the seed's digest and the like. `identity` is a digest of all that the image is made of, known
     before it is made: names and serial numbers come from it. `loader` is the tree of the package that brings the boot
-    loader, `machine_seed` gives the root in which
-    qemu-img is. `installer` is there for an ``iso`` that has one.
+    loader, `programs` are those of further packages with tools, `machine_seed` gives the root in which qemu-img is.
+    `installer` is there for an ``iso`` that has one.
     """
 
     image: Image
@@ -55,6 +55,7 @@ class ImageRequest:
     provenance: Mapping[str, str]
     identity: str
     loader: Path
+    programs: Sequence[Path] = ()
     machine_seed: Callable[[], Path]
     installer: InstallerSets | None = None
     workdir: Path
@@ -75,17 +76,27 @@ class ImageResult:
     seconds: Mapping[str, float]
 
 
-def tools(request: ImageRequest, argv: Sequence[str], *, input: str | None = None, seed: Path | None = None) -> None:
-    """Run a program of the boot loader's package or of a seed; the work folder is /work, the root's tar /root.tar."""
+def tools(
+    request: ImageRequest,
+    argv: Sequence[str],
+    *,
+    input: str | None = None,
+    seed: Path | None = None,
+    binds: Sequence[Bind] = (),
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a program of a package's or of a seed; the work folder is /work, the root's tar /root.tar."""
     (request.workdir / "scratch").mkdir(exist_ok=True)
+    epoch = str(request.distribution.source_date_epoch)
     sandbox = Sandbox(
-        layers=(seed,) if seed else (request.loader, request.seed),
+        layers=(seed,) if seed else (request.loader, *request.programs, request.seed),
         scratch=request.workdir / "scratch",
         binds=(
             Bind(source=request.workdir, target="/work", readonly=False),
             Bind(source=request.rootfs.tar, target="/root.tar"),
+            *binds,
         ),
-        env={"SOURCE_DATE_EPOCH": str(request.distribution.source_date_epoch), "MTOOLS_SKIP_CHECK": "1"},
+        env={"SOURCE_DATE_EPOCH": epoch, "MTOOLS_SKIP_CHECK": "1", **(env or {})},
     )
     sandbox.run(argv, input=input.encode() if input else None, log=request.log, error=ImageError)
 
@@ -176,7 +187,11 @@ def pack(target: Path, members: Mapping[str, Path], epoch: int) -> None:
     """A ustar archive of files by name, in the order given, with constant owners, modes and times."""
     with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, path in members.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
-            with path.open("rb") as content:
-                tar.addfile(info, content)
+            add_member(tar, name, path, epoch)
+
+
+def add_member(tar: tarfile.TarFile, name: str, path: Path, epoch: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
+    with path.open("rb") as content:
+        tar.addfile(info, content)
