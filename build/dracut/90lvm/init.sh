@@ -47,7 +47,6 @@ for file in /sys/class/block/dm-*/dm/name; do
     read -r name <"$file"
     echo "ACTION==\"add\", SUBSYSTEM==\"block\", ATTR{dm/name}==\"$name\", ENV{DM_UDEV_PRIMARY_SOURCE_FLAG}=\"1\"" \
         >>/run/udev/rules.d/09-root-volume.rules
-    [[ $file == /sys/class/block/${device##*/}/* ]] && device=/dev/mapper/$name
 done
 until mount -t "$type" -o "$mode$flags" "$device" /sysroot; do
     shell "$device cannot be mounted"
