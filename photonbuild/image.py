@@ -14,8 +14,9 @@ from pathlib import Path
 
 from . import images, solve
 from .config import BootImage, Image, IsoImage
+from .graph import wanted_specs
 from .pipeline import build_packages, profile_specs, repository
-from .rootfs import RootfsSettings, build_rootfs
+from .rootfs import RootfsFile, RootfsSettings, UnitSetting, build_rootfs
 from .rpmbuild import Built
 from .session import Session
 from .sources import sha256_of
@@ -26,13 +27,17 @@ IMAGE_CODE = ("images", "inside/rootfs.py", "inside/sysusers.py", "rootfs.py", "
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that an image is made of: settings, the install sets of its root and of its initramfs, the boot loader."""
+    """All that an image is made of: settings, the install sets of its root and of its initramfs, the boot loader.
+
+    `files` are those that its configuration asks for, with their text.
+    """
 
     name: str
     image: Image
     install: Sequence[solve.Package]
     tools: Sequence[solve.Package]
     keys: Sequence[str]
+    files: Sequence[RootfsFile]
     loader: Built | None
 
 
@@ -70,6 +75,11 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
     names = [image.profile, *([image.initramfs_profile] if isinstance(image, IsoImage) else [])]
     profiles = [config.profile(each) for each in names]
     wanted = {spec for each in profiles for spec in profile_specs(session, each)}
+    for index, package in enumerate(image.packages):
+        where = config.image_where(name, "packages", index)
+        wanted |= wanted_specs(session.specs, session.graph, [package], where=where)
+    profiles[0] = profiles[0].model_copy(update={"packages": (*profiles[0].packages, *image.packages)})
+    files = [RootfsFile(path=file.path, text=text, mode=int(file.mode, 8)) for file, text in config.image_files(name)]
     loader = session.spec(image.loader).name if isinstance(image, BootImage) else None
     done = build_packages(session, wanted | ({loader} if loader else set()))
     place = repository(session, done)
@@ -84,6 +94,7 @@ def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], pro
         install=install,
         tools=tools[0] if tools else (),
         keys=tuple(dict.fromkeys([*own, *config.user.authorized_keys, *authorized_keys])),
+        files=files,
         loader=done[loader] if loader else None,
     )
 
@@ -92,7 +103,8 @@ def image_identity(session: Session, recipe: Recipe) -> str:
     """Digest of what an image holds: packages and settings. Its serial numbers and UUIDs are named after it."""
     total = hashlib.sha256(session.config.distribution.model_dump_json().encode())
     sets = [[choice.sha256 for choice in choices] for choices in (recipe.install, recipe.tools)]
-    total.update(json.dumps([recipe.image.model_dump(mode="json"), *sets, list(recipe.keys)]).encode())
+    files = [[file.path, file.mode, file.text] for file in recipe.files]
+    total.update(json.dumps([recipe.image.model_dump(mode="json"), *sets, list(recipe.keys), files]).encode())
     return total.hexdigest()
 
 
@@ -125,7 +137,11 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
         exclude_docs=image.exclude_docs,
         exclude_paths=image.exclude_paths,
         unit_presets=isinstance(image, BootImage),
-        files=images.ROOT_FILES[image.format](image, identity, title),
+        files=[*images.ROOT_FILES[image.format](image, identity, title), *recipe.files],
+        units=[
+            UnitSetting(unit=unit, state=state, where=config.image_where(recipe.name, "services", unit))
+            for unit, state in sorted(image.services.items())
+        ],
     )
     macros = [bind.source for bind in session.builder.macros]
     with session.store.staging() as work:

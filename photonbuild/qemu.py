@@ -30,12 +30,15 @@ from .sandbox import Bind, Process, Sandbox
 Firmware = Literal["bios", "uefi"]
 FIRMWARES: tuple[Firmware, ...] = ("bios", "uefi")
 INSIDE = "/run/machine"
+BACKING = f"{INSIDE}-backing"
 OVMF = "/usr/share/OVMF"
 KVM = Path("/dev/kvm")
 CARDS: dict[Card, str] = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
 TCG = "tcg,thread=multi"
 HOST_SEEN_BY_GUEST = "10.0.2.2"
 NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
+# Joins its input and output to a TCP connection; in the sandbox.
+RELAY = "/usr/bin/busybox nc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,7 @@ def _devices(name: str, bus: str) -> list[str]:
         "cd": [f"ide-cd,drive={name}"],
         "virtio": [f"virtio-blk-pci,drive={name}"],
         "pvscsi": [f"pvscsi,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
+        "scsi": [f"virtio-scsi-pci,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "nvme": [f"nvme,drive={name},serial={name}"],
         "sata": [f"ide-hd,drive={name}"],
     }[bus]
@@ -138,6 +142,8 @@ def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> 
     binds = [Bind(source=folder, target=INSIDE, readonly=False)]
     for name, drive in plugged(hardware):
         binds.append(Bind(source=drive.file.resolve(), target=f"{INSIDE}-{name}", readonly=not drive.writable))
+        if drive.backing is not None:
+            binds.append(Bind(source=drive.backing.resolve(), target=BACKING))
     for name in ("kernel", "initrd"):
         file: Path | None = getattr(hardware, name)
         if file is not None:

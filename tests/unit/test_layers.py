@@ -55,6 +55,7 @@ ORDER = [
     "media",
     "qemu",
     "outside",
+    "clouds",
     "guest",
     "console",
     "verify",
