@@ -47,7 +47,8 @@ class Hardware:
 
     `drives` are plugged in after the `medium` that is booted. `kernel` (and `initrd`) are booted directly, with
     `append` as command line. `login` is a private key that the guest lets in by itself; without it a one-time key goes
-    in as a credential. `smbios` are values of QEMU's option of that name, `network` more options of its user network.
+    in as a credential. `smbios` are values of QEMU's option of that name, `network` more options of its user network,
+    `options` further words of its command line.
     With `restarts` a restart of the guest does not end the machine.
     """
 
@@ -62,6 +63,7 @@ class Hardware:
     login: Path | None = None
     smbios: Sequence[str] = ()
     network: Sequence[str] = ()
+    options: Sequence[str] = ()
     restarts: bool = False
     interactive: bool = False
     kernel: Path | None = None
@@ -90,7 +92,7 @@ def qemu_argv(hardware: Hardware) -> list[str]:
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
     argv += ["-netdev", ",".join(["user,id=net", *hardware.network, *forwards])]
     card = CARDS[hardware.medium.card if hardware.medium else "virtio"]
-    argv += ["-device", f"{card},netdev=net,romfile="]
+    argv += ["-device", f"{card},netdev=net,romfile=", *hardware.options]
     if hardware.firmware == "uefi":
         argv += [
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd",
@@ -126,14 +128,15 @@ def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
 
 
 def _devices(name: str, bus: str) -> list[str]:
-    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports and takes the next one."""
+    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports: the image's is the first."""
+    port = f"ide.{name.removeprefix('drive') if name != 'image' else 0}"
     return {
-        "cd": [f"ide-cd,drive={name}"],
+        "cd": [f"ide-cd,drive={name},bus={port}"],
         "virtio": [f"virtio-blk-pci,drive={name}"],
         "pvscsi": [f"pvscsi,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "scsi": [f"virtio-scsi-pci,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "nvme": [f"nvme,drive={name},serial={name}"],
-        "sata": [f"ide-hd,drive={name}"],
+        "sata": [f"ide-hd,drive={name},bus={port}"],
     }[bus]
 
 

@@ -60,6 +60,7 @@ def fitted(hardware: Hardware, access: Access) -> Hardware:
         drives=[*hardware.drives, *service.drives],
         smbios=[*hardware.smbios, *service.smbios],
         network=[*hardware.network, *service.network],
+        options=[*hardware.options, *service.options],
         login=access.order.login,
     )
 

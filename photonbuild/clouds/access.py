@@ -61,6 +61,7 @@ class Service:
     drives: Sequence[Drive] = ()
     smbios: Sequence[str] = ()
     network: Sequence[str] = ()
+    options: Sequence[str] = ()
     host: str = HOST_SEEN_BY_GUEST
     nameserver: str = NAMESERVER_SEEN_BY_GUEST
     seen: Sequence[str] = ()

@@ -9,16 +9,21 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import escape
 
+from . import dhcp
 from .access import MAC, Cloud, Order, Service, Workshop
 from .server import GUEST, HOST, IMDS, NAMESERVER, WIRESERVER, Answer, Answers, Query, answering, at, network
 
 # What every virtual machine of Azure has in its chassis.
 ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 USER = "operator"
+WIRESERVER_OPTION = 245
+# By these a machine knows which of its cards is the first.
+ROUTES = dhcp.routes(("0.0.0.0", HOST), (WIRESERVER, HOST), (IMDS, HOST))
 READY = "<State>Ready</State>"
 
 
@@ -115,6 +120,7 @@ def serve(order: Order, shop: Workshop) -> Iterator[Service]:
     with (
         answering(metadata_answers(order), seen) as metadata,
         answering(wireserver_answers(order), seen) as wireserver,
+        dhcp.answering({dhcp.ROUTES: ROUTES, WIRESERVER_OPTION: socket.inet_aton(WIRESERVER)}) as options,
     ):
         maker = "manufacturer=Microsoft Corporation"
         yield Service(
@@ -124,6 +130,7 @@ def serve(order: Order, shop: Workshop) -> Iterator[Service]:
                 f"type=2,{maker},product=Virtual Machine",
                 f"type=3,{maker},asset={ASSET_TAG}",
             ],
+            options=options,
             network=network(at(IMDS, metadata), at(WIRESERVER, wireserver)),
             host=HOST,
             nameserver=NAMESERVER,

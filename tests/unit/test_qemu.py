@@ -82,7 +82,9 @@ def test_more_drives() -> None:
         ["id=drive1", "media=cdrom"],
         ["id=drive2", "cache=unsafe"],
     ]
-    assert [device for device in option(argv, "-device") if "bootindex" in device] == ["ide-cd,drive=image,bootindex=0"]
+    assert [device for device in option(argv, "-device") if "bootindex" in device] == [
+        "ide-cd,drive=image,bus=ide.0,bootindex=0"
+    ]
     assert [bind.readonly for bind in sandbox_for(hardware, Path("/s"), Path("/t"), Path("/f")).binds[1:]] == [
         True,
         True,
