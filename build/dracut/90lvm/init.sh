@@ -43,8 +43,11 @@ done
 [[ $device ]] || shell "no root on the logical volume '$volume' after 30 s: $output"
 
 # To udev a mapped device that it has not seen coming is none of its business, unless it is told.
-echo "ACTION==\"add\", SUBSYSTEM==\"block\", ATTR{dm/name}==\"${device##*/}\", ENV{DM_UDEV_PRIMARY_SOURCE_FLAG}=\"1\"" \
-    >/run/udev/rules.d/09-root-volume.rules
+for file in /sys/class/block/dm-*/dm/name; do
+    read -r name <"$file"
+    echo "ACTION==\"add\", SUBSYSTEM==\"block\", ATTR{dm/name}==\"$name\", ENV{DM_UDEV_PRIMARY_SOURCE_FLAG}=\"1\"" \
+        >>/run/udev/rules.d/09-root-volume.rules
+done
 until mount -t "$type" -o "$mode$flags" "$device" /sysroot; do
     shell "$device cannot be mounted"
     device=$(findfs "$root")
