@@ -30,7 +30,7 @@ def attach(
     """
     accel = best_accel(seed, scratch)
     with contextlib.ExitStack() as stack:
-        plugged = stack.enter_context(medium(image, as_disk=as_disk, platform=platform))
+        plugged = stack.enter_context(medium(image, as_disk=as_disk, platform=platform, firmware=firmware))
         hardware = Hardware(medium=plugged, firmware=firmware, memory=memory, accel=accel, interactive=True)
         access = stack.enter_context(way_in(platform, user=user, seed=seed, scratch=scratch))
         if access is not None:

@@ -50,6 +50,8 @@ KINDS: dict[str, tuple[str, Bus, Card]] = {
 
 # Where a platform plugs disks in otherwise than the suffix says.
 BUSES: dict[str, Bus] = {"ec2": "nvme", "gce": "scsi"}
+# Debian's build of the UEFI firmware has no driver of it.
+UNREAD_BY_UEFI: dict[Bus, Bus] = {"pvscsi": "sata"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,23 +84,28 @@ def describe(image: Path, *, platform: str | None = None) -> Description:
 
 
 @contextlib.contextmanager
-def medium(image: Path, *, as_disk: bool = False, platform: str | None = None) -> Iterator[Medium]:
+def medium(
+    image: Path, *, as_disk: bool = False, platform: str | None = None, firmware: str = "bios"
+) -> Iterator[Medium]:
     """The medium in `image`: an OVA's disk and Google's ``disk.raw`` are taken out for as long as it is used.
 
-    Raises VerifyError when the image is not there or is not one of ours.
+    With UEFI a bus that the firmware cannot read is replaced. Raises VerifyError when the image is not there or is not
+    one of ours.
     """
     if not image.is_file():
         raise VerifyError("no such image", where=str(image), hint="photonbuild image NAME makes one")
     if image.suffix == ".ova" or image.name.endswith(".tar.gz"):
         with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
-            yield _medium(_taken_out(image, Path(folder)), as_disk=False, platform=platform)
+            yield _medium(_taken_out(image, Path(folder)), as_disk=False, platform=platform, firmware=firmware)
         return
-    yield _medium(image, as_disk=as_disk, platform=platform)
+    yield _medium(image, as_disk=as_disk, platform=platform, firmware=firmware)
 
 
-def _medium(image: Path, *, as_disk: bool, platform: str | None) -> Medium:
+def _medium(image: Path, *, as_disk: bool, platform: str | None, firmware: str) -> Medium:
     format_, bus, card = KINDS.get(image.suffix, KINDS[".raw"])
     bus = "virtio" if bus == "cd" and as_disk else BUSES.get(platform or "", bus)
+    if firmware == "uefi":
+        bus = UNREAD_BY_UEFI.get(bus, bus)
     return Medium(file=image, format=format_, bus=bus, card=card)
 
 

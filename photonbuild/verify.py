@@ -104,7 +104,9 @@ def verify(
         progress(f"booting {image.name} with {firmware} ({accel.partition(',')[0]})")
         forwards = {port: free_port() for port in PUBLISHED}
         with contextlib.ExitStack() as stack:
-            plugged = stack.enter_context(medium(image, as_disk=as_disk, platform=description.platform))
+            plugged = stack.enter_context(
+                medium(image, as_disk=as_disk, platform=description.platform, firmware=firmware)
+            )
             hardware = Hardware(medium=plugged, firmware=firmware, accel=accel, forwards=forwards)
             access = stack.enter_context(way_in(description.platform, user=distribution.id, seed=seed, scratch=scratch))
             if access is not None:

@@ -48,7 +48,7 @@ print(json.dumps({
     "host name": source.metadata["local-hostname"],
     "instance": source.get_instance_id(),
     "keys": source.get_public_ssh_keys(),
-    "user data": source.get_userdata_raw().decode(),
+    "user data": source.get_userdata_raw(),
     "network": source.network_config,
     "transport": source.data_access_method,
 }))
@@ -116,7 +116,7 @@ def test_nocloud_over_http_leaves_root_closed(
                     assert machine.elapsed() < BOOT_TIMEOUT, machine.console.read_text(errors="replace")[-4000:]
                     time.sleep(1)
                 status = json.loads(as_user(machine, user, "cloud-init status --wait --format json").stdout)
-                assert (status["extended_status"], status["datasource"]) == ("done", "nocloud")
+                assert (status["extended_status"], status["datasource"]) == ("done", "nocloudnet")
                 assert as_user(machine, user, "hostnamectl hostname").stdout.strip() == access.order.hostname
                 refused = as_user(machine, "root", "true")
                 assert refused.returncode and f'login as the user "{user}"' in refused.stdout + refused.stderr
@@ -155,5 +155,5 @@ def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
             found = json.loads(machine.ssh(command).stdout.splitlines()[-1])
     assert found["host name"] == "guest-2" and found["instance"] == "vm-1"
     assert found["keys"] == ["ssh-ed25519 AAAA one-time"]
-    assert found["user data"] == values["userdata"]
-    assert found["transport"] == "guestinfo" and found["network"]["config"]["version"] == 2
+    assert found["user data"] == values["userdata"].strip()
+    assert found["transport"] == "guestinfo" and found["network"]["version"] == 2
