@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from photonbuild import config_yaml, documents
+from photonbuild.config_disk import Disk, FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config_models import (
     BootImage,
-    Disk,
     DiskImage,
     Distribution,
     Image,
     ImageFile,
     IsoImage,
+    IsoInstaller,
     Mirrors,
     OciImage,
     Profile,
@@ -24,6 +25,7 @@ from photonbuild.config_models import (
     Runtimes,
     Seed,
     Seeds,
+    Signing,
     SourceEntry,
     SourcesFile,
     User,
@@ -38,15 +40,18 @@ __all__ = [
     "Disk",
     "DiskImage",
     "Distribution",
+    "FileSystemNeeds",
     "Image",
     "ImageFile",
     "IsoImage",
+    "IsoInstaller",
     "Mirrors",
     "OciImage",
     "Profile",
     "Runtime",
     "Seed",
     "Seeds",
+    "Signing",
     "SourceEntry",
     "SourcesFile",
     "User",
@@ -60,6 +65,7 @@ USER_FILE = "photonbuild.yaml"
 SCHEMAS: Mapping[str, type[Model]] = {
     "disk-image": DiskImage,
     "distribution": Distribution,
+    "filesystems": FileSystems,
     "image": IsoImage,
     "oci-image": OciImage,
     "profile": Profile,
@@ -80,6 +86,7 @@ class Config:
     profiles: Mapping[str, Profile]
     images: Mapping[str, Image]
     runtimes: tuple[Runtime, ...]
+    filesystems: Mapping[FileSystem, FileSystemNeeds]
     user: User
 
     @property
@@ -117,7 +124,12 @@ class Config:
         )
 
     def override(
-        self, *, jobs: int | None = None, store: Path | None = None, authorized_keys: Sequence[str] = ()
+        self,
+        *,
+        jobs: int | None = None,
+        store: Path | None = None,
+        authorized_keys: Sequence[str] = (),
+        signing: Signing | None = None,
     ) -> Config:
         """The configuration with what the command line says; None and () leave a value alone."""
         changes: dict[str, Any] = {}
@@ -129,6 +141,8 @@ class Config:
             changes["store"] = str(store)
         if authorized_keys:
             changes["authorized_keys"] = (*self.user.authorized_keys, *authorized_keys)
+        if signing is not None:
+            changes["signing"] = signing
         return replace(self, user=self.user.model_copy(update=changes))
 
 
@@ -155,7 +169,8 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
     images = {name: _image(document) for name, document in documents["images"].items()}
     _check_profiles(profiles, documents["profiles"])
-    _check_images(images, profiles, documents["images"])
+    filesystems = _load(root, build / "filesystems.yaml", FileSystems).filesystems
+    _check_images(images, profiles, filesystems, documents["images"])
     return Config(
         root=root,
         distribution=_load(root, build / "distribution.yaml", Distribution),
@@ -163,6 +178,7 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
         profiles=profiles,
         images=images,
         runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,
+        filesystems=filesystems,
         user=user,
     )
 
@@ -255,9 +271,15 @@ def _image(document: Document) -> Image:
 
 
 def _check_images(
-    images: Mapping[str, Image], profiles: Mapping[str, Profile], documents: Mapping[str, Document]
+    images: Mapping[str, Image],
+    profiles: Mapping[str, Profile],
+    filesystems: Iterable[str],
+    documents: Mapping[str, Document],
 ) -> None:
     for stem, image in images.items():
+        if isinstance(image, DiskImage) and image.disk.filesystem not in filesystems:
+            where = documents[stem].where("disk")
+            raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
         for key in ("profile", "initramfs_profile"):
             value = getattr(image, key, None)
             if value is not None and value not in profiles:

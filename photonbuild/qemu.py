@@ -87,7 +87,8 @@ def qemu_argv(hardware: Hardware) -> list[str]:
         log = f"logfile={INSIDE}/console.log"
         argv += ["-chardev", f"stdio,id=console,mux=on,signal=off,{log}", "-mon", "console"]
     else:
-        argv += ["-chardev", f"file,id=console,path={INSIDE}/console.log"]
+        socket = f"socket,id=console,path={INSIDE}/console.sock,server=on,wait=off"
+        argv += ["-chardev", f"{socket},logfile={INSIDE}/console.log"]
     argv += ["-serial", "chardev:console"]
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
     argv += ["-netdev", ",".join(["user,id=net", *hardware.network, *forwards])]
@@ -216,6 +217,11 @@ class Machine:
     def console(self) -> Path:
         """The log of the first serial port."""
         return self.folder / "console.log"
+
+    @property
+    def terminal(self) -> Path:
+        """A unix socket: the other end of the first serial port, for one who types."""
+        return self.folder / "console.sock"
 
     @property
     def config(self) -> Path:

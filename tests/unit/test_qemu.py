@@ -98,6 +98,7 @@ def test_more_drives() -> None:
     assert [device for device in option(argv, "-device") if "bootindex" in device] == [
         "ide-cd,drive=image,bus=ide.0,bootindex=0"
     ]
+    assert "ide-cd,drive=drive1,bus=ide.1" in option(argv, "-device")
     assert [bind.readonly for bind in sandbox_for(hardware, Path("/s"), Path("/t"), Path("/f")).binds[1:]] == [
         True,
         True,
@@ -124,7 +125,7 @@ def test_the_key_goes_in_as_a_credential() -> None:
 
 
 def test_the_console_is_the_terminal_when_interactive() -> None:
-    assert option(qemu_argv(Hardware()), "-chardev")[0].startswith("file,")
+    assert option(qemu_argv(Hardware()), "-chardev")[0].startswith("socket,")
     assert option(qemu_argv(Hardware(interactive=True)), "-chardev")[0].startswith("stdio,")
 
 
