@@ -89,7 +89,7 @@ def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterat
 
 def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str] = ()) -> Completed:
     argv = ["ssh", "-F", str(machine.config), "-o", "ControlPath=none", *options, "-l", user, "machine", command]
-    return run(argv, check=False, timeout=60)
+    return run(argv, check=False, timeout=180)
 
 
 def test_nocloud_over_http_leaves_root_closed(
