@@ -15,6 +15,7 @@ from photonbuild.config_models import (
     DiskImage,
     Distribution,
     Image,
+    ImageFile,
     IsoImage,
     IsoInstaller,
     Mirrors,
@@ -41,6 +42,7 @@ __all__ = [
     "Distribution",
     "FileSystemNeeds",
     "Image",
+    "ImageFile",
     "IsoImage",
     "IsoInstaller",
     "Mirrors",
@@ -110,6 +112,16 @@ class Config:
         if name not in self.images:
             raise _unknown("image", name, self.images)
         return self.images[name]
+
+    def image_where(self, name: str, *loc: int | str) -> str:
+        """``build/images/NAME.yaml:LINE`` of the value at `loc`, for messages about what was asked for there."""
+        return _read(self.root, self.build_dir / "images" / f"{name}.yaml").where(*loc)
+
+    def image_files(self, name: str) -> tuple[tuple[ImageFile, str], ...]:
+        """The files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
+        return tuple(
+            (file, _text_of(self.root, name, index, file)) for index, file in enumerate(self.image(name).files)
+        )
 
     def override(
         self,
@@ -272,6 +284,35 @@ def _check_images(
             value = getattr(image, key, None)
             if value is not None and value not in profiles:
                 raise _unknown("profile", value, profiles, where=documents[stem].where(key))
+        seen: dict[str, int] = {}
+        for index, file in enumerate(image.files):
+            where = documents[stem].where("files", index, "path")
+            if file.path in seen:
+                raise ConfigError(f"file '{file.path}' is already set in line {seen[file.path]}", where=where)
+            seen[file.path] = documents[stem].line(("files", index, "path"))
+        if image.services and not isinstance(image, BootImage):
+            raise ConfigError(
+                "nothing starts services in an image that does not boot",
+                where=documents[stem].where("services", key=True),
+            )
+
+
+def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str:
+    if file.source is None:
+        assert file.text is not None
+        return file.text
+    path = root / "build" / file.source
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        known = [entry.name for entry in path.parent.iterdir()] if missing and path.parent.is_dir() else []
+        raise ConfigError(
+            f"no file 'build/{file.source}'{nearest(path.name, known)}"
+            if missing
+            else f"'build/{file.source}' cannot be read as text: {error}",
+            where=_read(root, root / "build" / "images" / f"{name}.yaml").where("files", index, "source"),
+        ) from None
 
 
 def _merged(profiles: Mapping[str, Profile], name: str) -> Profile:

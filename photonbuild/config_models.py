@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from photonbuild.config_disk import GIB, MOST_VHD, Disk, Hardware
 from photonbuild.config_yaml import Model, Name, Names
@@ -91,14 +91,53 @@ class Profile(Model):
     packages: Names = ()
 
 
+def _inner_path(value: str) -> str:
+    """An absolute path of a file in the image, in its simplest form."""
+    parts = value.split("/")[1:]
+    if not value.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"'{value}' is no plain absolute path of a file")
+    return value
+
+
+def _unit(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]+\.(automount|mount|path|service|slice|socket|swap|target|timer)", value):
+        raise ValueError(f"'{value}' is no name of a unit: one ends in .service, .socket, .timer, .target, …")
+    return value
+
+
+class ImageFile(Model):
+    """A text file of the image: `text` itself, or the file `source` of ``build/``. It belongs to root."""
+
+    path: Annotated[str, AfterValidator(_inner_path)]
+    text: str | None = None
+    source: str | None = None
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = "0644"
+
+    @model_validator(mode="after")
+    def _one_content(self) -> ImageFile:
+        if (self.text is None) == (self.source is None):
+            raise ValueError("a file has either 'text' or 'source'")
+        return self
+
+
+UnitState = Literal["enabled", "disabled", "masked"]
+Platform = Literal["nocloud", "ec2", "gce", "azure", "ovf"]
+
+
 class ImageModel(Model):
     """What every ``build/images/NAME.yaml`` may hold, whatever its format.
 
-    `variant` is part of the file's name, where the suffix does not tell enough.
+    `variant` is part of the file's name, where the suffix does not tell enough. `packages` are added to the profile's,
+    `files` are written over what packages brought, `services` are units of the image. `platform` is the cloud that
+    gives the machine its name, keys and user data; without it the image asks none.
     """
 
     profile: Name
     variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
+    platform: Platform | None = None
+    packages: Names = ()
+    files: tuple[ImageFile, ...] = ()
+    services: dict[Annotated[str, AfterValidator(_unit)], UnitState] = Field(default_factory=dict)
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()
 

@@ -39,7 +39,13 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     menu = grub.disk_menu(
         title=title, root=f"PARTUUID={root.uuid}", arguments=image.kernel_args, timeout=image.menu_timeout
     )
+    more = []
+    if image.disk.filesystem == "xfs":
+        # Without an initramfs the kernel calls the root's device /dev/root; xfsprogs look for a node of that name.
+        rule = f'SUBSYSTEM=="block", ENV{{ID_PART_ENTRY_UUID}}=="{root.uuid}", SYMLINK+="root"\n'
+        more.append(RootfsFile(path="/etc/udev/rules.d/70-root.rules", text=rule))
     return [
+        *more,
         RootfsFile(path="/etc/fstab", text="\n".join(fstab) + "\n"),
         RootfsFile(path=f"/etc/repart.d/50-{last}.conf", text=f"[Partition]\nType={last}\n"),
         RootfsFile(path="/boot/grub/grub.cfg", text=menu),

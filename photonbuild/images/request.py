@@ -116,6 +116,8 @@ def manifest(
     return {
         "file": file,
         "format": request.image.format,
+        "platform": request.image.platform,
+        "configured": sorted(file.path for file in request.image.files),
         "sha256": sha256,
         "size": size,
         "distribution": {

@@ -56,7 +56,9 @@ def test_the_layout(image: Path, configuration: Config) -> None:
     index = json.loads(layout.files["index.json"])
     assert (index["schemaVersion"], index["mediaType"]) == (2, "application/vnd.oci.image.index.v1+json")
     (entry,) = index["manifests"]
-    assert entry["annotations"]["org.opencontainers.image.ref.name"] == configuration.distribution.version
+    distribution = configuration.distribution
+    name = f"localhost/{distribution.id}:{distribution.version}"
+    assert entry["annotations"]["org.opencontainers.image.ref.name"] == name
     manifest = json.loads(layout.blob(entry))
     assert manifest["mediaType"] == entry["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
     settings = json.loads(layout.blob(manifest["config"]))
@@ -85,7 +87,8 @@ def test_docker_loads_and_runs_it(image: Path, configuration: Config, store: Sto
         machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False)
         machine.ssh("cat > /root/image.tar", input=image.read_bytes())
         loaded = machine.ssh("docker load --quiet --input /root/image.tar", timeout=300).stdout
-        name = loaded.strip().rpartition(": ")[2].rpartition(" ")[2]
+        name = f"localhost/{configuration.distribution.id}:{configuration.distribution.version}"
+        assert loaded == f"Loaded image: {name}\n"
         said = machine.ssh(f"docker run --rm {name} {settings.command[0]} -c '. /etc/os-release; echo $ID $VERSION_ID'")
         assert said.stdout == f"{configuration.distribution.id} {configuration.distribution.version}\n"
         assert "bash" in machine.ssh(f"echo 'echo $0' | docker run --rm -i {name}").stdout

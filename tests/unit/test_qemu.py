@@ -56,6 +56,19 @@ def test_the_name_tells_the_medium(tmp_path: Path, name: str, as_disk: bool, kin
         assert (plugged.format, plugged.bus) == (kind, bus)
 
 
+@pytest.mark.parametrize(
+    ("platform", "firmware", "name", "bus"),
+    [("ec2", "bios", "a.raw", "nvme"), ("gce", "uefi", "a.raw", "scsi"), ("ovf", "bios", "a.vmdk", "pvscsi"),
+     ("ovf", "uefi", "a.vmdk", "sata"), (None, "uefi", "a.raw", "virtio")],
+)  # fmt: skip
+def test_the_platform_and_the_firmware_tell_the_bus(
+    tmp_path: Path, platform: str | None, firmware: str, name: str, bus: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with medium(tmp_path / name, platform=platform, firmware=firmware) as plugged:
+        assert plugged.bus == bus
+
+
 @pytest.mark.parametrize(("name", "inside", "kind"), [("a.ova", "d.vmdk", "vmdk"), ("a.tar.gz", "disk.raw", "raw")])
 def test_the_disk_is_taken_out_of_an_archive(tmp_path: Path, name: str, inside: str, kind: str) -> None:
     (tmp_path / inside).write_bytes(b"disk")

@@ -32,7 +32,7 @@ WANTED = {
     ],
     "gce": ["images create phos-1-0", "--guest-os-features=UEFI_COMPATIBLE", "--architecture=X86_64", "gs://"],
     "ova": ["govc import.ova", "ovftool", "VBoxManage import"],
-    "qcow2": ["openstack image create", "--disk-format qcow2", "--min-disk 8", "virt-install"],
+    "qcow2": ["virt-install", "--cloud-init clouduser-ssh-key="],
     "oci": ["docker load", "skopeo copy oci-archive:"],
 }
 
