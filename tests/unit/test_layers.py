@@ -63,6 +63,7 @@ ORDER = [
     "plan",
     "pipeline",
     "image",
+    "pico",
     "cli_kickstart",
     "cli_machine",
     "cli",
