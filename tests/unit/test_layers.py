@@ -26,6 +26,7 @@ PACKAGE = Path(__file__).parents[2] / "photonbuild"
 ORDER = [
     "__init__",
     "errors",
+    "places",
     "run",
     "log",
     "documents",
@@ -66,6 +67,7 @@ ORDER = [
     "pico",
     "cli_kickstart",
     "cli_machine",
+    "cli_pico",
     "cli",
     "__main__",
 ]

@@ -1,0 +1,78 @@
+"""Pulling from a registry: skopeo(1) of the machine seed, in a sandbox that has the network and little else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import PicoError
+from .imageconfig import ARCHITECTURE, SYSTEM
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+AUTH = "/run/auth.json"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+TIMEOUT = 3600
+
+
+def skopeo_argv(name: str, *, auth: bool, verify_tls: bool) -> list[str]:
+    """The command line inside the sandbox. Pure. Blobs that are there already are not fetched again."""
+    argv = ["skopeo", "--override-os", SYSTEM, "--override-arch", ARCHITECTURE, "copy", "--quiet", "--retry-times", "2"]
+    argv += ["--src-authfile", AUTH] if auth else ["--src-no-creds"]
+    if not verify_tls:
+        argv.append("--src-tls-verify=false")
+    return [*argv, "--dest-shared-blob-dir", "/blobs", f"docker://{name}", "oci:/work/layout:image"]
+
+
+def auth_file() -> Path | None:
+    """Where other tools keep the logins of registries: see containers-auth.json(5)."""
+    runtime, home = os.environ.get("XDG_RUNTIME_DIR"), Path.home()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    named = os.environ.get("REGISTRY_AUTH_FILE")
+    candidates = [
+        *([Path(named)] if named else []),
+        *([Path(runtime) / "containers/auth.json"] if runtime else []),
+        config / "containers/auth.json",
+        Path(os.environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json",
+    ]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: bool) -> tuple[Path, Path]:
+    """Fetch an image; its layout and the folder of its blobs. Raises PicoError with what skopeo said."""
+    from ..mirrors import host_certificates
+    from ..sandbox import Bind, Sandbox
+
+    if session.offline:
+        raise PicoError(f"there is no image '{name}' here", hint="run without --offline")
+    blobs = root / "blobs"
+    blobs.mkdir(exist_ok=True)
+    binds = [Bind(source=work, target="/work", readonly=False), Bind(source=blobs, target="/blobs", readonly=False)]
+    auth, certificates = auth_file(), host_certificates()
+    if auth is not None:
+        binds.append(Bind(source=auth, target=AUTH))
+    if certificates is not None:
+        binds.append(Bind(source=certificates, target=CERTIFICATES))
+    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    box = Sandbox(
+        layers=[session.machine_seed.root], scratch=session.store.scratch, binds=binds, env=proxies, network=True
+    )
+    argv = skopeo_argv(name, auth=auth is not None, verify_tls=verify_tls)
+    done = box.run(argv, timeout=TIMEOUT, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = said[-1] if said else f"exit code {done.returncode}"
+        raise PicoError(
+            f"cannot pull {name}", detail=reason.partition("msg=")[2].strip('"') or reason, hint=_hint(reason)
+        )
+    return work / "layout", blobs
+
+
+def _hint(reason: str) -> str | None:
+    if "HTTP response to HTTPS client" in reason or "certificate" in reason:
+        return "--tls-verify=false, if this registry is trusted without"
+    if "unauthorized" in reason or "authentication required" in reason:
+        return "log in first: its credentials are read from ~/.docker/config.json or $REGISTRY_AUTH_FILE"
+    return None
