@@ -91,15 +91,15 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
     """The child: enter the namespaces, fork the PID namespace's first process, tell its id, end."""
     try:
         os.setsid()
-        for group in inherited.groups:
-            (group / "cgroup.procs").write_text("0", encoding="ascii")
+        for control in inherited.groups:
+            (control / "cgroup.procs").write_text("0", encoding="ascii")
         spaces = init.CLONE_NEWNS | init.CLONE_NEWPID | init.CLONE_NEWIPC | init.CLONE_NEWUTS
         spaces |= 0 if jail.network else init.CLONE_NEWNET
-        owner, space = os.geteuid(), None
+        owner, group, space = os.geteuid(), os.getegid(), None
         if owner:
             own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
             _unshare(init.CLONE_NEWUSER)
-            _map_ids(own, owner, os.getegid())
+            _map_ids(own, owner, group)
         elif any(mount.own for mount in jail.mounts):
             space = _user_space(owner, jail.uid)
         _unshare(spaces)
