@@ -82,7 +82,7 @@ def execute(
     rows, columns = terminal.size() if tty else (24, 80)
     process = Process(
         args=command,
-        env=[*record.env, *env],
+        env=_merged(record.variables, env),
         cwd=cwd or record.cwd,
         user=record.user if user is None else user,
         groups=record.groups,
@@ -102,6 +102,11 @@ def execute(
         except GuestError as exc:
             raise translated(exc) from exc
     return ended.status if ended else 0
+
+
+def _merged(base: Sequence[str], more: Sequence[str]) -> list[str]:
+    """The last of a name wins."""
+    return [f"{name}={value}" for name, value in dict(entry.split("=", 1) for entry in (*base, *more)).items()]
 
 
 def stop(machine: Machine, seconds: float) -> None:

@@ -96,10 +96,10 @@ def arguments(image: ImageConfig, entrypoint: str | None, command: Sequence[str]
     return words
 
 
-def environment(image: ImageConfig, given: Sequence[str], hostname: str, *, tty: bool) -> list[str]:
+def environment(image: ImageConfig, given: Sequence[str], *, tty: bool) -> list[str]:
     """The variables of the process: the defaults, the image's, then `given`; the last of a name wins."""
     merged: dict[str, str] = {}
-    for entry in (DEFAULT_PATH, f"HOSTNAME={hostname}", *(["TERM=xterm"] if tty else []), *image.env, *given):
+    for entry in (DEFAULT_PATH, *(["TERM=xterm"] if tty else []), *image.env, *given):
         name, _, value = entry.partition("=")
         merged[name] = value
     return [f"{name}={value}" for name, value in merged.items()]

@@ -68,20 +68,19 @@ class Running:
 def start(host: Host, request: Request, image: Image, say: Say) -> Running:
     """Bring a machine up and send it all that makes it this container. Raises PicoError."""
     identity = os.urandom(6).hex()
-    hostname = request.hostname or identity
-    given = environment(image.config, request.env, hostname, tty=request.tty)
     record = Record(
         id=identity,
         name=request.name or f"pico-{identity}",
         image=request.image,
         digest=image.id,
         args=arguments(image.config, request.entrypoint, request.command, request.image),
-        env=given,
+        env=environment(image.config, request.env, tty=request.tty),
         cwd=request.cwd or image.config.cwd,
         user=image.config.user if request.user is None else request.user,
         groups=list(request.groups),
         stop_signal=signal_number(request.stop_signal or image.config.stop_signal),
         created=time.time(),
+        hostname=request.hostname or "",
         birth="",
         template="",
         memory=request.memory or host.memory,
@@ -114,7 +113,7 @@ def start(host: Host, request: Request, image: Image, say: Say) -> Running:
     try:
         session = Session(launch.connect(machine.folder, "port0"))
         session.hello(host.timeout)
-        session.setup(setup_of(request, record, hostname))
+        session.setup(setup_of(request, record))
         session.start(process_of(record, stdin=request.stdin))
     except GuestError as exc:
         discard(machine)
@@ -127,13 +126,13 @@ def start(host: Host, request: Request, image: Image, say: Say) -> Running:
     return Running(machine, record, session)
 
 
-def setup_of(request: Request, record: Record, hostname: str) -> Setup:
+def setup_of(request: Request, record: Record) -> Setup:
     """What the machine is told about itself: it has nothing of its own before."""
     connected = request.network != "none"
     random = os.urandom(5)
     return Setup(
         entropy=os.urandom(64),
-        hostname=hostname,
+        hostname=record.host,
         machine_id=os.urandom(16).hex(),
         mac=":".join(f"{byte:02x}" for byte in (0x52, *random)) if connected else None,
         network="static" if connected else "none",
@@ -153,7 +152,7 @@ def process_of(record: Record, *, stdin: bool) -> Process:
     rows, columns = terminal.size() if record.tty else (24, 80)
     return Process(
         args=record.args,
-        env=record.env,
+        env=record.variables,
         cwd=record.cwd,
         user=record.user,
         groups=record.groups,

@@ -30,7 +30,10 @@ RECORD = "machine.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What was asked for: written before the machine starts and never changed. `created` in seconds since 1970."""
+    """What was asked for: written before the machine starts and never changed. `created` in seconds since 1970.
+
+    `hostname` is empty for one that is the id, `env` is without it.
+    """
 
     id: str
     name: str
@@ -42,6 +45,7 @@ class Record:
     user: str
     stop_signal: int
     created: float
+    hostname: str
     birth: str
     template: str
     memory: int
@@ -52,6 +56,17 @@ class Record:
     groups: list[str] = field(default_factory=list)
     tty: bool = False
     remove: bool = False
+
+    @property
+    def host(self) -> str:
+        """The host name inside."""
+        return self.hostname or self.id
+
+    @property
+    def variables(self) -> list[str]:
+        """The environment of its processes."""
+        known = any(entry.startswith("HOSTNAME=") for entry in self.env)
+        return self.env if known else [f"HOSTNAME={self.host}", *self.env]
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,7 @@ def record(identity: str = "0123456789ab", name: str = "one", **more: object) ->
         user="",
         stop_signal=15,
         created=1.0,
+        hostname="",
         birth="clone",
         template="t",
         memory=64,
