@@ -38,6 +38,8 @@ struct process {
     /* Credit not yet given for stdin, credit left for output. */
     size_t owed, credit;
     struct port *port;
+    /* The terminal is open nowhere in the machine, for now. */
+    bool hung;
     bool reaped;
     int status;
 };
@@ -86,6 +88,8 @@ void port_is_gone(struct port *port);
 void send_started(struct process *process, struct port *port);
 void resize(struct process *process, unsigned rows, unsigned columns);
 void reap(void);
+/* Is there a terminal that must be looked at again, since nothing tells when it is opened? */
+bool terminal_hung(void);
 /* Move what can be moved; report and forget a process that is over. */
 void turn(void);
 void kill_all(void);

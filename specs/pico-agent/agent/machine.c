@@ -124,7 +124,8 @@ bool machine_prepare(struct failure *failure)
     bool done = mount_own("tmpfs", "/layer", 0, "mode=0755", failure) &&
                 make_directories(staged("/layer/upper"), failure) && make_directories(staged("/layer/work"), failure) &&
                 mount_own("proc", "/own/proc", plain, NULL, failure) &&
-                mount_own("sysfs", "/own/sys", plain, NULL, failure) &&
+                (mount_own("sysfs", "/own/sys", plain, NULL, failure) ||
+                 (machine.test && mount_own("tmpfs", "/own/sys", plain, NULL, failure))) &&
                 mount_own("tmpfs", "/own/dev", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m", failure) &&
                 make_devices(failure) &&
                 mount_own("devpts", "/own/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620",
@@ -133,7 +134,8 @@ bool machine_prepare(struct failure *failure)
                 mount_own("mqueue", "/own/dev/mqueue", plain, NULL, failure);
     if (!done)
         return false;
-    if (mount_at("cgroup2", staged("/own/sys/fs/cgroup"), "cgroup2", plain, "nsdelegate", machine.test ? &ignored : failure))
+    if (mount_at("cgroup2", staged("/own/sys/fs/cgroup"), "cgroup2", plain, "nsdelegate",
+                 machine.test ? &ignored : failure))
         enable_controllers(staged("/own/sys/fs/cgroup"));
     else if (!machine.test)
         return false;

@@ -20,7 +20,8 @@
 #error "AGENT_VERSION is not set"
 #endif
 
-static const uint64_t SECOND = 1000000000, LAST_PATIENCE = 2 * SECOND, PATIENCE = 10 * SECOND;
+static const uint64_t SECOND = 1000000000, LAST_PATIENCE = 2 * SECOND, PATIENCE = 10 * SECOND,
+                      TERMINAL_PAUSE = SECOND / 5;
 
 struct agent agent;
 
@@ -296,6 +297,8 @@ static int patience(void)
         next = agent.kill_at;
     if (agent.off_at && (!next || agent.off_at < next))
         next = agent.off_at;
+    if (terminal_hung() && (!next || now + TERMINAL_PAUSE < next))
+        next = now + TERMINAL_PAUSE;
     if (!next)
         return -1;
     return next <= now ? 0 : (int)((next - now) / 1000000) + 1;

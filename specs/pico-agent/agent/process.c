@@ -506,14 +506,28 @@ static void read_output(struct process *process, struct source *source, uint8_t 
                 send_frame(agent.log, type, process->id, chunk, (size_t)count);
             if (process->reaped)
                 continue;
+        } else if (count < 0 && errno == EIO && process->tty && !process->reaped) {
+            /* It has closed its terminal, as many programs do before they exit. Closing ours would be a hangup. */
+            process->hung = true;
+            unwatch(source);
+            return;
         } else if (count == 0 || (errno != EAGAIN && errno != EINTR) || (process->reaped && errno == EAGAIN)) {
             /* Whoever else holds a pipe of a process that is over is not waited for. */
             close_source(source);
             return;
         }
+        process->hung = false;
         watch(source, EPOLLIN);
         return;
     }
+}
+
+bool terminal_hung(void)
+{
+    for (struct process *process = agent.processes; process != NULL; process = process->next)
+        if (process->hung && !process->reaped)
+            return true;
+    return false;
 }
 
 void attach(struct process *process, struct port *port)

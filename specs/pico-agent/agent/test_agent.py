@@ -321,6 +321,11 @@ class AgentTest(unittest.TestCase):
         out, ended, _ = self.run_main("cat", stdin=b"line\n", tty="yes")
         self.assertEqual((out, ended), (b"line\r\nline\r\n", {"code": "0"}))
 
+    def test_a_terminal_that_is_closed_for_a_while(self):
+        script = "exec </dev/null >/dev/null 2>&1; sleep 0.5; echo again >/dev/tty; sleep 0.1; exit 6"
+        out, ended, _ = self.run_main("sh", "-c", script, tty="yes")
+        self.assertEqual((out, ended), (b"again\r\n", {"code": "6"}))
+
     def test_signals(self):
         machine = self.machine()
         machine.setup()
