@@ -18,6 +18,7 @@ from photonbuild.config_models import (
     IsoImage,
     Mirrors,
     OciImage,
+    PicoImage,
     Profile,
     Runtime,
     Runtimes,
@@ -41,6 +42,7 @@ __all__ = [
     "IsoImage",
     "Mirrors",
     "OciImage",
+    "PicoImage",
     "Profile",
     "Runtime",
     "Seed",
@@ -60,6 +62,7 @@ SCHEMAS: Mapping[str, type[Model]] = {
     "distribution": Distribution,
     "image": IsoImage,
     "oci-image": OciImage,
+    "pico-image": PicoImage,
     "profile": Profile,
     "runtimes": Runtimes,
     "seed": Seeds,
@@ -235,7 +238,12 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
 
 def _image(document: Document) -> Image:
     """One image, by the model of its format."""
-    models: dict[str, type[Image]] = {"iso": IsoImage, "oci": OciImage, **dict.fromkeys(DISK_FORMATS, DiskImage)}
+    models: dict[str, type[Image]] = {
+        "iso": IsoImage,
+        "oci": OciImage,
+        "pico": PicoImage,
+        **dict.fromkeys(DISK_FORMATS, DiskImage),
+    }
     name = document.data.get("format") if isinstance(document.data, dict) else None
     if isinstance(name, str) and name not in models:
         raise _unknown("format", name, models, where=document.where("format"))

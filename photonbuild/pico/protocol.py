@@ -117,20 +117,16 @@ class Decoder:
     def feed(self, data: bytes) -> Iterator[Frame]:
         """All frames that are whole now. Raises ProtocolError for a header that cannot be one."""
         self._buffer += data
-        start = 0
-        try:
-            while len(self._buffer) - start >= HEADER.size:
-                length, kind, reserved, process = HEADER.unpack_from(self._buffer, start)
-                if length > MAX_PAYLOAD or reserved:
-                    raise ProtocolError(f"not a frame: length {length}, type {kind}, reserved {reserved}")
-                end = start + HEADER.size + length
-                if len(self._buffer) < end:
-                    return
-                payload = bytes(self._buffer[start + HEADER.size : end])
-                start = end
-                yield Frame(kind, process, payload)
-        finally:
-            del self._buffer[:start]
+        while len(self._buffer) >= HEADER.size:
+            length, kind, reserved, process = HEADER.unpack_from(self._buffer)
+            if length > MAX_PAYLOAD or reserved:
+                raise ProtocolError(f"not a frame: length {length}, type {kind}, reserved {reserved}")
+            end = HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(self._buffer[HEADER.size : end])
+            del self._buffer[:end]
+            yield Frame(kind, process, payload)
 
 
 @dataclass(frozen=True)
