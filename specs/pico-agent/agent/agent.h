@@ -21,7 +21,7 @@ struct port {
     struct source source;
     struct port *next;
     char name[32];
-    bool log, connected, broken;
+    bool log, connected, open, broken;
     struct queue out;
     struct decoder decoder;
 };
