@@ -44,13 +44,17 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Jail:
-    """A program's surroundings. `root` is a tree with /run and /dev; `uid` is what it is outside if root starts it."""
+    """A program's surroundings. `root` is a tree with /run, /dev and /proc; `uid` is its id outside if root starts it.
+
+    It sees a /proc, with itself in it and read-only, with `proc` only.
+    """
 
     root: Path
     mounts: Sequence[Mount]
     uid: int
     devices: Sequence[str] = DEVICES
     network: bool = False
+    proc: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -149,6 +153,8 @@ def _enter(jail: Jail, space: int | None) -> None:
         init.bind(f"/dev/{name}", f"{root}/dev/{name}", readonly=False)
     for name in ("run", "dev"):
         init.mount("none", f"{root}/{name}", None, init.MS_BIND | init.MS_REMOUNT | init.MS_RDONLY | flags)
+    if jail.proc:
+        init.mount("proc", f"{root}/proc", "proc", init.MS_RDONLY | init.MS_NODEV | flags)
     init.check(init.libc.syscall(init.SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
     init.check(init.libc.umount2(b".", init.MNT_DETACH), "umount of the old root")
     os.chdir("/")

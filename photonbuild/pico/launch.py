@@ -86,7 +86,14 @@ def _jail(host: Host, what: Start) -> jail.Jail:
     for number, share in enumerate(what.shares):
         target = f"/run/volume{number}"
         mounts.append(jail.Mount(source=share.source, target=target, readonly=share.readonly, own=True))
-    return jail.Jail(root=host.seed, mounts=mounts, uid=host.uid, devices=host.devices, network=what.network)
+    return jail.Jail(
+        root=host.seed,
+        mounts=mounts,
+        uid=host.uid,
+        devices=host.devices,
+        network=what.network,
+        proc=bool(what.shares),  # QEMU changes modes in a volume by way of /proc/self/fd
+    )
 
 
 def _open(stack: contextlib.ExitStack, path: Path, flags: int) -> int:

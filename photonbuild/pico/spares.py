@@ -46,6 +46,9 @@ def fill(host: Host, hardware: Hardware) -> int:
         while len(waiting(host, frozen.name)) < host.spares and template.is_valid(frozen, hardware):
             _one(host, hardware, frozen, folder)
             count += 1
+        if not template.is_valid(frozen, hardware):  # removed meanwhile
+            for spare in waiting(host, frozen.name):
+                discard(spare)
     return count
 
 

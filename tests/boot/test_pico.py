@@ -313,7 +313,6 @@ def test_clones_differ(pico: Pico, box: Path) -> None:
             pico.start("run", "-d", "--name", f"clone{number}", box, "sh", "-c", script, stdout=subprocess.DEVNULL)
         )
     assert [each.wait(120) for each in running] == [0] * 50
-    now = time.time()
     assert sum(row["state"] == "running" for name, row in pico.ps().items() if name.startswith("clone")) == 50
 
     def said(number: int) -> list[str]:
@@ -331,8 +330,9 @@ def test_clones_differ(pico: Pico, box: Path) -> None:
         found = [tuple(re.findall(pattern, text, re.MULTILINE)) for text in texts]
         assert all(found), pattern
         assert len(set(found)) == 50, pattern
+    before = time.time()
     clock = float(pico.ok("exec", "clone7", "date", "+%s"))
-    assert abs(clock - now) < 60
+    assert before - 5 < clock < time.time() + 5
 
 
 def test_a_machine_that_is_killed(pico: Pico, box: Path) -> None:
@@ -408,10 +408,7 @@ def test_no_guest_can_write_template_or_image(pico: Pico, box: Path) -> None:
     pico.ok("run", "-d", "--name", "prisoner", box, "sleep", "600")
     folder = Path(pico.ok("template", "--no-spare").strip())
     image = Path(pico.folder / "images") / state.Machine(Path(pico.ps()["prisoner"]["folder"])).record().digest / "disk"  # type: ignore[union-attr]
-    before = [
-        (path, path.read_bytes()[: 1 << 20], path.stat().st_mtime_ns)
-        for path in (folder / "ram", folder / "state", image)
-    ]
+    before = [(path, beginning(path), path.stat().st_mtime_ns) for path in (folder / "ram", folder / "state", image)]
     script = "mkdir -p /x; dd if=/dev/zero of=/dev/vda bs=4096 count=1; mount -o rw,remount /image; echo x > /x/y"
     pico.call("exec", "prisoner", "sh", "-c", script)
     pico.ok(
@@ -432,7 +429,7 @@ def test_no_guest_can_write_template_or_image(pico: Pico, box: Path) -> None:
         if line.endswith("/ram"):
             assert line.split()[1].endswith("p"), "a private mapping"
     for path, content, changed in before:
-        assert path.read_bytes()[: 1 << 20] == content
+        assert beginning(path) == content
         assert path.stat().st_mtime_ns == changed
     status = Path(f"/proc/{pid}/status").read_text()
     assert re.search(r"CapEff:\s+0+$", status, re.MULTILINE)
@@ -443,7 +440,14 @@ def test_no_guest_can_write_template_or_image(pico: Pico, box: Path) -> None:
         assert Path(f"/proc/{pid}/ns/{name}").readlink() != Path(f"/proc/self/ns/{name}").readlink()
     mounts = Path(f"/proc/{pid}/mountinfo").read_text()
     for line in mounts.splitlines():
-        assert line.split()[5].startswith("ro"), line
+        place, options = line.split()[4:6]
+        assert options.startswith("ro") or place in ("/dev/null", "/dev/urandom", "/dev/kvm"), line
+
+
+def beginning(path: Path) -> bytes:
+    """Of a file that may have 64 GiB."""
+    with path.open("rb") as handle:
+        return handle.read(1 << 20)
 
 
 def test_a_stale_template_is_replaced(pico: Pico, box: Path) -> None:
