@@ -25,7 +25,7 @@ from ..inside import init
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442
 OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_IDMAP = 1, 4, 0x00100000
-PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 4, 24, 28, 38
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE = 4, 24, 28, 38, 41
 NOROOT_LOCKED = 0b11
 CAPABILITIES = 41
 FILE_LIMIT = 4096
@@ -234,4 +234,6 @@ def _execute(jail: Jail, argv: Sequence[str], inherited: Inherited) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
+    # A huge page for a little translated code would cost each machine several MiB.
+    init.check(init.libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "huge pages")
     os.execve(argv[0], list(argv), dict(jail.env))
