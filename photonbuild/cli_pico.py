@@ -11,64 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import Interrupted, PhotonbuildError
+from .pico.context import Context
 from .pico.parser import parser
-from .places import checkout, default_store
-
-if TYPE_CHECKING:
-    from .pico.host import Host
-    from .pico.images import Image
-    from .session import Session
-
-
-class Context:
-    """Where things are for one call."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.root = Path(options.root).resolve() if options.root else checkout()
-        self.store = Path(options.store) if options.store else self._store()
-        self.offline: bool = options.offline
-        self._session: Session | None = None
-
-    def _store(self) -> Path:
-        base = os.environ.get("XDG_CONFIG_HOME")
-        if ((Path(base) if base else Path.home() / ".config") / "photonbuild.yaml").exists():
-            from .config import load
-
-            return load(self.root).user.store_path or default_store()
-        return default_store()
-
-    @property
-    def folder(self) -> Path:
-        """Pico's part of the store."""
-        return self.store / "pico"
-
-    def session(self) -> Session:
-        """The whole configuration, for what cannot do without."""
-        if self._session is None:
-            from .config import load
-            from .log import Reporter
-            from .session import Session
-            from .store import Store
-
-            self._session = Session(
-                config=load(self.root), store=Store.open(self.store), reporter=Reporter(), offline=self.offline
-            )
-        return self._session
-
-    def host(self) -> Host:
-        from .pico.host import find_host
-
-        return find_host(self.root, self.store, self.session)
-
-    def image(self, text: str, options: argparse.Namespace, *, pull: str = "missing") -> Image:
-        from .pico import images, reference
-
-        return images.find(
-            self.folder, reference.parse(text), self.session, pull=pull, verify_tls=options.tls_verify != "false"
-        )
 
 
 def register(group: Any) -> None:
@@ -288,7 +235,7 @@ def gc(context: Context, options: argparse.Namespace) -> int:
 
 def bench(context: Context, options: argparse.Namespace) -> int:
     from .pico import bench as work
-    from .pico import beside, reference
+    from .pico import beside, figures, reference
     from .pico.options import memory
 
     host = context.host()
@@ -298,8 +245,8 @@ def bench(context: Context, options: argparse.Namespace) -> int:
     if options.beside:
         medium, named = Path(options.beside), reference.parse(options.image)
         result["series"] += beside.docker_runs(context.session(), medium, named, options.count, say)
-    print(work.table(result), end="")
-    for path in work.save(result, Path(options.output)):
+    print(figures.table(result), end="")
+    for path in figures.save(result, Path(options.output)):
         print(path)
     return 0
 

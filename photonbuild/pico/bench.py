@@ -1,8 +1,9 @@
 """How fast machines start and what they cost: cold boots, clones, clones that waited, one and two in flight.
 
-A start is measured from the request to the moment the container's process runs (``started``) and to its exit code with
-nothing left of the machine (``ended``). Memory is what the kernel counts: the anonymous memory of each QEMU, which no
-other shares, and what all of them together take from the memory that is available.
+A start is measured from the request to the agent's first answer (``answered``), to the moment the container's process
+runs (``started``) and to its exit code with nothing left of the machine (``ended``). The series ``answer`` only lets
+clones answer and ends them: what the machine costs without a container in it. Memory is what the kernel counts: the
+anonymous memory of each QEMU, which no other shares, and what all of them together take from what is available.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import Any
 
 from . import run, spares, template
 from .errors import PicoError
-from .host import Host, write
+from .host import Host
 from .images import Image
 from .run import Request
 from .state import Machine
 
 Say = Callable[[str], None]
-BIRTHS = ("cold", "clone", "spare")
+KINDS = ("cold", "answer", "clone", "spare")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Series:
 
     name: str
     in_flight: int
+    answered: Sequence[float]
     started: Sequence[float]
     ended: Sequence[float]
     wall: float
@@ -42,10 +44,15 @@ class Series:
             "name": self.name,
             "in_flight": self.in_flight,
             "count": len(self.started),
+            "answered": quantiles(self.answered),
             "started": quantiles(self.started),
             "ended": quantiles(self.ended),
             "per_minute": round(60 * len(self.ended) / self.wall, 1),
-            "seconds": {"started": _rounded(self.started), "ended": _rounded(self.ended)},
+            "seconds": {
+                "answered": _rounded(self.answered),
+                "started": _rounded(self.started),
+                "ended": _rounded(self.ended),
+            },
         }
 
 
@@ -78,7 +85,7 @@ def starts(host: Host, image: Image, reference: str, kind: str, count: int, in_f
     for number in range(in_flight):
         share = count // in_flight + (number < count % in_flight)
         workers.append(_worker(partial(_some, host, image, request, kind, share)))
-    rows: list[tuple[float, float]] = []
+    rows: list[list[float]] = []
     wall = 0.0
     for reader, pid in workers:
         with os.fdopen(reader, "rb") as stream:
@@ -86,11 +93,10 @@ def starts(host: Host, image: Image, reference: str, kind: str, count: int, in_f
         os.waitpid(pid, 0)
         if "error" in answer:
             raise PicoError(f"a {kind} start failed: {answer['error']}")
-        rows += [(started, ended) for started, ended in answer["rows"]]
+        rows += answer["rows"]
         wall = time.monotonic() - begun - (answer["idle"] if in_flight == 1 else 0)
-    return Series(
-        name=kind, in_flight=in_flight, started=[row[0] for row in rows], ended=[row[1] for row in rows], wall=wall
-    )
+    answered, started, ended = ([row[index] for row in rows] for index in range(3))
+    return Series(name=kind, in_flight=in_flight, answered=answered, started=started, ended=ended, wall=wall)
 
 
 def _worker(work: Callable[[], dict[str, Any]]) -> tuple[int, int]:
@@ -119,26 +125,33 @@ def _some(host: Host, image: Image, request: Request, kind: str, count: int) -> 
             before = time.monotonic()
             spares.fill(host, host.hardware())
             idle += time.monotonic() - before
-        rows.append(_once(host, image, request, null, waits=kind == "spare"))
+        rows.append(_once(host, image, request, null, kind))
     return {"rows": rows, "idle": idle}
 
 
-def _once(host: Host, image: Image, request: Request, null: int, *, waits: bool) -> tuple[float, float]:
+def _once(host: Host, image: Image, request: Request, null: int, kind: str) -> tuple[float, float, float]:
+    """One start; seconds until the agent answered, the container ran, and nothing was left."""
     begun = time.monotonic()
-    running = run.start(host, replace(request, use_spares=waits, fill_spares=False), image, lambda _: None)
+    wanted = replace(request, use_spares=kind == "spare", fill_spares=False)
+    running, _ = run.bring_up(host, wanted, image, lambda _: None)
     try:
+        answered = started = time.monotonic() - begun
+        if kind == "answer":
+            run.discard(running.machine)
+            return answered, started, time.monotonic() - begun
+        running.session.setup(run.setup_of(wanted, running.record))
+        running.session.start(run.process_of(running.record, stdin=False))
         running.session.started(host.timeout)
         started = time.monotonic() - begun
-        ended = running.session.pump(None, null, null)
-        code = run.finished(running, ended)
+        code = run.finished(running, running.session.pump(None, null, null))
     except BaseException:
         run.discard(running.machine)
         raise
     if code:
         raise PicoError(f"the container ended with exit code {code}")
-    if waits and running.record.birth != "spare":
+    if kind == "spare" and running.record.birth != "spare":
         raise PicoError("no spare was there")
-    return started, time.monotonic() - begun
+    return answered, started, time.monotonic() - begun
 
 
 def alive(host: Host, image: Image, reference: str, count: int, within: int, say: Say) -> dict[str, Any]:
@@ -211,7 +224,7 @@ def measure(
     """All figures of this host. Raises PicoError."""
     template.ensure(host, host.hardware(), say)
     series = []
-    for kind in BIRTHS:
+    for kind in KINDS:
         for in_flight in (1, 2):
             if kind == "spare" and in_flight == 2:
                 continue  # they are made one at a time: two in flight measure the making
@@ -227,34 +240,3 @@ def measure(
     if keep:
         result["alive"] = alive(host, image, reference, keep, within, say)
     return result
-
-
-def table(result: dict[str, Any]) -> str:
-    """The figures as text."""
-    lines = ["                in flight   started: median    p90    max   ended: median   per minute"]
-    for each in result["series"]:
-        name, started, ended = each["name"], each["started"], each["ended"]
-        lines.append(
-            f"{name:<16}{each['in_flight']:>9}{started['median']:>16.3f} s{started['p90']:>7.3f}{started['max']:>7.3f}"
-            f"{ended['median']:>14.3f} s{each['per_minute']:>12.0f}"
-        )
-    if "alive" in result:
-        found = result["alive"]
-        lines.append(
-            f"{found['alive']} alive at once after {found['seconds']} s: {found['memory_each_mib']} MiB each, "
-            f"{found['anonymous_mib']['median']:.1f} MiB of it anonymous, "
-            f"{found['guest_copied_mib']['median']:.1f} MiB copied guest memory"
-        )
-    return "".join(f"{line}\n" for line in lines)
-
-
-def save(result: dict[str, Any], folder: Path) -> tuple[Path, Path]:
-    """Write pico.json and pico.svg."""
-    from .plot import distribution
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "pico.json", result)
-    rows = {f"{each['name']}, {each['in_flight']} in flight": each["seconds"]["started"] for each in result["series"]}
-    picture = folder / "pico.svg"
-    picture.write_text(distribution("Seconds until the container runs", rows), encoding="utf-8")
-    return folder / "pico.json", picture

@@ -75,8 +75,9 @@ def _row(text: str, flight: int) -> dict[str, Any]:
         "name": "docker run",
         "in_flight": flight,
         "count": len(seconds),
+        "answered": quantiles(seconds),
         "started": quantiles(seconds),
         "ended": quantiles(seconds),
         "per_minute": round(60 * len(seconds) / wall, 1),
-        "seconds": {"started": seconds, "ended": seconds},
+        "seconds": {"answered": seconds, "started": seconds, "ended": seconds},
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from . import images, spares, template
 from .host import Host
-from .state import machines, summary
+from .state import Machine, machines
 
 
 def machines_of(root: Path, *, all_of_them: bool) -> list[dict[str, Any]]:
@@ -18,6 +19,16 @@ def machines_of(root: Path, *, all_of_them: bool) -> list[dict[str, Any]]:
     if all_of_them:
         return rows + [summary(spare) for spare in spares.everywhere(root)]
     return [row for row in rows if row["state"] in ("running", "spare")]
+
+
+def summary(machine: Machine) -> dict[str, Any]:
+    """What ``ps`` and ``inspect`` say of a machine. Also of one that vanishes meanwhile."""
+    record = machine.record()
+    state = machine.state()
+    facts: dict[str, Any] = asdict(record) if record else {"id": machine.id, "name": "", "image": "", "args": []}
+    facts |= {"state": state, "pid": machine.pid(), "folder": str(machine.folder)}
+    facts["exit_code"] = machine.exit_code() if state == "exited" else None
+    return facts
 
 
 def machine_table(rows: Sequence[dict[str, Any]]) -> str:

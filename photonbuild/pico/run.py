@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Running:
-    """A machine whose container has been asked to start. The session carries its main process."""
+    """A machine and the session over which its container is asked to start."""
 
     machine: Machine
     record: Record
@@ -67,6 +67,20 @@ class Running:
 
 def start(host: Host, request: Request, image: Image, say: Say) -> Running:
     """Bring a machine up and send it all that makes it this container. Raises PicoError."""
+    running, wanted = bring_up(host, request, image, say)
+    try:
+        running.session.setup(setup_of(request, running.record))
+        running.session.start(process_of(running.record, stdin=request.stdin))
+    except BaseException:
+        discard(running.machine)
+        raise
+    if wanted.takes_spares and request.fill_spares:
+        spares.fill_behind(host, wanted.hardware)
+    return running
+
+
+def bring_up(host: Host, request: Request, image: Image, say: Say) -> tuple[Running, Wanted]:
+    """A machine whose agent has answered and waits to be told what it is. Raises PicoError."""
     identity = os.urandom(6).hex()
     record = Record(
         id=identity,
@@ -113,17 +127,13 @@ def start(host: Host, request: Request, image: Image, say: Say) -> Running:
     try:
         session = Session(launch.connect(machine.folder, "port0"))
         session.hello(host.timeout)
-        session.setup(setup_of(request, record))
-        session.start(process_of(record, stdin=request.stdin))
     except GuestError as exc:
         discard(machine)
         raise translated(exc) from exc
     except BaseException:
         discard(machine)
         raise
-    if wanted.takes_spares and request.fill_spares:
-        spares.fill_behind(host, wanted.hardware)
-    return Running(machine, record, session)
+    return Running(machine, record, session), wanted
 
 
 def setup_of(request: Request, record: Record) -> Setup:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from .errors import PicoError
 from .host import write
@@ -250,13 +250,3 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
-
-
-def summary(machine: Machine) -> dict[str, Any]:
-    """What ``ps`` and ``inspect`` say of a machine. Also of one that vanishes meanwhile."""
-    record = machine.record()
-    state = machine.state()
-    facts: dict[str, Any] = asdict(record) if record else {"id": machine.id, "name": "", "image": "", "args": []}
-    facts |= {"state": state, "pid": machine.pid(), "folder": str(machine.folder)}
-    facts["exit_code"] = machine.exit_code() if state == "exited" else None
-    return facts

@@ -22,6 +22,7 @@ from photonbuild.store import Store
 
 from ..pico_images import busybox_layer, configuration, docker_archive, file, layer, oci_layout
 from .pico_machines import Pico, shared_store, until
+from .registry import box_repository, registry
 
 pytestmark = pytest.mark.boot
 
@@ -506,6 +507,37 @@ def test_no_kernel(pico: Pico, box: Path, tmp_path: Path) -> None:
     said = pico.fails(125, "--root", root, "run", box)
     assert "there is no kernel for pico machines" in said
     assert "hint: make pico" in said
+
+
+def test_pulled_from_a_registry(pico: Pico, box: Path, machine_seed: Path) -> None:
+    repository = box_repository(machine_seed / "usr/bin/busybox", APPLETS)
+    with registry({"box": repository}) as served:
+        name = f"127.0.0.1:{served.port}/box:{next(tag for tag in repository.manifests if ':' not in tag)}"
+        assert "--tls-verify=false" in pico.fails(125, "pull", name)
+        pico.ok("pull", "--tls-verify", "false", name)
+        assert pico.ok("run", "--rm", name, "echo", "pulled") == "pulled\n"
+        asked = len(served.asked)
+        pico.ok("run", "--rm", "--pull", "missing", name, "true")
+        assert len(served.asked) == asked, "what is here is not asked for again"
+        blobs = [path.name for path in (pico.folder / "blobs/sha256").iterdir()]
+        assert blobs
+        pico.ok("run", "--rm", "--pull", "always", "--tls-verify", "false", name, "true")
+        fetched = [path for path in served.asked[asked:] if "/blobs/" in str(path)]
+        assert not [path for path in fetched if any(blob in str(path) for blob in blobs)], "layers are kept"
+        missing = f"127.0.0.1:{served.port}/none:1"
+        assert "cannot pull" in pico.fails(125, "run", "--tls-verify", "false", missing)
+    assert "never" not in pico.ok("run", "--rm", "--pull", "never", name, "echo", "kept")
+    pico.ok("rmi", name)
+    assert "layers of images that are gone" in pico.ok("gc")
+
+
+def test_the_distributions_own_image(pico: Pico, box: Path, configuration: Config) -> None:
+    image = configuration.stage_dir / "images" / f"{configuration.distribution.prefix}.oci.tar"
+    if not image.is_file():
+        pytest.fail(f"{image} does not exist: make oci", pytrace=False)
+    text = pico.ok("run", "--rm", image, "bash", "-c", ". /etc/os-release; echo $ID $VERSION_ID; exit 0")
+    assert text.split() == [configuration.distribution.id, configuration.distribution.version]
+    assert pico.call("run", "--rm", image, "bash", "-c", "exit 12").code == 12
 
 
 def test_cold_boot(pico: Pico, box: Path) -> None:
