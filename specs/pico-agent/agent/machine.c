@@ -105,6 +105,19 @@ static void enable_controllers(const char *root)
         write_setting(path, controllers[at]);
 }
 
+void machine_begin(void)
+{
+    int fd;
+
+    mkdir("/dev", 0755);
+    mount("dev", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL);
+    /* The console may come up later than we do: then the first three descriptors are not open. */
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 bool machine_prepare(struct failure *failure)
 {
     const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -116,8 +129,6 @@ bool machine_prepare(struct failure *failure)
             return fail(failure, errno, "cannot make mounts private");
         if (!mount_at("tmpfs", machine.stage, "tmpfs", 0, NULL, failure))
             return false;
-    } else if (mount("dev", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL) < 0 && errno != EBUSY) {
-        return fail(failure, errno, "cannot mount /dev");
     }
     if (!make_directories(staged("/image"), failure) || !make_directories(staged("/root"), failure))
         return false;
