@@ -73,6 +73,14 @@ def begun(machine: PicoMachine, process: Process, **more: object) -> Session:
     return session
 
 
+def wait_for(machine: PicoMachine, output: bytes) -> None:
+    """Main has written this."""
+    deadline = time.monotonic() + TIMEOUT
+    while output not in texts(machine.log(), "stdout"):
+        assert time.monotonic() < deadline, machine.said()
+        time.sleep(0.02)
+
+
 WORLD = """
 echo "greeting=$GREETING path=$PATH home=$HOME hostname=$HOSTNAME cwd=$(pwd)"
 id; hostname; cat /etc/hostname /etc/machine-id /etc/resolv.conf; grep box /etc/hosts; date +%s; cat /proc/1/comm
@@ -217,7 +225,8 @@ def test_terminal(boot: Boot) -> None:
 
 def test_signals_and_a_second_process(boot: Boot) -> None:
     machine = boot()
-    main = begun(machine, shell("trap 'exit 9' TERM; while :; do sleep 0.1; done"))
+    main = begun(machine, shell("trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done"))
+    wait_for(machine, b"up")
     other = machine.connect(1)
     assert other.hello(TIMEOUT).state == "ready"
     other.start(Process(args=["sh", "-c", "id -u; id -G; cat; exit 4"], main=False, stdin=True, user="user"), 7)
@@ -230,7 +239,7 @@ def test_signals_and_a_second_process(boot: Boot) -> None:
     assert pumped(main)[0] == Exit(code=9)
     assert pumped(third)[0] == Exit(signal=9)
     machine.wait_off()
-    assert [entry.kind for entry in machine.log()] == ["ready", "started", "exited"]
+    assert [entry.kind for entry in machine.log()] == ["ready", "started", "stdout", "exited"]
 
 
 def test_kill_of_main_switches_the_machine_off(boot: Boot) -> None:
@@ -244,6 +253,7 @@ def test_kill_of_main_switches_the_machine_off(boot: Boot) -> None:
 def test_shutdown(boot: Boot) -> None:
     machine = boot()
     session = begun(machine, shell("trap '' TERM; echo up; while :; do sleep 0.1; done"))
+    wait_for(machine, b"up")
     other = machine.connect(1)
     other.hello(TIMEOUT)
     other.shutdown(seconds=0.5)
@@ -360,8 +370,7 @@ def test_no_dhcp_server(boot: Boot) -> None:
 def test_a_machine_that_is_killed_is_told_of(boot: Boot) -> None:
     machine = boot()
     session = begun(machine, shell("echo before; sleep 1000"))
-    while "stdout" not in [entry.kind for entry in machine.log()]:
-        time.sleep(0.05)
+    wait_for(machine, b"before")
     machine.process.kill()
     with pytest.raises(GuestGoneError):
         session.pump(None, os.open(os.devnull, os.O_WRONLY), 2)

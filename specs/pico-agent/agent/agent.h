@@ -16,12 +16,13 @@ struct source {
     void (*ready)(struct source *source);
 };
 
-/* A virtio-serial port. Output is queued; of a port whose host end is closed it is dropped. */
+/* A virtio-serial port. Output is queued; of a port whose host end is closed it is dropped. It is `connected` as soon as
+   something has come, and `open` when the kernel says so too. */
 struct port {
     struct source source;
     struct port *next;
     char name[32];
-    bool log, connected, broken;
+    bool log, connected, open, broken;
     struct queue out;
     struct decoder decoder;
 };

@@ -45,7 +45,7 @@ void close_source(struct source *source)
 /* The host's end is closed: what was on its way is for nobody, and what comes next is a new conversation. */
 static void hang_up(struct port *port)
 {
-    port->connected = port->broken = false;
+    port->connected = port->open = port->broken = false;
     queue_clear(&port->out);
     decoder_reset(&port->decoder);
     port_is_gone(port);
@@ -142,9 +142,12 @@ static void port_ready(struct source *source)
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0 && errno == EAGAIN) {
-            port->connected = true;
+            port->connected = port->open = true;
             break;
         }
+        /* Data overtakes the news that the host has opened the port: until that comes, the port reads as ended. */
+        if (count == 0 && port->connected && !port->open && !machine.test)
+            return;
         if (count <= 0) {
             hang_up(port);
             if (machine.test)
