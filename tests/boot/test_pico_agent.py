@@ -305,6 +305,15 @@ def test_volumes(boot: Boot, tmp_path: Path) -> None:
     assert not (tmp_path / "in/no").exists()
 
 
+def test_one_file_as_a_volume(boot: Boot, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("configured\n")
+    (tmp_path / "secret").write_text("not to be seen")
+    volumes = [Volume(tag="volume0", target="/etc/app/app.conf", part="file", readonly=True)]
+    script = "cat /etc/app/app.conf; ls -A /etc/app; touch /etc/app/app.conf || echo read only; ls -A / | grep share"
+    result = lived(boot(volumes=[tmp_path]), settings(volumes=volumes), shell(script))
+    assert result.stdout == b"configured\napp.conf\nread only\n"
+
+
 def test_static_address_readonly_root_and_tmpfs(boot: Boot) -> None:
     setup = settings(
         network="static", address="10.0.2.99/24", gateway="10.0.2.2", dns=["10.0.2.3"], readonly=True,
@@ -318,6 +327,11 @@ def test_static_address_readonly_root_and_tmpfs(boot: Boot) -> None:
     assert "read only\nnameserver 10.0.2.3\n" in out
     assert "1024" in out
     assert result.ready["address"] == "10.0.2.99/24"
+
+
+def test_several_processors(boot: Boot) -> None:
+    script = "grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/clocksource/clocksource0/current_clocksource"
+    assert lived(boot(cpus=3), settings(), shell(script)).stdout.split()[0] == b"3"
 
 
 def test_no_network(boot: Boot) -> None:
