@@ -17,7 +17,7 @@
 
 #include "network.h"
 
-enum { MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 5 };
+enum { MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 10 };
 static const char CGROUPS[] = "/sys/fs/cgroup";
 
 struct machine machine = {.stage = ""};
