@@ -19,20 +19,17 @@ from ..sources import sha256_of
 from .disk import timed
 from .request import ImageRequest, ImageResult, publish
 
-DIRECTORY, DEVICE, REGULAR = 0o040000, 0o020000, 0o100000
+DIRECTORY, REGULAR = 0o040000, 0o100000
 FOLDERS = ("dev", "proc", "run", "sys")
-# What the kernel opens as the first program's descriptors 0 to 2.
-CONSOLE = (5, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One file of a cpio archive; `device` is the major and minor number of a node."""
+    """One file of a cpio archive."""
 
     name: str
     mode: int
     content: bytes = b""
-    device: tuple[int, int] = (0, 0)
 
 
 def build_pico(request: ImageRequest) -> ImageResult:
@@ -69,10 +66,9 @@ def take(tar: Path, name: str, target: Path) -> None:
 
 
 def initrd_entries(init: bytes) -> list[Entry]:
-    """Folders, the console and the first program."""
+    """Folders to mount on, and the first program."""
     folders = [Entry(name=name, mode=DIRECTORY | 0o755) for name in FOLDERS]
-    console = Entry(name="dev/console", mode=DEVICE | 0o600, device=CONSOLE)
-    return [*folders, console, Entry(name="init", mode=REGULAR | 0o755, content=init)]
+    return [*folders, Entry(name="init", mode=REGULAR | 0o755, content=init)]
 
 
 def cpio(entries: Sequence[Entry], epoch: int) -> bytes:
@@ -84,7 +80,7 @@ def cpio(entries: Sequence[Entry], epoch: int) -> bytes:
         links = 0 if trailer else 2 if entry.mode & 0o170000 == DIRECTORY else 1
         fields = (
             0 if trailer else number, entry.mode, 0, 0, links, 0 if trailer else epoch, len(entry.content),
-            0, 0, *entry.device, len(name), 0,
+            0, 0, 0, 0, len(name), 0,
         )  # fmt: skip
         out += b"070701" + b"".join(b"%08X" % field for field in fields) + name
         out += bytes(-len(out) % 4) + entry.content

@@ -59,11 +59,16 @@ class Welcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """The 9P share with mount tag `tag`, seen by the container at `target`."""
+    """The 9P share with mount tag `tag`, or the one file or folder `part` of it, seen by the container at `target`."""
 
     tag: str
     target: str
     readonly: bool = False
+    part: str | None = None
+
+    def __str__(self) -> str:
+        source = self.tag if self.part is None else f"{self.tag}/{self.part}"
+        return f"{source}:{self.target}:{'ro' if self.readonly else 'rw'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +108,7 @@ class Setup:
             *(("dns", server) for server in self.dns),
             ("root", self.root),
             ("rootfs", self.rootfs),
-            *(("volume", f"{each.tag}:{each.target}:{'ro' if each.readonly else 'rw'}") for each in self.volumes),
+            *(("volume", str(volume)) for volume in self.volumes),
             *(("tmpfs", target) for target in self.tmpfs),
             ("readonly", _yes(self.readonly)),
         ]

@@ -86,7 +86,10 @@ def test_setup_as_records() -> None:
         address="10.0.2.15/24",
         gateway="10.0.2.2",
         dns=["10.0.2.3", "10.0.2.4"],
-        volumes=[Volume(tag="volume0", target="/a:b", readonly=True), Volume(tag="volume1", target="/c")],
+        volumes=[
+            Volume(tag="volume0", target="/a:b", readonly=True),
+            Volume(tag="volume1", target="/c", part="file"),
+        ],
         tmpfs=["/scratch:size=1m"],
     )
     assert setup.pairs() == [
@@ -103,7 +106,7 @@ def test_setup_as_records() -> None:
         ("root", "/dev/vda"),
         ("rootfs", "erofs"),
         ("volume", "volume0:/a:b:ro"),
-        ("volume", "volume1:/c:rw"),
+        ("volume", "volume1/file:/c:rw"),
         ("tmpfs", "/scratch:size=1m"),
         ("readonly", "no"),
     ]

@@ -16,7 +16,8 @@ struct source {
     void (*ready)(struct source *source);
 };
 
-/* A virtio-serial port. Output is queued; of a port whose host end is closed it is dropped. */
+/* A virtio-serial port. Output is queued; of a port whose host end is closed it is dropped. It is `connected` as soon as
+   something has come, and `open` when the kernel says so too. */
 struct port {
     struct source source;
     struct port *next;

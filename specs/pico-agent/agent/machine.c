@@ -17,7 +17,7 @@
 
 #include "network.h"
 
-enum { MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 5 };
+enum { MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 10 };
 static const char CGROUPS[] = "/sys/fs/cgroup";
 
 struct machine machine = {.stage = ""};
@@ -105,6 +105,19 @@ static void enable_controllers(const char *root)
         write_setting(path, controllers[at]);
 }
 
+void machine_begin(void)
+{
+    int fd;
+
+    mkdir("/dev", 0755);
+    mount("dev", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL);
+    /* The console may come up later than we do: then the first three descriptors are not open. */
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 bool machine_prepare(struct failure *failure)
 {
     const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -116,8 +129,6 @@ bool machine_prepare(struct failure *failure)
             return fail(failure, errno, "cannot make mounts private");
         if (!mount_at("tmpfs", machine.stage, "tmpfs", 0, NULL, failure))
             return false;
-    } else if (mount("dev", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL) < 0 && errno != EBUSY) {
-        return fail(failure, errno, "cannot mount /dev");
     }
     if (!make_directories(staged("/image"), failure) || !make_directories(staged("/root"), failure))
         return false;
@@ -278,23 +289,69 @@ static bool enter_root(struct failure *failure)
     return true;
 }
 
-/* "TAG:TARGET:ro|rw" */
-static bool mount_volume(const char *volume, struct failure *failure)
+/* Something to mount a single file on. */
+static bool make_file(const char *path, struct failure *failure)
 {
-    char tag[64], target[4096];
-    const char *first = strchr(volume, ':'), *last = strrchr(volume, ':');
-    bool readonly = last && strcmp(last, ":ro") == 0;
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    int fd;
 
-    if (first == NULL || last <= first || first == volume || (size_t)(first - volume) >= sizeof tag ||
-        (size_t)(last - first) > sizeof target || (!readonly && strcmp(last, ":rw") != 0))
-        return fail(failure, 0, "not a volume (TAG:TARGET:ro or rw): %.200s", volume);
-    snprintf(tag, sizeof tag, "%.*s", (int)(first - volume), volume);
-    snprintf(target, sizeof target, "%.*s", (int)(last - first - 1), first + 1);
-    if (target[0] != '/' || strcmp(target, "/") == 0)
-        return fail(failure, 0, "the target of a volume must be an absolute path other than /: %.200s", target);
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    if (folder[0] && !make_directories(folder, failure))
+        return false;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return fail(failure, errno, "cannot make %s", path);
+    close(fd);
+    return true;
+}
+
+static bool mount_share(const char *tag, const char *target, bool readonly, struct failure *failure)
+{
     return make_directories(target, failure) &&
            mount_at(tag, target, "9p", readonly ? MS_RDONLY : 0,
                     "trans=virtio,version=9p2000.L,msize=65536,cache=mmap,access=any", failure);
+}
+
+/* One file or folder of a share: the share itself is seen by nobody. */
+static bool mount_part(const char *tag, const char *part, const char *target, bool readonly, struct failure *failure)
+{
+    static const char aside[] = "/.share";
+    char path[512];
+    struct stat status;
+
+    if (!mount_share(tag, aside, readonly, failure))
+        return false;
+    snprintf(path, sizeof path, "%s/%s", aside, part);
+    bool done = stat(path, &status) == 0 || fail(failure, errno, "%s of volume %s", part, tag);
+    if (done)
+        done = S_ISDIR(status.st_mode) ? make_directories(target, failure) : make_file(target, failure);
+    if (done)
+        done = mount_at(path, target, NULL, MS_BIND, NULL, failure);
+    umount2(aside, MNT_DETACH);
+    rmdir(aside);
+    return done;
+}
+
+/* "TAG:TARGET:ro|rw" or "TAG/PART:TARGET:ro|rw" */
+static bool mount_volume(const char *volume, struct failure *failure)
+{
+    char source[400], target[4096];
+    const char *first = strchr(volume, ':'), *last = strrchr(volume, ':');
+    bool readonly = last && strcmp(last, ":ro") == 0;
+
+    if (first == NULL || last <= first || first == volume || (size_t)(first - volume) >= sizeof source ||
+        (size_t)(last - first) > sizeof target || (!readonly && strcmp(last, ":rw") != 0))
+        return fail(failure, 0, "not a volume (TAG:TARGET:ro or rw): %.200s", volume);
+    snprintf(source, sizeof source, "%.*s", (int)(first - volume), volume);
+    snprintf(target, sizeof target, "%.*s", (int)(last - first - 1), first + 1);
+    if (target[0] != '/' || strcmp(target, "/") == 0)
+        return fail(failure, 0, "the target of a volume must be an absolute path other than /: %.200s", target);
+    char *slash = strchr(source, '/');
+    if (slash == NULL)
+        return mount_share(source, target, readonly, failure);
+    *slash = '\0';
+    return mount_part(source, slash + 1, target, readonly, failure);
 }
 
 /* "TARGET" or "TARGET:OPTIONS" */

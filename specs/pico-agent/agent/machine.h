@@ -15,6 +15,8 @@ struct machine {
 
 extern struct machine machine;
 
+/* Devices, and something behind the first three descriptors. */
+void machine_begin(void);
 /* All that does not depend on SETUP, so that a clone finds it done. */
 bool machine_prepare(struct failure *failure);
 /* SETUP: entropy first, then everything else; afterwards we live in the container's root. */

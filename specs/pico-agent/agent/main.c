@@ -358,11 +358,18 @@ int main(int count, char **words)
         return 2;
     }
     machine.test = test;
+    if (!test)
+        machine_begin();
     open_sources();
     if (test)
         use_test_ports(words);
     if (!machine_prepare(&failure)) {
-        fprintf(stderr, "pico-agent: %s\n", failure.message);
+        char text[sizeof failure.message + 32];
+        snprintf(text, sizeof text, "pico-agent: %s\n", failure.message);
+        if (test)
+            fputs(text, stderr);
+        else
+            write_setting("/dev/kmsg", text);
         machine_off();
     }
     scan_ports();

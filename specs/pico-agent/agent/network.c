@@ -151,7 +151,7 @@ static int ask(int fd, const struct sockaddr_ll *everyone, enum dhcp_type type, 
 static bool converse(int fd, const struct sockaddr_ll *everyone, const uint8_t *mac, int seconds, struct lease *lease,
                      struct failure *failure)
 {
-    uint64_t end = steady_clock() + (uint64_t)seconds * 1000000000, patience = 250000000;
+    uint64_t end = steady_clock() + (uint64_t)seconds * 1000000000, patience = 500000000;
     struct lease offer;
     uint32_t id;
 
