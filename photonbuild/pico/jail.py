@@ -164,7 +164,11 @@ def _enter(jail: Jail, space: int | None) -> None:
 def _bind_mapped(mount: Mount, root: str, space: int) -> None:
     """A bind mount whose files have their owners translated by the user namespace `space`."""
     target = root + mount.target
-    os.makedirs(target, exist_ok=True)
+    if mount.source.is_dir():
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
     tree = _syscall("open_tree", SYS_OPEN_TREE, AT_FDCWD, os.fsencode(mount.source), flags)
     attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_IDMAP, 0, 0, space)

@@ -22,11 +22,16 @@ BACKLOG = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """A host folder that the guest sees at `target`."""
+    """A folder or file of the host that the guest sees at `target`."""
 
     source: Path
     target: str
     readonly: bool = False
+
+    @property
+    def part(self) -> str | None:
+        """A file is shared as this name in a folder that has nothing else."""
+        return "file" if self.source.is_file() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +89,7 @@ def _jail(host: Host, what: Start) -> jail.Jail:
     if what.birth != "clone":
         mounts += [jail.Mount(source=host.kernel, target=KERNEL), jail.Mount(source=host.initrd, target=INITRD)]
     for number, share in enumerate(what.shares):
-        target = f"/run/volume{number}"
+        target = f"/run/volume{number}{'/' + share.part if share.part else ''}"
         mounts.append(jail.Mount(source=share.source, target=target, readonly=share.readonly, own=True))
     return jail.Jail(
         root=host.seed,

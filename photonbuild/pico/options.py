@@ -82,7 +82,7 @@ def port(text: str) -> Port:
 
 
 def shares(texts: Sequence[str]) -> list[Share]:
-    """``FOLDER:TARGET[:ro]``. A folder that does not exist is made, as docker does."""
+    """``SOURCE:TARGET[:ro]``, a folder or a file. What does not exist becomes a folder, as docker has it."""
     if len(texts) > VOLUMES:
         raise PicoError(f"a machine has at most {VOLUMES} volumes, not {len(texts)}")
     return [_share(text) for text in texts]
@@ -94,16 +94,19 @@ def _share(text: str) -> Share:
     if not target.startswith("/") or mode not in ("", "ro", "rw"):
         raise PicoError(f"'{text}' is no volume", hint="like /srv/data:/data or ./data:/data:ro")
     if not source.startswith(("/", "./", "../", "~")) and source not in (".", ".."):
-        raise PicoError(f"'{source}': volumes are folders of this host, there are no named ones", hint=f"./{source}")
+        raise PicoError(
+            f"'{source}': volumes are folders and files of this host, there are no named ones", hint=f"./{source}"
+        )
     path = Path(source).expanduser().absolute()
     if os.path.normpath(target) == "/":
         raise PicoError(f"'{text}': a volume cannot be the root")
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise PicoError("a volume is a folder, not a file", where=str(path)) from None
+        if not path.exists():
+            path.mkdir(parents=True)
     except OSError as exc:
-        raise PicoError(f"cannot use this folder as a volume: {exc.strerror}", where=str(path)) from exc
+        raise PicoError(f"cannot use this as a volume: {exc.strerror}", where=str(path)) from exc
+    if not (path.is_dir() or path.is_file()):
+        raise PicoError("a volume is a folder or a file", where=str(path))
     return Share(source=path, target=os.path.normpath(target), readonly=mode == "ro")
 
 

@@ -83,7 +83,7 @@ def _run(made: argparse.ArgumentParser) -> None:
     _process(made)
     made.add_argument("-d", "--detach", action="store_true", help="print the id and let it run")
     made.add_argument("-p", "--publish", action="append", default=[], metavar="[[ADDRESS:]PORT:]PORT[/udp]")
-    made.add_argument("-v", "--volume", action="append", default=[], metavar="FOLDER:TARGET[:ro]")
+    made.add_argument("-v", "--volume", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
     made.add_argument("--tmpfs", action="append", default=[], metavar="TARGET", help="an empty folder in memory")
     made.add_argument("--entrypoint", metavar="PROGRAM", help="in place of the image's")
     made.add_argument("--group-add", action="append", default=[], metavar="GROUP", help="one more group of its user")

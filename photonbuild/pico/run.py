@@ -150,7 +150,7 @@ def setup_of(request: Request, record: Record) -> Setup:
         gateway=GATEWAY if connected else None,
         dns=[NAMESERVER] if connected else [],
         volumes=[
-            Volume(tag=f"volume{number}", target=share.target, readonly=share.readonly)
+            Volume(tag=f"volume{number}", target=share.target, readonly=share.readonly, part=share.part)
             for number, share in enumerate(request.shares)
         ],
         tmpfs=request.tmpfs,

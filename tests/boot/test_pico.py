@@ -154,6 +154,13 @@ def test_volumes(pico: Pico, box: Path, tmp_path: Path) -> None:
     assert (found.st_uid, found.st_mode & 0o777) == (os.geteuid(), 0o640)
     assert (tmp_path / "rw/d").is_dir()
     assert sorted(path.name for path in (tmp_path / "ro").iterdir()) == ["given"]
+    file = tmp_path / "ro/given"
+    file.chmod(0o600)
+    text = pico.ok(
+        "run", "--rm", "-v", f"{file}:/etc/second", box, "sh", "-c", "cat /etc/second; echo more >>/etc/second"
+    )
+    assert (text, file.read_text()) == ("given\n", "given\nmore\n")
+    assert pico.call("run", "--rm", "-v", f"{file}:/etc/second:ro", box, "sh", "-c", "echo x >>/etc/second").code == 1
 
 
 def fetch(port: int, path: str = "/") -> bytes:

@@ -117,7 +117,8 @@ def test_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     share = options.shares(["./new:/data/../data/:ro"])[0]
     assert (share.source, share.target, share.readonly) == (tmp_path / "new", "/data", True)
     assert (tmp_path / "new").is_dir()
-    for wrong in ("/data", "name:/data", "./a:data", "./a:/data:xx", "./a:/", "./file:/data"):
+    assert (share.part, options.shares(["./file:/etc/file"])[0].part) == (None, "file")
+    for wrong in ("/data", "name:/data", "./a:data", "./a:/data:xx", "./a:/", "./file/below:/data"):
         with pytest.raises(PicoError):
             options.shares([wrong])
     with pytest.raises(PicoError, match="at most 4 volumes"):
