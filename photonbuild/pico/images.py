@@ -150,7 +150,7 @@ def remove_blobs(root: Path) -> int:
     """Remove pulled layers of images that are gone; the number of bytes."""
     wanted = {digest.partition(":")[2] for image in everything(root) for digest in image.blobs}
     freed = 0
-    for path in (root / "blobs").glob("*/*"):
+    for path in (root / "blobs").glob("sha256/*"):
         if path.name not in wanted:
             freed += path.stat().st_size
             path.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,13 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 TIMEOUT = 3600
 
 
-def skopeo_argv(name: str, *, auth: bool, verify_tls: bool) -> list[str]:
+def skopeo_argv(name: str, layout: str, *, auth: bool, verify_tls: bool) -> list[str]:
     """The command line inside the sandbox. Pure. Blobs that are there already are not fetched again."""
     argv = ["skopeo", "--override-os", SYSTEM, "--override-arch", ARCHITECTURE, "copy", "--quiet", "--retry-times", "2"]
     argv += ["--src-authfile", AUTH] if auth else ["--src-no-creds"]
     if not verify_tls:
         argv.append("--src-tls-verify=false")
-    return [*argv, "--dest-shared-blob-dir", "/blobs", f"docker://{name}", "oci:/work/layout:image"]
+    return [*argv, "--dest-shared-blob-dir", "/blobs", f"docker://{name}", f"oci:/blobs/{layout}:image"]
 
 
 def auth_file() -> Path | None:
@@ -49,7 +50,8 @@ def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: boo
         raise PicoError(f"there is no image '{name}' here", hint="run without --offline")
     blobs = root / "blobs"
     blobs.mkdir(exist_ok=True)
-    binds = [Bind(source=work, target="/work", readonly=False), Bind(source=blobs, target="/blobs", readonly=False)]
+    # One mount for both: skopeo renames what it has fetched from the layout to the blobs.
+    binds = [Bind(source=blobs, target="/blobs", readonly=False)]
     auth, certificates = auth_file(), host_certificates()
     if auth is not None:
         binds.append(Bind(source=auth, target=AUTH))
@@ -59,8 +61,14 @@ def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: boo
     box = Sandbox(
         layers=[session.machine_seed.root], scratch=session.store.scratch, binds=binds, env=proxies, network=True
     )
-    argv = skopeo_argv(name, auth=auth is not None, verify_tls=verify_tls)
-    done = box.run(argv, timeout=TIMEOUT, check=False)
+    layout = blobs / f"layout-{os.urandom(6).hex()}"
+    argv = skopeo_argv(name, layout.name, auth=auth is not None, verify_tls=verify_tls)
+    try:
+        done = box.run(argv, timeout=TIMEOUT, check=False)
+        if layout.is_dir():
+            shutil.copytree(layout, work / "layout")
+    finally:
+        shutil.rmtree(layout, ignore_errors=True)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = said[-1] if said else f"exit code {done.returncode}"
@@ -71,7 +79,7 @@ def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: boo
 
 
 def _hint(reason: str) -> str | None:
-    if "HTTP response to HTTPS client" in reason or "certificate" in reason:
+    if any(sign in reason for sign in ("HTTP response to HTTPS client", "certificate", "TLS handshake")):
         return "--tls-verify=false, if this registry is trusted without"
     if "unauthorized" in reason or "authentication required" in reason:
         return "log in first: its credentials are read from ~/.docker/config.json or $REGISTRY_AUTH_FILE"
