@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import launch
+from . import launch, limits
 from .errors import PicoError
 from .hardware import Hardware
 from .host import Host, key_of, write
@@ -91,6 +91,7 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
         os.rename(files, folder)
     finally:
         machine.kill()
+        limits.remove(machine.id)
         shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -143,10 +144,13 @@ def templates(host_folder: Path) -> list[tuple[Path, dict[str, Any]]]:
 def remove(host: Host, folder: Path) -> None:
     """Remove a template and the spares that wait for it. Its clones live on: their mapping keeps the file."""
     spares = host.folder / "spares" / folder.name
-    for path in sorted(spares.iterdir()) if spares.is_dir() else []:
-        if path.is_dir():
-            spare = Machine(path)
-            spare.kill()
-            spare.remove()
-    shutil.rmtree(spares, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    # Whoever makes spares holds this lock: none appears behind our back, and afterwards there is no template for any.
+    with locked(host.folder / "locks" / f"{folder.name}.spares"):
+        for path in sorted(spares.iterdir()) if spares.is_dir() else []:
+            if path.is_dir():
+                spare = Machine(path)
+                spare.kill()
+                limits.remove(spare.id)
+                spare.remove()
+        shutil.rmtree(spares, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -74,9 +74,14 @@ class Pico:
         for row in self.ps().values():
             if row["state"] != "spare":
                 self.call("rm", "-f", row["id"])
-        for _ in range(2):
+
+        def gone() -> bool:
             self.call("template", "--remove")
             self.call("template", "--remove", "--volumes")
+            self.call("gc")
+            return not processes_in(self.store)
+
+        assert until(gone), "machines are left that nobody knows of"
 
 
 def shared_store(folder: Path, real: Path) -> Path:
@@ -98,3 +103,20 @@ def until(check: Callable[[], bool], seconds: float = 30) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def processes_in(store: Path) -> set[int]:
+    """Every process that holds the lock of a machine below a store."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if not (entry / "exe").readlink().name.startswith("qemu-system"):
+                continue
+            held = [str(link.readlink()) for link in (entry / "fd").iterdir()]
+        except OSError:
+            continue
+        if any(path.startswith(f"{store}/") and path.endswith("/alive") for path in held):
+            found.add(int(entry.name))
+    return found

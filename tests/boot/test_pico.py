@@ -21,7 +21,7 @@ from photonbuild.pico import state
 from photonbuild.store import Store
 
 from ..pico_images import busybox_layer, configuration, docker_archive, file, layer, oci_layout
-from .pico_machines import Pico, shared_store, until
+from .pico_machines import Pico, processes_in, shared_store, until
 from .registry import box_repository, registry
 
 pytestmark = pytest.mark.boot
@@ -381,23 +381,6 @@ def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: Pico, box: Path) 
         if row["state"] != "spare":
             pico.ok("rm", "-f", row["id"])
     assert processes_in(pico.store) <= {row["pid"] for row in pico.ps().values()}
-
-
-def processes_in(store: Path) -> set[int]:
-    """Every process that holds the lock of a machine below a store."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if not (entry / "exe").readlink().name.startswith("qemu-system"):
-                continue
-            held = [str(link.readlink()) for link in (entry / "fd").iterdir()]
-        except OSError:
-            continue
-        if any(path.startswith(f"{store}/") and path.endswith("/alive") for path in held):
-            found.add(int(entry.name))
-    return found
 
 
 def test_two_commands_want_one_name(pico: Pico, box: Path) -> None:
