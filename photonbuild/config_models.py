@@ -203,7 +203,14 @@ class OciImage(ImageModel):
     command: tuple[str, ...] = ("/bin/bash",)
 
 
-Image = IsoImage | DiskImage | OciImage
+class PicoImage(ImageModel):
+    """``format: pico``: kernel and initramfs of a machine that is one container. `init`: its first program."""
+
+    format: Literal["pico"]
+    init: Annotated[str, Field(pattern=r"^/")]
+
+
+Image = IsoImage | DiskImage | OciImage | PicoImage
 
 
 class Runtime(Model):

@@ -27,6 +27,7 @@ PACKAGE = Path(__file__).parents[2] / "photonbuild"
 ORDER = [
     "__init__",
     "errors",
+    "places",
     "run",
     "log",
     "documents",
@@ -71,9 +72,11 @@ ORDER = [
     "installsets",
     "recipe",
     "image",
+    "pico",
     "cli_image",
     "cli_kickstart",
     "cli_machine",
+    "cli_pico",
     "cli",
     "__main__",
 ]

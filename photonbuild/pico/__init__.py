@@ -1,0 +1,1 @@
+"""A container image as a virtual machine of its own."""

@@ -1,0 +1,161 @@
+"""Starting a machine's QEMU in a folder: sockets, logs, jail, limits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import jail, limits
+from .errors import PicoError
+from .hardware import INITRD, KERNEL, PORTS, TEMPLATE, Birth, Descriptors, Hardware, qemu_argv
+from .host import Host
+from .qmp import Qmp
+from .state import Machine
+
+BACKLOG = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A folder or file of the host that the guest sees at `target`."""
+
+    source: Path
+    target: str
+    readonly: bool = False
+
+    @property
+    def part(self) -> str | None:
+        """A file is shared as this name in a folder that has nothing else."""
+        return "file" if self.source.is_file() else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What is started. `template` is its folder: written for a birth as template, read for a clone."""
+
+    hardware: Hardware
+    birth: Birth
+    network: bool
+    template: Path | None = None
+    image: Path
+    shares: Sequence[Share] = ()
+    cpus: float | None = None
+
+
+def start(host: Host, machine: Machine, what: Start) -> int:
+    """Start QEMU for `machine`, whose folder exists; its process id. It listens on the folder's sockets from now on.
+
+    Raises PicoError, SandboxError.
+    """
+    with contextlib.ExitStack() as stack:
+        alive = _open(stack, machine.folder / "alive", os.O_RDWR)
+        fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptors = Descriptors(
+            qmp=_listen(stack, machine.folder, "qmp"),
+            ports=[_listen(stack, machine.folder, f"port{number}") for number in range(PORTS)],
+            log=_open(stack, machine.log, os.O_WRONLY | os.O_APPEND),
+            console=_open(stack, machine.folder / "console", os.O_WRONLY | os.O_APPEND),
+            image=_image(stack, what.image),
+        )
+        output = _open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND)
+        argv = qemu_argv(
+            what.hardware,
+            descriptors,
+            birth=what.birth,
+            network=what.network,
+            readonly=[share.readonly for share in what.shares],
+        )
+        return jail.start(
+            _jail(host, what),
+            argv,
+            jail.Inherited(
+                output=output,
+                alive=alive,
+                descriptors=descriptors.all(),
+                groups=limits.groups(machine.id, memory=what.hardware.memory, cpus=what.cpus),
+            ),
+        )
+
+
+def _jail(host: Host, what: Start) -> jail.Jail:
+    mounts = []
+    if what.template is not None:
+        mounts.append(jail.Mount(source=what.template, target=TEMPLATE, readonly=what.birth != "template"))
+    if what.birth != "clone":
+        mounts += [jail.Mount(source=host.kernel, target=KERNEL), jail.Mount(source=host.initrd, target=INITRD)]
+    for number, share in enumerate(what.shares):
+        target = f"/run/volume{number}{'/' + share.part if share.part else ''}"
+        mounts.append(jail.Mount(source=share.source, target=target, readonly=share.readonly, own=True))
+    return jail.Jail(
+        root=host.seed,
+        mounts=mounts,
+        uid=host.uid,
+        devices=host.devices,
+        network=what.network,
+        proc=bool(what.shares),  # QEMU changes modes in a volume by way of /proc/self/fd
+    )
+
+
+def _open(stack: contextlib.ExitStack, path: Path, flags: int) -> int:
+    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _image(stack: contextlib.ExitStack, path: Path) -> int:
+    """The image's file, open for reading only: so QEMU cannot write it, whatever its guest makes it do."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise PicoError(f"cannot read the image: {exc.strerror}", where=str(path)) from exc
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _listen(stack: contextlib.ExitStack, folder: Path, name: str) -> int:
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+    with _near(folder, name) as path:
+        sock.bind(path)
+    sock.listen(BACKLOG)
+    return sock.fileno()
+
+
+def connect(folder: Path, name: str) -> socket.socket:
+    """A connection to a machine's socket. Raises PicoError when nothing listens there any more."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        with _near(folder, name) as path:
+            sock.connect(path)
+    except OSError as exc:
+        sock.close()
+        raise PicoError(f"machine {folder.name} does not run", detail=qemu_said(folder)) from exc
+    return sock
+
+
+def control(folder: Path) -> Qmp:
+    """A connection to the machine's QEMU itself."""
+    return Qmp(connect(folder, "qmp"))
+
+
+def qemu_said(folder: Path) -> str | None:
+    """The end of what QEMU printed: the reason, when it ended at once."""
+    try:
+        text = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+    except OSError:
+        return None
+    return text.strip() or None
+
+
+@contextlib.contextmanager
+def _near(folder: Path, name: str) -> Iterator[str]:
+    """A name of a socket that is short however long the folder's is: they may have 107 bytes."""
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{handle}/{name}"
+    finally:
+        os.close(handle)

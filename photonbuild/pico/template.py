@@ -1,0 +1,156 @@
+"""The template: a machine whose agent waits, frozen to two files. Clones map its memory privately, copy on write.
+
+The state file holds the devices (QEMU's migration with ``x-ignore-shared``), the other one the memory. Both belong to
+who made them and are read-only; a template of another kernel, agent, QEMU or setting has another name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import launch, limits
+from .errors import PicoError
+from .hardware import Hardware
+from .host import Host, key_of, write
+from .launch import Start
+from .protocol import ProtocolError
+from .qmp import Qmp
+from .session import Session
+from .state import Machine, locked
+
+CAPABILITIES = {"capabilities": [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]}
+STATE = "file:/run/template/state"
+COMPLETE = "template.json"
+
+
+def folder_of(host: Host, hardware: Hardware) -> Path:
+    return host.folder / "templates" / key_of(host, hardware)
+
+
+def is_valid(folder: Path, hardware: Hardware) -> bool:
+    """Is it complete and whole? A file that was cut short, or that another may write, is no template."""
+    try:
+        (folder / COMPLETE).stat()
+        ram, state = (folder / "ram").stat(), (folder / "state").stat()
+    except OSError:
+        return False
+    ours = all(found.st_uid == os.geteuid() and not found.st_mode & 0o222 for found in (ram, state))
+    return ours and ram.st_size == hardware.memory << 20 and state.st_size > 0
+
+
+def ensure(host: Host, hardware: Hardware, say: Callable[[str], None]) -> Path:
+    """The folder of the template for such machines, made now when there is none. Raises PicoError."""
+    folder = folder_of(host, hardware)
+    if is_valid(folder, hardware):
+        return folder
+    with locked(host.folder / "locks" / folder.name):
+        if not is_valid(folder, hardware):
+            say("making a template: the next machines are clones of it")
+            remove(host, folder)
+            make(host, hardware, folder)
+    return folder
+
+
+def make(host: Host, hardware: Hardware, folder: Path) -> None:
+    """Boot a machine until its agent waits, freeze it, and give the result its name."""
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    files = staging / "template"
+    files.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(files, host.uid, host.uid)
+    blank = staging / "blank"
+    with blank.open("wb") as handle:
+        handle.truncate(host.disk)
+    machine = Machine(staging)
+    started = time.monotonic()
+    try:
+        what = Start(hardware=hardware, birth="template", network=False, template=files, image=blank)
+        launch.start(host, machine, what)
+        agent = _wait_for_agent(host, machine)
+        control = launch.control(staging)
+        freeze(control)
+        control.send("quit")
+        machine.wait(10)
+        for name in ("ram", "state"):
+            if os.geteuid() == 0:
+                os.chown(files / name, 0, 0)
+            (files / name).chmod(0o444)
+        if os.geteuid() == 0:
+            os.chown(files, 0, 0)
+        seconds = round(time.monotonic() - started, 2)
+        facts = {"host": host.digest, "hardware": asdict(hardware), "agent": agent, "seconds": seconds}
+        write(files / COMPLETE, {**facts, "created": time.time()})
+        os.rename(files, folder)
+    finally:
+        machine.kill()
+        limits.remove(machine.id)
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _wait_for_agent(host: Host, machine: Machine) -> dict[str, Any]:
+    """Say hello until the agent answers; what it says of itself."""
+    with launch.connect(machine.folder, "port0") as sock:
+        try:
+            welcome = Session(sock).hello(host.timeout)
+        except ProtocolError as exc:
+            raise PicoError(
+                f"the pico kernel did not come up: {exc.message}",
+                where=str(host.kernel),
+                detail="\n".join(filter(None, [_console(machine), launch.qemu_said(machine.folder)])),
+            ) from exc
+    if welcome.state != "waiting":
+        raise PicoError(f"the agent is {welcome.state} before it was set up", where=str(host.initrd))
+    return asdict(welcome)
+
+
+def _console(machine: Machine) -> str:
+    try:
+        return (machine.folder / "console").read_text(encoding="utf-8", errors="replace")[-2000:]
+    except OSError:
+        return ""
+
+
+def freeze(control: Qmp) -> None:
+    """Stop the machine and write its devices to the state file; its memory is in its file already."""
+    control.send("stop")
+    control.send("migrate-set-capabilities", CAPABILITIES)
+    control.send("migrate", {"uri": STATE})
+    control.migrated()
+
+
+def thaw(control: Qmp) -> None:
+    """Let a machine that was started as a clone take the template's state. It stays stopped."""
+    control.send("migrate-set-capabilities", CAPABILITIES)
+    control.send("migrate-incoming", {"uri": STATE})
+    control.migrated()
+
+
+def templates(host_folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Every complete template with what is known of it."""
+    found = []
+    for path in sorted((host_folder / "templates").glob(f"*/{COMPLETE}")):
+        found.append((path.parent, json.loads(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def remove(host: Host, folder: Path) -> None:
+    """Remove a template and the spares that wait for it. Its clones live on: their mapping keeps the file."""
+    spares = host.folder / "spares" / folder.name
+    # Whoever makes spares holds this lock: none appears behind our back, and afterwards there is no template for any.
+    with locked(host.folder / "locks" / f"{folder.name}.spares"):
+        for path in sorted(spares.iterdir()) if spares.is_dir() else []:
+            if path.is_dir():
+                spare = Machine(path)
+                spare.kill()
+                limits.remove(spare.id)
+                spare.remove()
+        shutil.rmtree(spares, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,29 @@
+/* The machine around the processes: mounts, devices, identity, network. */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include "frame.h"
+#include "util.h"
+
+/* Where things are made before they become the root. In a test nothing is set that belongs to the whole kernel, the
+   root comes from a directory, and the end is exit(3). */
+struct machine {
+    bool test;
+    const char *stage;
+    char hostname[65];
+};
+
+extern struct machine machine;
+
+/* Devices, and something behind the first three descriptors. */
+void machine_begin(void);
+/* All that does not depend on SETUP, so that a clone finds it done. */
+bool machine_prepare(struct failure *failure);
+/* SETUP: entropy first, then everything else; afterwards we live in the container's root. */
+bool machine_setup(const struct frame *frame, struct payload *answer, struct failure *failure);
+/* A new control group of a process, relative to the container's root; false when there are none. */
+bool make_cgroup(uint16_t process, char path[static 64]);
+void remove_cgroup(uint16_t process);
+_Noreturn void machine_off(void);
+
+#endif
