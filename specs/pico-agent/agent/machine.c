@@ -17,10 +17,12 @@
 
 #include "network.h"
 
-enum { MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 10 };
+enum { CGROUP_PATH = 600, MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 10 };
 static const char CGROUPS[] = "/sys/fs/cgroup";
 
 struct machine machine = {.stage = ""};
+/* Have /proc, /sys and /dev gone where the container sees them? */
+static bool moved;
 
 struct settings {
     uint8_t entropy[MAX_ENTROPY];
@@ -50,7 +52,7 @@ static bool make_device(const char *name, unsigned major, unsigned minor, struct
     char path[600], host[64];
 
     snprintf(path, sizeof path, "%s/%s", staged("/own/dev"), name);
-    if (mknod(path, S_IFCHR | 0666, makedev(major, minor)) == 0)
+    if (mknod(path, S_IFCHR | 0600, makedev(major, minor)) == 0)
         return chmod(path, 0666) == 0 || fail(failure, errno, "%s", path);
     if (errno != EPERM)
         return fail(failure, errno, "cannot make %s", path);
@@ -84,6 +86,40 @@ static bool make_devices(struct failure *failure)
         if (!make_link(links[at][0], links[at][1], failure))
             return false;
     return true;
+}
+
+/* What is written anew for each machine lies in the overlay's upper layer from the beginning: there it hides what the
+   image has under these names, without a copy or a whiteout. The descriptors wait for the content. */
+enum identity { MACHINE_ID, HOSTNAME, HOSTS, RESOLV_CONF, IDENTITY_FILES };
+static const char *const identity_names[] = {"machine-id", "hostname", "hosts", "resolv.conf"};
+static int identity_files[IDENTITY_FILES];
+
+static bool make_upper(struct failure *failure)
+{
+    static const char *const folders[] = {"/layer/work", "/layer/upper/etc", "/layer/upper/proc", "/layer/upper/sys",
+                                          "/layer/upper/dev"};
+    char path[600];
+
+    for (size_t at = 0; at < sizeof folders / sizeof folders[0]; at++)
+        if (!make_directories(staged(folders[at]), failure))
+            return false;
+    for (size_t at = 0; at < IDENTITY_FILES; at++) {
+        snprintf(path, sizeof path, "%s/%s", staged("/layer/upper/etc"), identity_names[at]);
+        identity_files[at] = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        if (identity_files[at] < 0)
+            return fail(failure, errno, "cannot make %s", path);
+    }
+    return true;
+}
+
+static bool write_identity_file(enum identity which, const char *text, struct failure *failure)
+{
+    size_t size = strlen(text);
+    bool done = write(identity_files[which], text, size) == (ssize_t)size;
+    int error = errno;
+
+    close(identity_files[which]);
+    return done || fail(failure, error, "cannot write /etc/%s", identity_names[which]);
 }
 
 static bool mount_own(const char *type, const char *name, unsigned long flags, const char *options,
@@ -123,7 +159,7 @@ bool machine_prepare(struct failure *failure)
     const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     struct failure ignored;
 
-    umask(0);
+    umask(022);
     if (machine.test) {
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
             return fail(failure, errno, "cannot make mounts private");
@@ -133,7 +169,7 @@ bool machine_prepare(struct failure *failure)
     if (!make_directories(staged("/image"), failure) || !make_directories(staged("/root"), failure))
         return false;
     bool done = mount_own("tmpfs", "/layer", 0, "mode=0755", failure) &&
-                make_directories(staged("/layer/upper"), failure) && make_directories(staged("/layer/work"), failure) &&
+                make_upper(failure) &&
                 mount_own("proc", "/own/proc", plain, NULL, failure) &&
                 (mount_own("sysfs", "/own/sys", plain, NULL, failure) ||
                  (machine.test && mount_own("tmpfs", "/own/sys", plain, NULL, failure))) &&
@@ -150,8 +186,7 @@ bool machine_prepare(struct failure *failure)
         enable_controllers(staged("/own/sys/fs/cgroup"));
     else if (!machine.test)
         return false;
-    umask(022);
-    return true;
+    return loopback_up(failure);
 }
 
 /* -- SETUP */
@@ -255,20 +290,39 @@ static bool become_someone(const struct settings *settings, struct failure *fail
     return true;
 }
 
-static bool mount_root(const struct settings *settings, struct failure *failure)
+static bool mount_image(const struct settings *settings, struct failure *failure)
 {
-    char options[1700];
     const char *image = staged("/image");
+    char path[600];
+    struct stat status;
 
     if (strcmp(settings->rootfs, "directory") == 0 && machine.test) {
         if (!mount_at(settings->root, image, NULL, MS_BIND, NULL, failure))
             return false;
-    } else if (!mount_at(settings->root, image, settings->rootfs, MS_RDONLY | MS_NOATIME, NULL, failure)) {
+    } else if (!mount_at(settings->root, image, settings->rootfs, MS_RDONLY | MS_NOATIME | MS_SILENT, NULL, failure)) {
         return false;
     }
-    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s%s", image, staged("/layer/upper"),
-             staged("/layer/work"), machine.test ? ",userxattr" : "");
-    return mount_at("overlay", staged("/root"), "overlay", MS_NOATIME, options, failure);
+    snprintf(path, sizeof path, "%s/etc", image);
+    if (lstat(path, &status) < 0)
+        return true;
+    if (!S_ISDIR(status.st_mode))
+        return fail(failure, ENOTDIR, "/etc of the image");
+    /* Ours stands for it. */
+    const char *upper = staged("/layer/upper/etc");
+    if ((status.st_uid || status.st_gid) && chown(upper, status.st_uid, status.st_gid) < 0)
+        return fail(failure, errno, "/etc");
+    if ((status.st_mode & 07777) != 0755 && chmod(upper, status.st_mode & 07777) < 0)
+        return fail(failure, errno, "/etc");
+    return true;
+}
+
+static bool mount_overlay(struct failure *failure)
+{
+    char options[1700];
+
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,index=off,uuid=null%s", staged("/image"),
+             staged("/layer/upper"), staged("/layer/work"), machine.test ? ",userxattr" : "");
+    return mount_at("overlay", staged("/root"), "overlay", MS_NOATIME | MS_SILENT, options, failure);
 }
 
 static bool move_own(const char *name, struct failure *failure)
@@ -277,7 +331,7 @@ static bool move_own(const char *name, struct failure *failure)
 
     snprintf(from, sizeof from, "%s/%s", staged("/own"), name);
     snprintf(to, sizeof to, "%s/%s", staged("/root"), name);
-    return make_directories(to, failure) && mount_at(from, to, NULL, MS_MOVE, NULL, failure);
+    return mount_at(from, to, NULL, MS_MOVE, NULL, failure);
 }
 
 static bool enter_root(struct failure *failure)
@@ -286,6 +340,7 @@ static bool enter_root(struct failure *failure)
         return false;
     if (chdir(staged("/root")) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         return fail(failure, errno, "cannot enter the root");
+    moved = true;
     return true;
 }
 
@@ -375,8 +430,6 @@ static bool set_up_network(const struct settings *settings, struct lease *lease,
     bool dhcp = strcmp(settings->network, "dhcp") == 0;
 
     *lease = (struct lease){0};
-    if (!loopback_up(failure))
-        return false;
     if (settings->with_mac && card_exists() && !set_mac(settings->mac, failure))
         return false;
     if (strcmp(settings->network, "none") == 0)
@@ -401,29 +454,28 @@ static const char *dotted(in_addr_t address, char text[static INET_ADDRSTRLEN])
 static bool write_identity(const struct settings *settings, const struct lease *lease, struct failure *failure)
 {
     char text[2048], address[INET_ADDRSTRLEN];
-    int size;
+    int size = 0;
 
     snprintf(text, sizeof text, "%s\n", settings->machine_id);
-    if (!make_directories("/etc", failure) || !write_file("/etc/machine-id", text, failure))
+    if (!write_identity_file(MACHINE_ID, text, failure))
         return false;
     snprintf(text, sizeof text, "%s\n", machine.hostname);
-    if (!write_file("/etc/hostname", text, failure))
+    if (!write_identity_file(HOSTNAME, text, failure))
         return false;
-    size = snprintf(text, sizeof text,
-                    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
-                    "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
-    snprintf(text + size, sizeof text - (size_t)size, "%s\t%s\n",
+    snprintf(text, sizeof text,
+             "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
+             "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n%s\t%s\n",
              lease->address ? dotted(lease->address, address) : "127.0.1.1", machine.hostname);
-    if (!write_file("/etc/hosts", text, failure))
+    if (!write_identity_file(HOSTS, text, failure))
         return false;
-    text[size = 0] = '\0';
+    text[0] = '\0';
     if (lease->domain[0])
         size = snprintf(text, sizeof text, "search %s\n", lease->domain);
     for (size_t at = 0; at < settings->dns_count; at++)
         size += snprintf(text + size, sizeof text - (size_t)size, "nameserver %.64s\n", settings->dns[at]);
     for (size_t at = 0; settings->dns_count == 0 && at < lease->dns_count; at++)
         size += snprintf(text + size, sizeof text - (size_t)size, "nameserver %s\n", dotted(lease->dns[at], address));
-    return write_file("/etc/resolv.conf", text, failure);
+    return write_identity_file(RESOLV_CONF, text, failure);
 }
 
 bool machine_setup(const struct frame *frame, struct payload *answer, struct failure *failure)
@@ -434,7 +486,8 @@ bool machine_setup(const struct frame *frame, struct payload *answer, struct fai
 
     if (!read_settings(frame, &settings, failure) || !become_someone(&settings, failure))
         return false;
-    if (!mount_root(&settings, failure) || !enter_root(failure))
+    if (!mount_image(&settings, failure) || !set_up_network(&settings, &lease, failure) ||
+        !write_identity(&settings, &lease, failure) || !mount_overlay(failure) || !enter_root(failure))
         return false;
     for (size_t at = 0; at < settings.volume_count; at++)
         if (!mount_volume(settings.volumes[at], failure))
@@ -442,8 +495,6 @@ bool machine_setup(const struct frame *frame, struct payload *answer, struct fai
     for (size_t at = 0; at < settings.tmpfs_count; at++)
         if (!mount_tmpfs(settings.tmpfs[at], failure))
             return false;
-    if (!set_up_network(&settings, &lease, failure) || !write_identity(&settings, &lease, failure))
-        return false;
     if (settings.readonly && mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOATIME, NULL) < 0)
         return fail(failure, errno, "cannot make the root read-only");
     if (lease.address)
@@ -456,17 +507,32 @@ bool machine_setup(const struct frame *frame, struct payload *answer, struct fai
 
 /* -- control groups, and the end */
 
-bool make_cgroup(uint16_t process, char path[static 64])
+static void cgroup_path(uint16_t process, char path[static CGROUP_PATH])
 {
-    snprintf(path, 64, "%s/process-%u", CGROUPS, process);
-    return mkdir(path, 0755) == 0 || errno == EEXIST;
+    const char *root = moved ? "" : staged("/own");
+
+    if (process == 0)
+        snprintf(path, CGROUP_PATH, "%s%s/main", root, CGROUPS);
+    else
+        snprintf(path, CGROUP_PATH, "%s%s/process-%u", root, CGROUPS, process);
 }
 
-void remove_cgroup(uint16_t process)
+void enter_cgroup(uint16_t process, pid_t pid)
 {
-    char path[64];
+    char path[CGROUP_PATH], number[16];
 
-    snprintf(path, sizeof path, "%s/process-%u", CGROUPS, process);
+    cgroup_path(process, path);
+    mkdir(path, 0755);
+    strcat(path, "/cgroup.procs");
+    snprintf(number, sizeof number, "%d", (int)pid);
+    write_setting(path, number);
+}
+
+void leave_cgroup(uint16_t process)
+{
+    char path[CGROUP_PATH];
+
+    cgroup_path(process, path);
     rmdir(path);
 }
 

@@ -1,6 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -30,11 +31,10 @@ struct launch {
     bool tty, main, input;
     uint64_t rows, columns;
     struct identity identity;
-    char cgroup[64];
-    bool with_cgroup;
+    char terminal[64];
 };
 
-enum step { STEP_TERMINAL, STEP_LIMITS, STEP_IDENTITY, STEP_CWD, STEP_PROGRAM };
+enum step { STEP_TERMINAL, STEP_STREAMS, STEP_IDENTITY, STEP_CWD, STEP_PROGRAM };
 
 struct report {
     enum step step;
@@ -142,7 +142,7 @@ static bool prepare(const struct frame *frame, struct launch *launch, struct fai
         if (strcmp(key, "group") == 0 && !add_group(value, "/etc/group", &launch->identity, failure))
             return false;
     }
-    if (stat(launch->cwd, &status) < 0 && errno == ENOENT && launch->main &&
+    if (launch->main && launch->cwd[1] && stat(launch->cwd, &status) < 0 && errno == ENOENT &&
         !make_directories(launch->cwd, failure))
         return false;
     add_default(launch, "PATH", SEARCH_PATH);
@@ -150,88 +150,39 @@ static bool prepare(const struct frame *frame, struct launch *launch, struct fai
     add_default(launch, "HOSTNAME", machine.hostname);
     if (launch->tty)
         add_default(launch, "TERM", "xterm");
-    launch->with_cgroup = make_cgroup(launch->id, launch->cgroup);
     return true;
 }
 
-/* The three descriptors of the child and our ends of them. A terminal has one line for all. */
-struct streams {
-    int child[3];
-    int ours[3];
+/* A child that waits to be told what to become. It shares our memory, root and working directory until then, so there
+   is nothing to copy and nothing to tell; the first one waits in the template already. Its ends of the pipes are its
+   own. */
+struct child {
+    pid_t pid;
+    int go, report;
+    /* Our ends of its stdin, stdout and stderr. */
+    int streams[3];
+    /* The child's own. */
+    int waits_for, reports_to, own[3];
+    const struct launch *launch;
 };
 
-static void close_streams(struct streams *streams)
+enum { STACK = 64 << 10 };
+static struct child first;
+
+static void close_all(int descriptors[], size_t count)
 {
-    for (int at = 0; at < 3; at++) {
-        if (streams->ours[at] >= 0)
-            close(streams->ours[at]);
-        if (streams->child[at] >= 0)
-            close(streams->child[at]);
+    for (size_t at = 0; at < count; at++) {
+        if (descriptors[at] >= 0)
+            close(descriptors[at]);
+        descriptors[at] = -1;
     }
 }
 
-static bool open_terminal(const struct launch *launch, struct streams *streams, struct failure *failure)
-{
-    struct winsize size = {.ws_row = (unsigned short)launch->rows, .ws_col = (unsigned short)launch->columns};
-    int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK), slave;
-    char name[64];
-
-    if (master < 0)
-        return fail(failure, errno, "cannot open a terminal");
-    streams->ours[0] = master;
-    streams->ours[1] = fcntl(master, F_DUPFD_CLOEXEC, 0);
-    if (unlockpt(master) < 0 || ptsname_r(master, name, sizeof name) != 0 || streams->ours[1] < 0)
-        return fail(failure, errno, "cannot open a terminal");
-    slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave < 0)
-        return fail(failure, errno, "cannot open %s", name);
-    streams->child[0] = slave;
-    ioctl(slave, TIOCSWINSZ, &size);
-    if (fchown(slave, launch->identity.uid, (gid_t)-1) < 0)
-        return fail(failure, errno, "cannot hand over %s", name);
-    /* As in other runtimes, the main terminal is also the console. */
-    if (launch->main && write_file("/dev/console", "", failure))
-        mount(name, "/dev/console", NULL, MS_BIND, NULL);
-    return true;
-}
-
-static bool open_pipe(int ends[2], const struct identity *identity, int of_child, struct failure *failure)
-{
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        ends[0] = ends[1] = -1;
-        return fail(failure, errno, "cannot open a pipe");
-    }
-    fcntl(ends[!of_child], F_SETFL, O_NONBLOCK);
-    /* So that the user may open /dev/stdout and the like. */
-    if (fchown(ends[of_child], identity->uid, identity->gid) < 0)
-        return fail(failure, errno, "cannot hand over a pipe");
-    return true;
-}
-
-static bool open_pipes(const struct launch *launch, struct streams *streams, struct failure *failure)
-{
-    for (int at = 0; at < 3; at++) {
-        int ends[2];
-        if (at == 0 && !launch->input) {
-            streams->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-            if (streams->child[0] < 0)
-                return fail(failure, errno, "/dev/null");
-            continue;
-        }
-        bool done = open_pipe(ends, &launch->identity, at == 0 ? 0 : 1, failure);
-        streams->child[at] = ends[at == 0 ? 0 : 1];
-        streams->ours[at] = ends[at == 0 ? 1 : 0];
-        if (!done)
-            return false;
-    }
-    return true;
-}
-
-static _Noreturn void die(int report, enum step step)
+static _Noreturn void die(const struct child *child, enum step step)
 {
     struct report words = {step, errno};
 
-    if (write(report, &words, sizeof words) < 0)
+    if (write(child->reports_to, &words, sizeof words) < 0)
         _exit(126);
     _exit(127);
 }
@@ -257,38 +208,132 @@ static void execute(const struct launch *launch)
     errno = error;
 }
 
-static _Noreturn void child(const struct launch *launch, const struct streams *streams, int report)
+static void take_streams(const struct child *child, const struct launch *launch)
+{
+    int own[3] = {child->own[0], child->own[1], child->own[2]};
+
+    if (launch->tty) {
+        own[0] = own[1] = own[2] = open(launch->terminal, O_RDWR | O_CLOEXEC);
+        if (own[0] < 0 || ioctl(own[0], TIOCSCTTY, 0) < 0)
+            die(child, STEP_TERMINAL);
+    } else if (!launch->input) {
+        own[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    for (int at = 0; at < 3; at++) {
+        /* The user may open /dev/stdout and the like, as root may anyway. */
+        if (launch->identity.uid && (launch->input || at || launch->tty) &&
+            fchown(own[at], launch->identity.uid, launch->tty ? (gid_t)-1 : launch->identity.gid) < 0)
+            die(child, STEP_STREAMS);
+        if (dup2(own[at], at) < 0)
+            die(child, STEP_STREAMS);
+    }
+}
+
+static int become(void *argument)
 {
     const struct rlimit files = {.rlim_cur = 1024, .rlim_max = 524288};
-    const struct identity *identity = &launch->identity;
+    const struct child *child = argument;
     sigset_t none;
+    char word;
 
     sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
     setsid();
-    if (launch->with_cgroup) {
-        char path[96];
-        snprintf(path, sizeof path, "%s/cgroup.procs", launch->cgroup);
-        write_setting(path, "0");
+    setrlimit(RLIMIT_NOFILE, &files);
+    while (read(child->waits_for, &word, 1) < 0)
+        if (errno != EINTR)
+            _exit(127);
+    const struct launch *launch = child->launch;
+    const struct identity *identity = &launch->identity;
+    if (unshare(CLONE_FS) < 0)
+        die(child, STEP_STREAMS);
+    take_streams(child, launch);
+    if (identity->uid || identity->gid || identity->group_count) {
+        /* Not by the C library, which would think of threads. */
+        if (syscall(SYS_setgroups, identity->group_count, identity->groups) < 0 ||
+            syscall(SYS_setresgid, identity->gid, identity->gid, identity->gid) < 0 ||
+            syscall(SYS_setresuid, identity->uid, identity->uid, identity->uid) < 0)
+            die(child, STEP_IDENTITY);
     }
-    if (launch->tty && ioctl(streams->child[0], TIOCSCTTY, 0) < 0)
-        die(report, STEP_TERMINAL);
-    for (int at = 0; at < 3; at++)
-        if (dup2(streams->child[launch->tty ? 0 : at], at) < 0)
-            die(report, STEP_TERMINAL);
-    if (setrlimit(RLIMIT_NOFILE, &files) < 0 && !machine.test)
-        die(report, STEP_LIMITS);
-    umask(022);
-    if (setgroups(identity->group_count, identity->groups) < 0 ||
-        setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
-        setresuid(identity->uid, identity->uid, identity->uid) < 0)
-        die(report, STEP_IDENTITY);
-    if (chdir(launch->cwd) < 0)
-        die(report, STEP_CWD);
+    if (launch->cwd[1] && chdir(launch->cwd) < 0)
+        die(child, STEP_CWD);
     execute(launch);
-    die(report, STEP_PROGRAM);
+    die(child, STEP_PROGRAM);
+}
+
+static bool make_pipe(int *reading, int *writing)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    /* Never one of those that a child puts its own streams on. */
+    for (int at = 0; at < 2; at++) {
+        while (ends[at] <= STDERR_FILENO) {
+            int higher = fcntl(ends[at], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+            if (higher < 0)
+                return false;
+            close(ends[at]);
+            ends[at] = higher;
+        }
+    }
+    *reading = ends[0];
+    *writing = ends[1];
+    return true;
+}
+
+static bool make_child(struct child *child, uint16_t cgroup, struct failure *failure)
+{
+    static char stacks[2][STACK] __attribute__((aligned(16)));
+    char *stack = stacks[child == &first];
+
+    *child = (struct child){0, -1, -1, {-1, -1, -1}, -1, -1, {-1, -1, -1}, NULL};
+    bool done = make_pipe(&child->waits_for, &child->go) && make_pipe(&child->report, &child->reports_to) &&
+                make_pipe(&child->own[0], &child->streams[0]);
+    for (int at = 1; done && at < 3; at++)
+        done = make_pipe(&child->streams[at], &child->own[at]);
+    if (done) {
+        child->pid = clone(become, stack + STACK, CLONE_VM | CLONE_FS | SIGCHLD, child);
+        done = child->pid > 0;
+    }
+    if (!done)
+        fail(failure, errno, "cannot start a process");
+    close_all((int[]){child->waits_for, child->reports_to, child->own[0], child->own[1], child->own[2]}, 5);
+    if (!done) {
+        close_all((int[]){child->go, child->report, child->streams[0], child->streams[1], child->streams[2]}, 5);
+        child->pid = 0;
+        return false;
+    }
+    for (int at = 0; at < 3; at++)
+        fcntl(child->streams[at], F_SETFL, O_NONBLOCK);
+    enter_cgroup(cgroup, child->pid);
+    return true;
+}
+
+bool prepare_main(struct failure *failure)
+{
+    return make_child(&first, 0, failure);
+}
+
+static bool open_terminal(struct launch *launch, struct child *child, struct failure *failure)
+{
+    struct winsize size = {.ws_row = (unsigned short)launch->rows, .ws_col = (unsigned short)launch->columns};
+    int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+    close_all(child->streams, 3);
+    if (master < 0)
+        return fail(failure, errno, "cannot open a terminal");
+    child->streams[0] = master;
+    child->streams[1] = fcntl(master, F_DUPFD_CLOEXEC, 0);
+    if (unlockpt(master) < 0 || ptsname_r(master, launch->terminal, sizeof launch->terminal) != 0 ||
+        child->streams[1] < 0)
+        return fail(failure, errno, "cannot open a terminal");
+    ioctl(master, TIOCSWINSZ, &size);
+    /* As in other runtimes, the main terminal is also the console. */
+    if (launch->main && write_file("/dev/console", "", failure))
+        mount(launch->terminal, "/dev/console", NULL, MS_BIND, NULL);
+    return true;
 }
 
 static bool explain(const struct launch *launch, const struct report *report, struct failure *failure)
@@ -296,8 +341,8 @@ static bool explain(const struct launch *launch, const struct report *report, st
     switch (report->step) {
     case STEP_TERMINAL:
         return fail(failure, report->error, "cannot give the process its terminal");
-    case STEP_LIMITS:
-        return fail(failure, report->error, "cannot set the limits of the process");
+    case STEP_STREAMS:
+        return fail(failure, report->error, "cannot give the process its streams");
     case STEP_IDENTITY:
         return fail(failure, report->error, "cannot become user %s", launch->user);
     case STEP_CWD:
@@ -308,33 +353,31 @@ static bool explain(const struct launch *launch, const struct report *report, st
     return fail(failure, report->error, "cannot start %.300s", launch->arguments[0]);
 }
 
-/* Fork, and wait until the child has become the program or says why not. Its pid, or 0. */
-static pid_t spawn(const struct launch *launch, const struct streams *streams, struct failure *failure)
+/* Let the child become the program, and wait until it has, or says why not. */
+static bool release(struct child *child, struct launch *launch, struct failure *failure)
 {
-    int ends[2];
     struct report report;
+    ssize_t count;
+    bool done = !launch->tty || open_terminal(launch, child, failure);
 
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        fail(failure, errno, "cannot open a pipe");
-        return 0;
-    }
-    pid_t pid = fork();
-    if (pid == 0)
-        child(launch, streams, ends[1]);
-    int error = errno;
-    close(ends[1]);
-    ssize_t count = -1;
-    if (pid < 0)
-        fail(failure, error, "cannot start a process");
-    else
-        while ((count = read(ends[0], &report, sizeof report)) < 0 && errno == EINTR)
+    child->launch = launch;
+    if (done && write(child->go, "", 1) != 1)
+        done = fail(failure, errno, "cannot start a process");
+    if (done) {
+        while ((count = read(child->report, &report, sizeof report)) < 0 && errno == EINTR)
             ;
-    close(ends[0]);
-    if (pid > 0 && count == sizeof report) {
-        waitpid(pid, NULL, 0);
-        explain(launch, &report, failure);
+        done = count == 0 || explain(launch, &report, failure);
+    } else {
+        kill(child->pid, SIGKILL);
     }
-    return count == 0 ? pid : 0;
+    close_all((int[]){child->go, child->report}, 2);
+    if (!done) {
+        waitpid(child->pid, NULL, 0);
+        close_all(child->streams, 3);
+    } else if (!launch->tty && !launch->input) {
+        close_all(child->streams, 1);
+    }
+    return done;
 }
 
 static void process_ready(struct source *source)
@@ -342,19 +385,19 @@ static void process_ready(struct source *source)
     (void)source; /* turn() looks at every process. */
 }
 
-static struct process *add_process(const struct launch *launch, const struct streams *streams, pid_t pid)
+static struct process *add_process(const struct launch *launch, const struct child *child)
 {
     struct process *process = allocate(NULL, sizeof *process);
 
     *process = (struct process){
         .next = agent.processes,
         .id = launch->id,
-        .pid = pid,
+        .pid = child->pid,
         .main = launch->main,
         .tty = launch->tty,
-        .input = {.fd = streams->ours[0], .ready = process_ready},
-        .output = {.fd = streams->ours[1], .ready = process_ready},
-        .errors = {.fd = streams->ours[2], .ready = process_ready},
+        .input = {.fd = child->streams[0], .ready = process_ready},
+        .output = {.fd = child->streams[1], .ready = process_ready},
+        .errors = {.fd = child->streams[2], .ready = process_ready},
         .credit = WINDOW,
     };
     agent.processes = process;
@@ -377,20 +420,16 @@ void send_started(struct process *process, struct port *port)
 
 static bool launch_process(struct launch *launch, struct port *port, struct failure *failure)
 {
-    struct streams streams = {{-1, -1, -1}, {-1, -1, -1}};
-    pid_t pid = 0;
+    struct child other, *child = launch->main ? &first : &other;
 
-    if (launch->tty ? open_terminal(launch, &streams, failure) : open_pipes(launch, &streams, failure))
-        pid = spawn(launch, &streams, failure);
-    if (pid == 0) {
-        close_streams(&streams);
-        remove_cgroup(launch->id);
+    if (!launch->main && !make_child(child, launch->id, failure))
+        return false;
+    if (!release(child, launch, failure)) {
+        if (!launch->main)
+            leave_cgroup(launch->id);
         return false;
     }
-    for (int at = 0; at < 3; at++)
-        if (streams.child[at] >= 0)
-            close(streams.child[at]);
-    struct process *process = add_process(launch, &streams, pid);
+    struct process *process = add_process(launch, child);
     process->port = port;
     send_started(process, port);
     if (process->main)
@@ -604,7 +643,8 @@ static void finish(struct process *process)
     send_exited(process, process->port);
     close_source(&process->input);
     queue_clear(&process->unread);
-    remove_cgroup(process->id);
+    if (!process->main)
+        leave_cgroup(process->id);
     if (process->main) {
         send_exited(process, agent.log);
         agent.main = NULL;
