@@ -210,6 +210,8 @@ def test_terminal(boot: Boot) -> None:
         os.write(wakeup[1], b"w")
         os.write(typed[1], b"hello\n")
         see(b"console")
+        os.write(typed[1], b"again\n")
+        see(b"again\r\nagain\r\n")
         os.write(typed[1], b"\x03")
 
     thread = threading.Thread(target=user)

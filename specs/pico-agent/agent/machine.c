@@ -141,6 +141,48 @@ static void enable_controllers(const char *root)
         write_setting(path, controllers[at]);
 }
 
+/* A word of the kernel's command line, "name=value". */
+static bool command_line(const char *name, char *value, size_t room)
+{
+    char text[4096];
+    size_t length = strlen(name);
+    int fd = open(staged("/own/proc/cmdline"), O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    for (char *rest = text, *word; (word = strsep(&rest, " \n")) != NULL;) {
+        if (strncmp(word, name, length) == 0 && word[length] == '=') {
+            snprintf(value, room, "%s", word + length + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The address that the host will most likely want: with pico.address and pico.gateway on the command line the card has
+   it already, and SETUP finds nothing to do. */
+static struct lease expected;
+
+static bool expect_address(struct failure *failure)
+{
+    char address[64], gateway[64] = "";
+    struct in_addr parsed = {0};
+
+    if (machine.test || !card_exists())
+        return true;
+    write_setting(staged("/own/proc/sys/net/ipv6/conf/eth0/disable_ipv6"), "1");
+    if (!command_line("pico.address", address, sizeof address))
+        return true;
+    if (!parse_cidr(address, &expected.address, &expected.mask))
+        return fail(failure, EINVAL, "pico.address=%s", address);
+    if (command_line("pico.gateway", gateway, sizeof gateway) && inet_pton(AF_INET, gateway, &parsed) != 1)
+        return fail(failure, EINVAL, "pico.gateway=%s", gateway);
+    expected.gateway = parsed.s_addr;
+    return card_up(failure) && use_lease(&expected, failure);
+}
+
 void machine_begin(void)
 {
     int fd;
@@ -186,7 +228,7 @@ bool machine_prepare(struct failure *failure)
         enable_controllers(staged("/own/sys/fs/cgroup"));
     else if (!machine.test)
         return false;
-    return loopback_up(failure);
+    return loopback_up(failure) && expect_address(failure);
 }
 
 /* -- SETUP */
@@ -433,7 +475,7 @@ static bool set_up_network(const struct settings *settings, struct lease *lease,
     if (settings->with_mac && card_exists() && !set_mac(settings->mac, failure))
         return false;
     if (strcmp(settings->network, "none") == 0)
-        return true;
+        return !expected.address || card_down(failure);
     if (!dhcp) {
         if (strcmp(settings->network, "static") != 0)
             return fail(failure, 0, "SETUP cannot have network=%.100s", settings->network);
@@ -442,7 +484,11 @@ static bool set_up_network(const struct settings *settings, struct lease *lease,
         if (settings->gateway && inet_pton(AF_INET, settings->gateway, &gateway) != 1)
             return fail(failure, 0, "not an address: gateway=%.100s", settings->gateway);
         lease->gateway = gateway.s_addr;
+        if (lease->address == expected.address && lease->mask == expected.mask && lease->gateway == expected.gateway)
+            return true;
     }
+    if (expected.address && !card_down(failure))
+        return false;
     return card_up(failure) && (!dhcp || ask_for_lease(DHCP_SECONDS, lease, failure)) && use_lease(lease, failure);
 }
 
