@@ -151,7 +151,7 @@ class Process:
 class Session:
     """One connection to the agent and, once there is one, the one process whose streams it carries.
 
-    Not safe for threads. The socket is the caller's to close.
+    Not safe for threads. `close` closes the socket; so may the caller.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -164,10 +164,16 @@ class Session:
         self._credit = 0
         self._owed = 0
 
+    def close(self) -> None:
+        self._sock.close()
+
     # -- requests: they are queued and sent as far as the socket takes them; nothing waits for the guest
 
     def hello(self, timeout: float) -> Welcome:
-        """Begin, and wait for the answer; anything that came before it is thrown away. Raises GuestError."""
+        """Begin, and wait for the answer; anything that came before it is thrown away.
+
+        Raises GuestError; a second connection may then have an answer, see "Closing and reopening a port".
+        """
         nonce = secrets.token_hex(16)
         self._send(Type.HELLO, 0, [("nonce", nonce), ("version", str(VERSION))])
         self._skip_to(f"nonce={nonce}\0".encode(), time.monotonic() + timeout)

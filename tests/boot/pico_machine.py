@@ -17,7 +17,7 @@ from pathlib import Path
 
 from photonbuild.errors import VerifyError
 from photonbuild.pico.protocol import Exit, LogEntry, read_log
-from photonbuild.pico.session import Process, Session, Setup, Welcome
+from photonbuild.pico.session import GuestError, GuestGoneError, Process, Session, Setup, Welcome
 from photonbuild.qemu import TCG
 from photonbuild.run import tail_of
 from photonbuild.sandbox import Bind, Sandbox
@@ -121,6 +121,21 @@ class PicoMachine:
             self._stack.callback(sock.close)
             return Session(sock)
         raise VerifyError("no pico machine", detail=self.said())
+
+    def greeted(self, port: int = 0) -> Session:
+        """A session that has its answer to HELLO, at the second or third connection if need be."""
+        for last in (False, False, True):
+            session = self.connect(port)
+            try:
+                session.hello(TIMEOUT if last else 5)
+                return session
+            except GuestGoneError:
+                raise
+            except GuestError:
+                if last:
+                    raise
+                session.close()
+        raise AssertionError
 
     def said(self) -> str:
         return f"{tail_of(self.folder / 'qemu.log')}\n{tail_of(self.folder / 'console.log', 40)}"

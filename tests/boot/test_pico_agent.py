@@ -84,7 +84,7 @@ def wait_for(machine: PicoMachine, output: bytes) -> None:
 WORLD = """
 echo "greeting=$GREETING path=$PATH home=$HOME hostname=$HOSTNAME cwd=$(pwd)"
 id; hostname; cat /etc/hostname /etc/machine-id /etc/resolv.conf; grep box /etc/hosts; date +%s; cat /proc/1/comm
-cat /proc/self/cgroup; ls /sys/fs/cgroup/process-1/memory.max; uname -r; grep -c . /proc/mounts
+cat /proc/self/cgroup; ls /sys/fs/cgroup/main/memory.max; uname -r; grep -c . /proc/mounts
 stat -c %a /tmp /dev/shm /dev/null; test -w /; touch /new && echo written; ip addr show eth0; ip route
 head -c 16 /dev/urandom | od -An -tx1; cat /sys/class/net/eth0/address; echo error >&2; exit 42
 """
@@ -115,8 +115,8 @@ def test_what_the_process_finds(world: tuple[Result, float]) -> None:
     assert lines[1].startswith("uid=0(root) gid=0(root)")
     assert lines[2:5] == ["box", "box", "0123456789abcdef" * 2]
     assert "init" in lines
-    assert "0::/process-1" in lines
-    assert "/sys/fs/cgroup/process-1/memory.max" in lines
+    assert "0::/main" in lines
+    assert "/sys/fs/cgroup/main/memory.max" in lines
     assert lines.count("1777") == 2
     assert "666" in lines
     assert "written" in lines
@@ -210,6 +210,8 @@ def test_terminal(boot: Boot) -> None:
         os.write(wakeup[1], b"w")
         os.write(typed[1], b"hello\n")
         see(b"console")
+        os.write(typed[1], b"again\n")
+        see(b"again\r\nagain\r\n")
         os.write(typed[1], b"\x03")
 
     thread = threading.Thread(target=user)
@@ -270,10 +272,9 @@ def test_a_host_that_is_gone_and_comes_back(boot: Boot) -> None:
     )
     # Half a frame, then nothing: as when a host is killed.
     session._sock.send(encode(Frame(Type.STDIN, 1, b"never"))[:-2])
-    session._sock.close()
+    session.close()
     time.sleep(1)
-    again = machine.connect()
-    assert again.hello(TIMEOUT).state == "ready"
+    again = machine.greeted()
     again.attach()
     assert again.started(TIMEOUT)["main"] == "yes"
     ended, out, _ = pumped(again, b"last\n")

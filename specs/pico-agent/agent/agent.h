@@ -81,6 +81,8 @@ void stop(uint64_t patience);
 void give_up(uint16_t process, const char *what, const struct failure *failure);
 
 /* Processes, process.c */
+/* Before SETUP: the child that main will be. */
+bool prepare_main(struct failure *failure);
 struct process *find_process(uint16_t id);
 bool start_process(struct port *port, const struct frame *frame, bool *main, struct failure *failure);
 void take_input(struct process *process, const struct frame *frame);

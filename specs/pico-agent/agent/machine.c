@@ -11,14 +11,13 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "network.h"
+#include "world.h"
 
 enum { MIN_ENTROPY = 32, MAX_ENTROPY = 512, MAX_VOLUMES = 64, DHCP_SECONDS = 10 };
-static const char CGROUPS[] = "/sys/fs/cgroup";
 
 struct machine machine = {.stage = ""};
 
@@ -33,76 +32,48 @@ struct settings {
     const char *dns[MAX_DNS], *volumes[MAX_VOLUMES], *tmpfs[MAX_VOLUMES];
 };
 
-static const char *staged(const char *name)
-{
-    static char paths[4][512];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-
-    snprintf(path, sizeof paths[0], "%s%s", machine.stage, name);
-    return path;
-}
-
 /* -- before SETUP */
 
-static bool make_device(const char *name, unsigned major, unsigned minor, struct failure *failure)
+/* A word of the kernel's command line, "name=value". */
+static bool command_line(const char *name, char *value, size_t room)
 {
-    char path[600], host[64];
+    char text[4096];
+    size_t length = strlen(name);
+    int fd = open(staged("/own/proc/cmdline"), O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
 
-    snprintf(path, sizeof path, "%s/%s", staged("/own/dev"), name);
-    if (mknod(path, S_IFCHR | 0666, makedev(major, minor)) == 0)
-        return chmod(path, 0666) == 0 || fail(failure, errno, "%s", path);
-    if (errno != EPERM)
-        return fail(failure, errno, "cannot make %s", path);
-    /* Not our kernel, as in a test: the device is borrowed. */
-    snprintf(host, sizeof host, "/dev/%s", name);
-    return write_file(path, "", failure) && mount_at(host, path, NULL, MS_BIND, NULL, failure);
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    for (char *rest = text, *word; (word = strsep(&rest, " \n")) != NULL;) {
+        if (strncmp(word, name, length) == 0 && word[length] == '=') {
+            snprintf(value, room, "%s", word + length + 1);
+            return true;
+        }
+    }
+    return false;
 }
 
-static bool make_link(const char *target, const char *name, struct failure *failure)
+/* The address that the host will most likely want: with pico.address and pico.gateway on the command line the card has
+   it already, and SETUP finds nothing to do. */
+static struct lease expected;
+
+static bool expect_address(struct failure *failure)
 {
-    char path[600];
+    char address[64], gateway[64] = "";
+    struct in_addr parsed = {0};
 
-    snprintf(path, sizeof path, "%s/%s", staged("/own/dev"), name);
-    return symlink(target, path) == 0 || fail(failure, errno, "cannot make %s", path);
-}
-
-static bool make_devices(struct failure *failure)
-{
-    static const struct {
-        const char *name;
-        unsigned major, minor;
-    } devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-    static const char *const links[][2] = {
-        {"/proc/self/fd", "fd"}, {"fd/0", "stdin"}, {"fd/1", "stdout"}, {"fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
-    };
-
-    for (size_t at = 0; at < sizeof devices / sizeof devices[0]; at++)
-        if (!make_device(devices[at].name, devices[at].major, devices[at].minor, failure))
-            return false;
-    for (size_t at = 0; at < sizeof links / sizeof links[0]; at++)
-        if (!make_link(links[at][0], links[at][1], failure))
-            return false;
-    return true;
-}
-
-static bool mount_own(const char *type, const char *name, unsigned long flags, const char *options,
-                      struct failure *failure)
-{
-    const char *path = staged(name);
-
-    return make_directories(path, failure) && mount_at(type, path, type, flags, options, failure);
-}
-
-/* What the groups below may be limited in: each controller by itself, since one that is missing spoils the others. */
-static void enable_controllers(const char *root)
-{
-    static const char *const controllers[] = {"+cpu", "+cpuset", "+io", "+memory", "+pids"};
-    char path[600];
-
-    snprintf(path, sizeof path, "%s/cgroup.subtree_control", root);
-    for (size_t at = 0; at < sizeof controllers / sizeof controllers[0]; at++)
-        write_setting(path, controllers[at]);
+    if (machine.test || !card_exists())
+        return true;
+    write_setting(staged("/own/proc/sys/net/ipv6/conf/eth0/disable_ipv6"), "1");
+    if (!command_line("pico.address", address, sizeof address))
+        return true;
+    if (!parse_cidr(address, &expected.address, &expected.mask))
+        return fail(failure, EINVAL, "pico.address=%s", address);
+    if (command_line("pico.gateway", gateway, sizeof gateway) && inet_pton(AF_INET, gateway, &parsed) != 1)
+        return fail(failure, EINVAL, "pico.gateway=%s", gateway);
+    expected.gateway = parsed.s_addr;
+    return card_up(failure) && use_lease(&expected, failure);
 }
 
 void machine_begin(void)
@@ -120,38 +91,7 @@ void machine_begin(void)
 
 bool machine_prepare(struct failure *failure)
 {
-    const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-    struct failure ignored;
-
-    umask(0);
-    if (machine.test) {
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-            return fail(failure, errno, "cannot make mounts private");
-        if (!mount_at("tmpfs", machine.stage, "tmpfs", 0, NULL, failure))
-            return false;
-    }
-    if (!make_directories(staged("/image"), failure) || !make_directories(staged("/root"), failure))
-        return false;
-    bool done = mount_own("tmpfs", "/layer", 0, "mode=0755", failure) &&
-                make_directories(staged("/layer/upper"), failure) && make_directories(staged("/layer/work"), failure) &&
-                mount_own("proc", "/own/proc", plain, NULL, failure) &&
-                (mount_own("sysfs", "/own/sys", plain, NULL, failure) ||
-                 (machine.test && mount_own("tmpfs", "/own/sys", plain, NULL, failure))) &&
-                mount_own("tmpfs", "/own/dev", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m", failure) &&
-                make_devices(failure) &&
-                mount_own("devpts", "/own/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620",
-                          failure) &&
-                mount_own("tmpfs", "/own/dev/shm", plain, "mode=1777,size=64m", failure) &&
-                mount_own("mqueue", "/own/dev/mqueue", plain, NULL, failure);
-    if (!done)
-        return false;
-    if (mount_at("cgroup2", staged("/own/sys/fs/cgroup"), "cgroup2", plain, "nsdelegate",
-                 machine.test ? &ignored : failure))
-        enable_controllers(staged("/own/sys/fs/cgroup"));
-    else if (!machine.test)
-        return false;
-    umask(022);
-    return true;
+    return make_world(failure) && loopback_up(failure) && expect_address(failure);
 }
 
 /* -- SETUP */
@@ -255,132 +195,16 @@ static bool become_someone(const struct settings *settings, struct failure *fail
     return true;
 }
 
-static bool mount_root(const struct settings *settings, struct failure *failure)
-{
-    char options[1700];
-    const char *image = staged("/image");
-
-    if (strcmp(settings->rootfs, "directory") == 0 && machine.test) {
-        if (!mount_at(settings->root, image, NULL, MS_BIND, NULL, failure))
-            return false;
-    } else if (!mount_at(settings->root, image, settings->rootfs, MS_RDONLY | MS_NOATIME, NULL, failure)) {
-        return false;
-    }
-    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s%s", image, staged("/layer/upper"),
-             staged("/layer/work"), machine.test ? ",userxattr" : "");
-    return mount_at("overlay", staged("/root"), "overlay", MS_NOATIME, options, failure);
-}
-
-static bool move_own(const char *name, struct failure *failure)
-{
-    char from[600], to[600];
-
-    snprintf(from, sizeof from, "%s/%s", staged("/own"), name);
-    snprintf(to, sizeof to, "%s/%s", staged("/root"), name);
-    return make_directories(to, failure) && mount_at(from, to, NULL, MS_MOVE, NULL, failure);
-}
-
-static bool enter_root(struct failure *failure)
-{
-    if (!move_own("proc", failure) || !move_own("sys", failure) || !move_own("dev", failure))
-        return false;
-    if (chdir(staged("/root")) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
-        return fail(failure, errno, "cannot enter the root");
-    return true;
-}
-
-/* Something to mount a single file on. */
-static bool make_file(const char *path, struct failure *failure)
-{
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    int fd;
-
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
-    if (folder[0] && !make_directories(folder, failure))
-        return false;
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return fail(failure, errno, "cannot make %s", path);
-    close(fd);
-    return true;
-}
-
-static bool mount_share(const char *tag, const char *target, bool readonly, struct failure *failure)
-{
-    return make_directories(target, failure) &&
-           mount_at(tag, target, "9p", readonly ? MS_RDONLY : 0,
-                    "trans=virtio,version=9p2000.L,msize=65536,cache=mmap,access=any", failure);
-}
-
-/* One file or folder of a share: the share itself is seen by nobody. */
-static bool mount_part(const char *tag, const char *part, const char *target, bool readonly, struct failure *failure)
-{
-    static const char aside[] = "/.share";
-    char path[512];
-    struct stat status;
-
-    if (!mount_share(tag, aside, readonly, failure))
-        return false;
-    snprintf(path, sizeof path, "%s/%s", aside, part);
-    bool done = stat(path, &status) == 0 || fail(failure, errno, "%s of volume %s", part, tag);
-    if (done)
-        done = S_ISDIR(status.st_mode) ? make_directories(target, failure) : make_file(target, failure);
-    if (done)
-        done = mount_at(path, target, NULL, MS_BIND, NULL, failure);
-    umount2(aside, MNT_DETACH);
-    rmdir(aside);
-    return done;
-}
-
-/* "TAG:TARGET:ro|rw" or "TAG/PART:TARGET:ro|rw" */
-static bool mount_volume(const char *volume, struct failure *failure)
-{
-    char source[400], target[4096];
-    const char *first = strchr(volume, ':'), *last = strrchr(volume, ':');
-    bool readonly = last && strcmp(last, ":ro") == 0;
-
-    if (first == NULL || last <= first || first == volume || (size_t)(first - volume) >= sizeof source ||
-        (size_t)(last - first) > sizeof target || (!readonly && strcmp(last, ":rw") != 0))
-        return fail(failure, 0, "not a volume (TAG:TARGET:ro or rw): %.200s", volume);
-    snprintf(source, sizeof source, "%.*s", (int)(first - volume), volume);
-    snprintf(target, sizeof target, "%.*s", (int)(last - first - 1), first + 1);
-    if (target[0] != '/' || strcmp(target, "/") == 0)
-        return fail(failure, 0, "the target of a volume must be an absolute path other than /: %.200s", target);
-    char *slash = strchr(source, '/');
-    if (slash == NULL)
-        return mount_share(source, target, readonly, failure);
-    *slash = '\0';
-    return mount_part(source, slash + 1, target, readonly, failure);
-}
-
-/* "TARGET" or "TARGET:OPTIONS" */
-static bool mount_tmpfs(const char *value, struct failure *failure)
-{
-    char target[4096], options[512];
-    const char *colon = strchr(value, ':');
-    size_t size = colon ? (size_t)(colon - value) : strlen(value);
-
-    if (size < 2 || size >= sizeof target || value[0] != '/')
-        return fail(failure, 0, "the target of a tmpfs must be an absolute path other than /: %.200s", value);
-    snprintf(target, sizeof target, "%.*s", (int)size, value);
-    snprintf(options, sizeof options, "%s", colon && colon[1] ? colon + 1 : "mode=1777");
-    return make_directories(target, failure) &&
-           mount_at("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, failure);
-}
-
 static bool set_up_network(const struct settings *settings, struct lease *lease, struct failure *failure)
 {
     struct in_addr gateway = {0};
     bool dhcp = strcmp(settings->network, "dhcp") == 0;
 
     *lease = (struct lease){0};
-    if (!loopback_up(failure))
-        return false;
     if (settings->with_mac && card_exists() && !set_mac(settings->mac, failure))
         return false;
     if (strcmp(settings->network, "none") == 0)
-        return true;
+        return !expected.address || card_down(failure);
     if (!dhcp) {
         if (strcmp(settings->network, "static") != 0)
             return fail(failure, 0, "SETUP cannot have network=%.100s", settings->network);
@@ -389,7 +213,11 @@ static bool set_up_network(const struct settings *settings, struct lease *lease,
         if (settings->gateway && inet_pton(AF_INET, settings->gateway, &gateway) != 1)
             return fail(failure, 0, "not an address: gateway=%.100s", settings->gateway);
         lease->gateway = gateway.s_addr;
+        if (lease->address == expected.address && lease->mask == expected.mask && lease->gateway == expected.gateway)
+            return true;
     }
+    if (expected.address && !card_down(failure))
+        return false;
     return card_up(failure) && (!dhcp || ask_for_lease(DHCP_SECONDS, lease, failure)) && use_lease(lease, failure);
 }
 
@@ -401,29 +229,28 @@ static const char *dotted(in_addr_t address, char text[static INET_ADDRSTRLEN])
 static bool write_identity(const struct settings *settings, const struct lease *lease, struct failure *failure)
 {
     char text[2048], address[INET_ADDRSTRLEN];
-    int size;
+    int size = 0;
 
     snprintf(text, sizeof text, "%s\n", settings->machine_id);
-    if (!make_directories("/etc", failure) || !write_file("/etc/machine-id", text, failure))
+    if (!write_identity_file(MACHINE_ID, text, failure))
         return false;
     snprintf(text, sizeof text, "%s\n", machine.hostname);
-    if (!write_file("/etc/hostname", text, failure))
+    if (!write_identity_file(HOSTNAME, text, failure))
         return false;
-    size = snprintf(text, sizeof text,
-                    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
-                    "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
-    snprintf(text + size, sizeof text - (size_t)size, "%s\t%s\n",
+    snprintf(text, sizeof text,
+             "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
+             "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n%s\t%s\n",
              lease->address ? dotted(lease->address, address) : "127.0.1.1", machine.hostname);
-    if (!write_file("/etc/hosts", text, failure))
+    if (!write_identity_file(HOSTS, text, failure))
         return false;
-    text[size = 0] = '\0';
+    text[0] = '\0';
     if (lease->domain[0])
         size = snprintf(text, sizeof text, "search %s\n", lease->domain);
     for (size_t at = 0; at < settings->dns_count; at++)
         size += snprintf(text + size, sizeof text - (size_t)size, "nameserver %.64s\n", settings->dns[at]);
     for (size_t at = 0; settings->dns_count == 0 && at < lease->dns_count; at++)
         size += snprintf(text + size, sizeof text - (size_t)size, "nameserver %s\n", dotted(lease->dns[at], address));
-    return write_file("/etc/resolv.conf", text, failure);
+    return write_identity_file(RESOLV_CONF, text, failure);
 }
 
 bool machine_setup(const struct frame *frame, struct payload *answer, struct failure *failure)
@@ -434,7 +261,8 @@ bool machine_setup(const struct frame *frame, struct payload *answer, struct fai
 
     if (!read_settings(frame, &settings, failure) || !become_someone(&settings, failure))
         return false;
-    if (!mount_root(&settings, failure) || !enter_root(failure))
+    if (!mount_image(settings.root, settings.rootfs, failure) || !set_up_network(&settings, &lease, failure) ||
+        !write_identity(&settings, &lease, failure) || !mount_overlay(failure) || !enter_root(failure))
         return false;
     for (size_t at = 0; at < settings.volume_count; at++)
         if (!mount_volume(settings.volumes[at], failure))
@@ -442,8 +270,6 @@ bool machine_setup(const struct frame *frame, struct payload *answer, struct fai
     for (size_t at = 0; at < settings.tmpfs_count; at++)
         if (!mount_tmpfs(settings.tmpfs[at], failure))
             return false;
-    if (!set_up_network(&settings, &lease, failure) || !write_identity(&settings, &lease, failure))
-        return false;
     if (settings.readonly && mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOATIME, NULL) < 0)
         return fail(failure, errno, "cannot make the root read-only");
     if (lease.address)
@@ -454,21 +280,7 @@ bool machine_setup(const struct frame *frame, struct payload *answer, struct fai
     return true;
 }
 
-/* -- control groups, and the end */
-
-bool make_cgroup(uint16_t process, char path[static 64])
-{
-    snprintf(path, 64, "%s/process-%u", CGROUPS, process);
-    return mkdir(path, 0755) == 0 || errno == EEXIST;
-}
-
-void remove_cgroup(uint16_t process)
-{
-    char path[64];
-
-    snprintf(path, sizeof path, "%s/process-%u", CGROUPS, process);
-    rmdir(path);
-}
+/* -- the end */
 
 _Noreturn void machine_off(void)
 {

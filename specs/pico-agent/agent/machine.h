@@ -21,9 +21,10 @@ void machine_begin(void);
 bool machine_prepare(struct failure *failure);
 /* SETUP: entropy first, then everything else; afterwards we live in the container's root. */
 bool machine_setup(const struct frame *frame, struct payload *answer, struct failure *failure);
-/* A new control group of a process, relative to the container's root; false when there are none. */
-bool make_cgroup(uint16_t process, char path[static 64]);
-void remove_cgroup(uint16_t process);
+/* Put a process into a control group of its own, which is made; 0 is the main one. Without control groups (in a test)
+   nothing happens. */
+void enter_cgroup(uint16_t process, pid_t pid);
+void leave_cgroup(uint16_t process);
 _Noreturn void machine_off(void);
 
 #endif

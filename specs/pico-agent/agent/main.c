@@ -363,7 +363,7 @@ int main(int count, char **words)
     open_sources();
     if (test)
         use_test_ports(words);
-    if (!machine_prepare(&failure)) {
+    if (!machine_prepare(&failure) || !prepare_main(&failure)) {
         char text[sizeof failure.message + 32];
         snprintf(text, sizeof text, "pico-agent: %s\n", failure.message);
         if (test)

@@ -64,15 +64,6 @@ bool card_up(struct failure *failure)
     return up(CARD, failure);
 }
 
-bool set_mac(const uint8_t mac[static 6], struct failure *failure)
-{
-    struct ifreq request = request_for(CARD);
-
-    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    memcpy(request.ifr_hwaddr.sa_data, mac, 6);
-    return control(SIOCSIFHWADDR, &request) == 0 || fail(failure, errno, "cannot set the address of %s", CARD);
-}
-
 static struct sockaddr internet(in_addr_t address)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = address};
@@ -80,6 +71,29 @@ static struct sockaddr internet(in_addr_t address)
 
     memcpy(&any, &in, sizeof any);
     return any;
+}
+
+bool card_down(struct failure *failure)
+{
+    struct ifreq request = request_for(CARD);
+
+    request.ifr_addr = internet(INADDR_ANY);
+    if (control(SIOCSIFADDR, &request) < 0)
+        return fail(failure, errno, "cannot take the address from %s", CARD);
+    request = request_for(CARD);
+    if (control(SIOCGIFFLAGS, &request) < 0)
+        return fail(failure, errno, "network interface %s", CARD);
+    request.ifr_flags &= ~IFF_UP;
+    return control(SIOCSIFFLAGS, &request) == 0 || fail(failure, errno, "cannot bring %s down", CARD);
+}
+
+bool set_mac(const uint8_t mac[static 6], struct failure *failure)
+{
+    struct ifreq request = request_for(CARD);
+
+    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    memcpy(request.ifr_hwaddr.sa_data, mac, 6);
+    return control(SIOCSIFHWADDR, &request) == 0 || fail(failure, errno, "cannot set the address of %s", CARD);
 }
 
 bool use_lease(const struct lease *lease, struct failure *failure)

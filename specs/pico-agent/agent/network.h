@@ -10,6 +10,8 @@ bool loopback_up(struct failure *failure);
 bool card_exists(void);
 bool set_mac(const uint8_t mac[static 6], struct failure *failure);
 bool card_up(struct failure *failure);
+/* Down, and without its address. */
+bool card_down(struct failure *failure);
 /* Ask for a lease until one comes or `seconds` are over. The card is up. */
 bool ask_for_lease(int seconds, struct lease *lease, struct failure *failure);
 /* Give the card the lease's address, mask and gateway. */

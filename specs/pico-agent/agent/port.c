@@ -145,7 +145,7 @@ static void port_ready(struct source *source)
             port->connected = port->open = true;
             break;
         }
-        /* Data overtakes the news that the host has opened the port: until that comes, the port reads as ended. */
+        /* What the host sends can be here before the kernel knows that it is: then another edge comes. */
         if (count == 0 && port->connected && !port->open && !machine.test)
             return;
         if (count <= 0) {

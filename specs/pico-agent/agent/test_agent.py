@@ -313,6 +313,9 @@ class AgentTest(unittest.TestCase):
         while b"132" not in out:
             out += port.next()[2]
         self.assertIn(b"got word\r\n50 132\r\n", out)
+        port.sock.sendall(encode(STDIN, 1, b"again\n"))
+        while out.count(b"again\r\n") < 2:
+            out += port.next()[2]
         port.sock.sendall(encode(STDIN, 1, b"\x03"))
         self.assertEqual(fields(port.until(EXITED)[2]), {"signal": "2"})
         machine.wait()
