@@ -4,13 +4,16 @@ PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: iso ova ami gce azure qcow2 raw oci images test test-matrix lint unit integration boot clean help
+.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix test-pico lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
 	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
 
 ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+
+pico: ## kernel and first program of machines that are one container: bin/photonbuild pico run IMAGE
+	$(PHOTONBUILD) image $@ $(ARGS)
 
 images: iso ova ami gce azure qcow2 raw oci ## all of them
 
@@ -36,6 +39,9 @@ boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from i
 
 test-matrix: images ## boot every image and install from every kickstart: half an hour
 	$(PYTEST) tests/matrix $(ARGS)
+
+test-pico: pico oci ## run containers as machines of their own: minutes
+	$(PYTEST) tests/pico $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache

@@ -22,7 +22,7 @@ from photonbuild.store import Store
 
 from ..pico_images import busybox_layer, configuration, docker_archive, file, layer, oci_layout
 from .pico_machines import Pico, processes_in, shared_store, until
-from .registry import box_repository, registry
+from ..boot.registry import box_repository, registry
 
 pytestmark = pytest.mark.boot
 
