@@ -20,9 +20,9 @@ from photonbuild.config import Config
 from photonbuild.pico import state
 from photonbuild.store import Store
 
+from ..boot.registry import box_repository, registry
 from ..pico_images import busybox_layer, configuration, docker_archive, file, layer, oci_layout
 from .pico_machines import Pico, processes_in, shared_store, until
-from ..boot.registry import box_repository, registry
 
 pytestmark = pytest.mark.boot
 
