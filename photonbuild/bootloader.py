@@ -17,7 +17,7 @@ MODULES = (
     "part_gpt", "part_msdos", "reboot", "search", "search_label", "serial", "terminal", "test",
 )  # fmt: skip
 # An installed system also reads its own root file system, and takes whatever kernels it finds there.
-DISK_MODULES = (*MODULES, "ext2", "regexp", "search_fs_uuid")
+DISK_MODULES = (*MODULES, "ext2", "regexp", "search_fs_uuid", "xfs")
 PLATFORM_MODULES = {"i386-pc": ("biosdisk",), "i386-pc-eltorito": ("biosdisk",), "x86_64-efi": ("efi_gop",)}
 CONSOLES = (
     "if serial --unit=0 --speed=115200; then\n  terminal_input console serial\n  terminal_output console serial\nfi\n"

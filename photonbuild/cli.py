@@ -14,11 +14,10 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_kickstart, cli_machine, doctor, pipeline, sandbox, seed, sources
-from .config import BootImage, load, schema
+from . import __version__, cli_image, cli_kickstart, cli_machine, doctor, pipeline, sandbox, seed, sources
+from .config import load, schema
 from .errors import ConfigError, Interrupted, PhotonbuildError
-from .image import make_image
-from .log import Reporter, clock
+from .log import Reporter
 from .plan import plan
 from .session import Session
 from .store import Store
@@ -127,40 +126,6 @@ def build_command(session: Session, packages: tuple[str, ...], profile: str, kee
     for name in sorted(names):
         for package in done[name].packages:
             click.echo(package.path)
-
-
-@main.command("image")
-@click.argument("name")
-@click.option(
-    "--ssh-key",
-    "keys",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Public key that may log in as root (authorized_keys format).",
-)
-@click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml).")
-@command
-def image_command(session: Session, name: str, keys: tuple[Path, ...], profile: str | None) -> None:
-    """Build an image (build/images/NAME.yaml) and everything in it, into stage/images."""
-    lines = [line for path in keys for line in _public_keys(path)]
-    result, count = make_image(session, name, lines, profile=profile)
-    phases = ", ".join(f"{phase} {clock(seconds)}" for phase, seconds in session.reporter.phases.items())
-    path = os.path.relpath(result.path)
-    session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
-    session.reporter.info(f"took {phases}")
-    if isinstance(session.config.image(name), BootImage):
-        session.reporter.info(f"boot it: bin/photonbuild boot {path}")
-    click.echo(result.path)
-
-
-def _public_keys(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if "PRIVATE KEY" in text:
-        raise ConfigError("this is a private key", where=str(path), hint=f"use the public one: {path}.pub")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines or not all(" " in line for line in lines):
-        raise ConfigError("no public key in here", where=str(path), hint="ssh-keygen makes one: FILE.pub")
-    return lines
 
 
 @main.command("shell")
@@ -277,6 +242,7 @@ def schema_command(kind: str) -> None:
     click.echo(json.dumps(schema(kind), indent=1))
 
 
+cli_image.register(main, command)
 cli_machine.register(main, command)
 main.add_command(cli_kickstart.kickstart_group)
 

@@ -11,11 +11,17 @@ from typing import Any
 import click
 
 from . import console, verify
+from .clouds import CLOUDS
+from .media import describe
 from .qemu import FIRMWARES
 from .session import Session
 
 IMAGE = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 AS_DISK = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a disk, as a USB stick would be.")
+
+PLATFORM = click.option(
+    "--platform", type=click.Choice(["none", *CLOUDS]), help="Play this cloud; by default the one of the manifest."
+)
 
 
 def register(main: click.Group, command: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
@@ -24,8 +30,11 @@ def register(main: click.Group, command: Callable[[Callable[..., None]], Callabl
     main.add_command(click.command("verify")(_with(VERIFY, command(verify_command))))
 
 
-def boot_command(session: Session, image: Path, firmware: str, memory: int, as_disk: bool) -> None:
+def boot_command(
+    session: Session, image: Path, firmware: str, memory: int, as_disk: bool, platform: str | None
+) -> None:
     """Run an image with its console in this terminal. Nothing is written to it."""
+    described = describe(image, platform=platform)
     console.attach(
         image,
         seed=session.machine_seed.root,
@@ -33,12 +42,17 @@ def boot_command(session: Session, image: Path, firmware: str, memory: int, as_d
         firmware="uefi" if firmware == "uefi" else "bios",
         memory=memory,
         as_disk=as_disk,
+        platform=described.platform,
+        user=session.config.distribution.id,
         say=session.reporter.info,
     )
 
 
-def verify_command(session: Session, image: Path, firmware: str, as_disk: bool, report: Path | None) -> None:
+def verify_command(
+    session: Session, image: Path, firmware: str, as_disk: bool, platform: str | None, report: Path | None
+) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it."""
+    described = describe(image, platform=platform)
     result = verify.verify(
         image,
         distribution=session.config.distribution,
@@ -47,6 +61,7 @@ def verify_command(session: Session, image: Path, firmware: str, as_disk: bool, 
         scratch=session.store.scratch,
         firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
         as_disk=as_disk,
+        description=described,
         progress=session.reporter.info,
     )
     if report is not None:
@@ -63,11 +78,13 @@ BOOT: tuple[Decorator, ...] = (
     click.option("--firmware", type=click.Choice(FIRMWARES), default="bios", show_default=True),
     click.option("--memory", type=int, default=2048, show_default=True, help="Memory in MiB."),
     AS_DISK,
+    PLATFORM,
 )
 VERIFY: tuple[Decorator, ...] = (
     IMAGE,
     click.option("--firmware", type=click.Choice([*FIRMWARES, "both"]), default="both", show_default=True),
     AS_DISK,
+    PLATFORM,
     click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JSON."),
 )
 

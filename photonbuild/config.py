@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from photonbuild import config_yaml, documents
+from photonbuild.config_disk import Disk, FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config_models import (
     BootImage,
-    Disk,
     DiskImage,
     Distribution,
     Image,
+    ImageFile,
     IsoImage,
+    IsoInstaller,
     Mirrors,
     OciImage,
     PicoImage,
@@ -24,6 +26,7 @@ from photonbuild.config_models import (
     Runtimes,
     Seed,
     Seeds,
+    Signing,
     SourceEntry,
     SourcesFile,
     User,
@@ -38,8 +41,11 @@ __all__ = [
     "Disk",
     "DiskImage",
     "Distribution",
+    "FileSystemNeeds",
     "Image",
+    "ImageFile",
     "IsoImage",
+    "IsoInstaller",
     "Mirrors",
     "OciImage",
     "PicoImage",
@@ -47,6 +53,7 @@ __all__ = [
     "Runtime",
     "Seed",
     "Seeds",
+    "Signing",
     "SourceEntry",
     "SourcesFile",
     "User",
@@ -60,6 +67,7 @@ USER_FILE = "photonbuild.yaml"
 SCHEMAS: Mapping[str, type[Model]] = {
     "disk-image": DiskImage,
     "distribution": Distribution,
+    "filesystems": FileSystems,
     "image": IsoImage,
     "oci-image": OciImage,
     "pico-image": PicoImage,
@@ -81,6 +89,7 @@ class Config:
     profiles: Mapping[str, Profile]
     images: Mapping[str, Image]
     runtimes: tuple[Runtime, ...]
+    filesystems: Mapping[FileSystem, FileSystemNeeds]
     user: User
 
     @property
@@ -107,8 +116,23 @@ class Config:
             raise _unknown("image", name, self.images)
         return self.images[name]
 
+    def image_where(self, name: str, *loc: int | str) -> str:
+        """``build/images/NAME.yaml:LINE`` of the value at `loc`, for messages about what was asked for there."""
+        return _read(self.root, self.build_dir / "images" / f"{name}.yaml").where(*loc)
+
+    def image_files(self, name: str) -> tuple[tuple[ImageFile, str], ...]:
+        """The files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
+        return tuple(
+            (file, _text_of(self.root, name, index, file)) for index, file in enumerate(self.image(name).files)
+        )
+
     def override(
-        self, *, jobs: int | None = None, store: Path | None = None, authorized_keys: Sequence[str] = ()
+        self,
+        *,
+        jobs: int | None = None,
+        store: Path | None = None,
+        authorized_keys: Sequence[str] = (),
+        signing: Signing | None = None,
     ) -> Config:
         """The configuration with what the command line says; None and () leave a value alone."""
         changes: dict[str, Any] = {}
@@ -120,6 +144,8 @@ class Config:
             changes["store"] = str(store)
         if authorized_keys:
             changes["authorized_keys"] = (*self.user.authorized_keys, *authorized_keys)
+        if signing is not None:
+            changes["signing"] = signing
         return replace(self, user=self.user.model_copy(update=changes))
 
 
@@ -146,7 +172,8 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
     images = {name: _image(document) for name, document in documents["images"].items()}
     _check_profiles(profiles, documents["profiles"])
-    _check_images(images, profiles, documents["images"])
+    filesystems = _load(root, build / "filesystems.yaml", FileSystems).filesystems
+    _check_images(images, profiles, filesystems, documents["images"])
     return Config(
         root=root,
         distribution=_load(root, build / "distribution.yaml", Distribution),
@@ -154,6 +181,7 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
         profiles=profiles,
         images=images,
         runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,
+        filesystems=filesystems,
         user=user,
     )
 
@@ -251,13 +279,48 @@ def _image(document: Document) -> Image:
 
 
 def _check_images(
-    images: Mapping[str, Image], profiles: Mapping[str, Profile], documents: Mapping[str, Document]
+    images: Mapping[str, Image],
+    profiles: Mapping[str, Profile],
+    filesystems: Iterable[str],
+    documents: Mapping[str, Document],
 ) -> None:
     for stem, image in images.items():
+        if isinstance(image, DiskImage) and image.disk.filesystem not in filesystems:
+            where = documents[stem].where("disk")
+            raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
         for key in ("profile", "initramfs_profile"):
             value = getattr(image, key, None)
             if value is not None and value not in profiles:
                 raise _unknown("profile", value, profiles, where=documents[stem].where(key))
+        seen: dict[str, int] = {}
+        for index, file in enumerate(image.files):
+            where = documents[stem].where("files", index, "path")
+            if file.path in seen:
+                raise ConfigError(f"file '{file.path}' is already set in line {seen[file.path]}", where=where)
+            seen[file.path] = documents[stem].line(("files", index, "path"))
+        if image.services and not isinstance(image, BootImage):
+            raise ConfigError(
+                "nothing starts services in an image that does not boot",
+                where=documents[stem].where("services", key=True),
+            )
+
+
+def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str:
+    if file.source is None:
+        assert file.text is not None
+        return file.text
+    path = root / "build" / file.source
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        known = [entry.name for entry in path.parent.iterdir()] if missing and path.parent.is_dir() else []
+        raise ConfigError(
+            f"no file 'build/{file.source}'{nearest(path.name, known)}"
+            if missing
+            else f"'build/{file.source}' cannot be read as text: {error}",
+            where=_read(root, root / "build" / "images" / f"{name}.yaml").where("files", index, "source"),
+        ) from None
 
 
 def _merged(profiles: Mapping[str, Profile], name: str) -> Profile:

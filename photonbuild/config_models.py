@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from photonbuild.config_yaml import Model
+from photonbuild.config_disk import GIB, MOST_VHD, Disk, Hardware
+from photonbuild.config_yaml import Model, Name, Names
 
 Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-Names = tuple[Name, ...]
 
 
 class Distribution(Model):
@@ -92,14 +91,53 @@ class Profile(Model):
     packages: Names = ()
 
 
+def _inner_path(value: str) -> str:
+    """An absolute path of a file in the image, in its simplest form."""
+    parts = value.split("/")[1:]
+    if not value.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"'{value}' is no plain absolute path of a file")
+    return value
+
+
+def _unit(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]+\.(automount|mount|path|service|slice|socket|swap|target|timer)", value):
+        raise ValueError(f"'{value}' is no name of a unit: one ends in .service, .socket, .timer, .target, …")
+    return value
+
+
+class ImageFile(Model):
+    """A text file of the image: `text` itself, or the file `source` of ``build/``. It belongs to root."""
+
+    path: Annotated[str, AfterValidator(_inner_path)]
+    text: str | None = None
+    source: str | None = None
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = "0644"
+
+    @model_validator(mode="after")
+    def _one_content(self) -> ImageFile:
+        if (self.text is None) == (self.source is None):
+            raise ValueError("a file has either 'text' or 'source'")
+        return self
+
+
+UnitState = Literal["enabled", "disabled", "masked"]
+Platform = Literal["nocloud", "ec2", "gce", "azure", "ovf"]
+
+
 class ImageModel(Model):
     """What every ``build/images/NAME.yaml`` may hold, whatever its format.
 
-    `variant` is part of the file's name, where the suffix does not tell enough.
+    `variant` is part of the file's name, where the suffix does not tell enough. `packages` are added to the profile's,
+    `files` are written over what packages brought, `services` are units of the image. `platform` is the cloud that
+    gives the machine its name, keys and user data; without it the image asks none.
     """
 
     profile: Name
     variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
+    platform: Platform | None = None
+    packages: Names = ()
+    files: tuple[ImageFile, ...] = ()
+    services: dict[Annotated[str, AfterValidator(_unit)], UnitState] = Field(default_factory=dict)
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()
 
@@ -113,50 +151,30 @@ class BootImage(ImageModel):
     authorized_keys: tuple[str, ...] = ()
 
 
+class IsoInstaller(Model):
+    """The installer of a live image: a layer over its root, a repository of packages, an initramfs of its own.
+
+    `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
+    what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
+    the initramfs of systems on logical volumes.
+    """
+
+    profile: Name
+    packages_profile: Name
+    initramfs_profile: Name
+    exclude_paths: tuple[str, ...] = ()
+    kernel_args: tuple[str, ...] = ()
+
+
 class IsoImage(BootImage):
-    """``format: iso``: a live image for BIOS and UEFI."""
+    """``format: iso``: a live image for BIOS and UEFI, with an installer or without one."""
 
     format: Literal["iso"]
+    installer: IsoInstaller | None = None
     initramfs_profile: Name
     volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
     autologin_args: tuple[str, ...] = ()
     dracut_args: tuple[str, ...] = ()
-
-
-def _bytes(value: object) -> object:
-    """'512 MiB', '8 GiB' → bytes; what is not of that form is left for the model to refuse."""
-    match = re.fullmatch(r"([1-9][0-9]*) ?(MiB|GiB)", value) if isinstance(value, str) else None
-    return int(match[1]) << (20 if match[2] == "MiB" else 30) if match else value
-
-
-Size = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=str), Field(ge=1 << 20, multiple_of=1 << 20)]
-
-
-class Disk(Model):
-    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`."""
-
-    size: Size
-    esp_size: Size = 32 << 20
-    var: bool = False
-    root_size: Size | None = None
-
-    @model_validator(mode="after")
-    def _sizes(self) -> Disk:
-        if self.var != (self.root_size is not None):
-            raise ValueError("var and root_size go together")
-        if self.esp_size + (self.root_size or 0) + (4 << 20) >= self.size:
-            raise ValueError("the parts are larger than size")
-        return self
-
-
-class Hardware(Model):
-    """The virtual machine that an appliance describes; `hardware_family` as VMware numbers them."""
-
-    processors: Annotated[int, Field(ge=1)]
-    memory: Size
-    scsi: Literal["VirtualSCSI", "lsilogic"] = "VirtualSCSI"
-    network: Literal["VMXNET3", "E1000"] = "VMXNET3"
-    hardware_family: Annotated[str, Field(pattern=r"^vmx-[0-9]{2}$")] = "vmx-14"
 
 
 class DiskImage(BootImage):
@@ -165,6 +183,16 @@ class DiskImage(BootImage):
     format: Literal["raw", "qcow2", "ova", "ami", "gce", "azure"]
     disk: Disk
     machine: Hardware | None = None
+
+    @model_validator(mode="after")
+    def _rules_of_the_format(self) -> DiskImage:
+        if self.format == "ova" and self.machine is None:
+            raise ValueError("an appliance needs 'machine': its processors and memory")
+        if self.format == "gce" and self.disk.size % GIB:
+            raise ValueError("disks of Compute Engine are whole GiB: 'disk.size'")
+        if self.format == "azure" and self.disk.size > MOST_VHD:
+            raise ValueError(f"a VHD holds at most {MOST_VHD // GIB} GiB: 'disk.size'")
+        return self
 
 
 class OciImage(ImageModel):
@@ -209,10 +237,18 @@ class Mirrors(Model):
     pypi: str | None = None
 
 
+class Signing(Model):
+    """An RSA key and the X.509 certificate of it, both PEM files, that an appliance is signed with."""
+
+    key: str
+    certificate: str
+
+
 class User(Model):
     """The user's file and the command line: nothing here changes what a package is built from."""
 
     mirrors: Mirrors = Mirrors()
+    signing: Signing | None = None
     authorized_keys: tuple[str, ...] = ()
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None

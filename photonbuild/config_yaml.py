@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from photonbuild.documents import Document, Problem, fail, nearest, read
@@ -20,6 +20,8 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Names = tuple[Name, ...]
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[int | str, ...]
 
@@ -67,7 +69,8 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
         discriminator = str(context.get("discriminator", "")).strip("'")
         return Problem(line=document.line(loc), message=f"key '{key}': key '{discriminator}' is missing")
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return Problem(line=document.line(loc), message=f"key '{key}': {message[:1].lower()}{message[1:]}")
+    message = message[:1].lower() + message[1:]
+    return Problem(line=document.line(loc), message=f"key '{key}': {message}" if key else message)
 
 
 def _known_keys(model: type[BaseModel], loc: Location) -> list[str]:

@@ -22,12 +22,16 @@ WEB = f"web.{ZONE}"
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """Where the servers listen, the text that the web server gives, and the only name that the name server knows."""
+    """Where the servers listen, the text that the web server gives, and the only name that the name server knows.
+
+    `host` is where the guest sees this machine's loopback.
+    """
 
     http_port: int
     dns_port: int
     token: str
     name: str = WEB
+    host: str = HOST_SEEN_BY_GUEST
 
     @property
     def url(self) -> str:
@@ -35,18 +39,19 @@ class Outside:
 
 
 @contextlib.contextmanager
-def outside() -> Iterator[Outside]:
-    """Both servers, in threads; they are gone when the block ends."""
+def outside(host: str = HOST_SEEN_BY_GUEST) -> Iterator[Outside]:
+    """Both servers, in threads; they are gone when the block ends. `host`: where the guest sees our loopback."""
     token = secrets.token_hex(16)
     with (
-        _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _web(token))) as web,
-        _serving(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _Dns)) as dns,
+        serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _web(token))) as web,
+        serving(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _dns(host))) as dns,
     ):
-        yield Outside(http_port=web, dns_port=dns, token=token)
+        yield Outside(http_port=web, dns_port=dns, token=token, host=host)
 
 
 @contextlib.contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
+    """Run a server in a thread for as long as the block lasts; gives its port."""
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
@@ -72,16 +77,19 @@ def _web(token: str) -> type[http.server.BaseHTTPRequestHandler]:
     return Handler
 
 
-class _Dns(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        query, sock = self.request
-        reply = answer(query)
-        if reply is not None:
-            sock.sendto(reply, self.client_address)
+def _dns(host: str) -> type[socketserver.BaseRequestHandler]:
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            query, sock = self.request
+            reply = answer(query, host)
+            if reply is not None:
+                sock.sendto(reply, self.client_address)
+
+    return Handler
 
 
-def answer(query: bytes) -> bytes | None:
-    """Reply to one DNS query: an address record for `WEB`, no data for its other types, else no such name.
+def answer(query: bytes, host: str = HOST_SEEN_BY_GUEST) -> bytes | None:
+    """Reply to one DNS query: `host` as address of `WEB`, no data for its other types, else no such name.
 
     None for what is no query with one question.
     """
@@ -105,6 +113,6 @@ def answer(query: bytes) -> bytes | None:
     code = 0x8480 | (flags & 0x0100) | (0 if known else 3)
     reply = struct.pack(">HHHHHH", ident, code, 1, int(records), 0, 0) + query[12:end]
     if records:
-        address = bytes(int(part) for part in HOST_SEEN_BY_GUEST.split("."))
+        address = bytes(int(part) for part in host.split("."))
         reply += struct.pack(">HHHIH", 0xC00C, 1, 1, 30, 4) + address
     return reply

@@ -30,12 +30,15 @@ from .sandbox import Bind, Process, Sandbox
 Firmware = Literal["bios", "uefi"]
 FIRMWARES: tuple[Firmware, ...] = ("bios", "uefi")
 INSIDE = "/run/machine"
+BACKING = f"{INSIDE}-backing"
 OVMF = "/usr/share/OVMF"
 KVM = Path("/dev/kvm")
 CARDS: dict[Card, str] = {"virtio": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000"}
 TCG = "tcg,thread=multi"
 HOST_SEEN_BY_GUEST = "10.0.2.2"
 NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
+# Joins its input and output to a TCP connection; in the sandbox.
+RELAY = "/usr/bin/busybox nc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,8 @@ class Hardware:
 
     `drives` are plugged in after the `medium` that is booted. `kernel` (and `initrd`) are booted directly, with
     `append` as command line. `login` is a private key that the guest lets in by itself; without it a one-time key goes
-    in as a credential. `smbios` are values of QEMU's option of that name, `network` more options of its user network.
+    in as a credential. `smbios` are values of QEMU's option of that name, `network` more options of its user network,
+    `options` further words of its command line.
     With `restarts` a restart of the guest does not end the machine.
     """
 
@@ -59,6 +63,7 @@ class Hardware:
     login: Path | None = None
     smbios: Sequence[str] = ()
     network: Sequence[str] = ()
+    options: Sequence[str] = ()
     restarts: bool = False
     interactive: bool = False
     kernel: Path | None = None
@@ -82,12 +87,13 @@ def qemu_argv(hardware: Hardware) -> list[str]:
         log = f"logfile={INSIDE}/console.log"
         argv += ["-chardev", f"stdio,id=console,mux=on,signal=off,{log}", "-mon", "console"]
     else:
-        argv += ["-chardev", f"file,id=console,path={INSIDE}/console.log"]
+        socket = f"socket,id=console,path={INSIDE}/console.sock,server=on,wait=off"
+        argv += ["-chardev", f"{socket},logfile={INSIDE}/console.log"]
     argv += ["-serial", "chardev:console"]
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
     argv += ["-netdev", ",".join(["user,id=net", *hardware.network, *forwards])]
     card = CARDS[hardware.medium.card if hardware.medium else "virtio"]
-    argv += ["-device", f"{card},netdev=net,romfile="]
+    argv += ["-device", f"{card},netdev=net,romfile=", *hardware.options]
     if hardware.firmware == "uefi":
         argv += [
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd",
@@ -123,13 +129,15 @@ def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
 
 
 def _devices(name: str, bus: str) -> list[str]:
-    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports and takes the next one."""
+    """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports: the image's is the first."""
+    port = f"ide.{name.removeprefix('drive') if name != 'image' else 0}"
     return {
-        "cd": [f"ide-cd,drive={name}"],
+        "cd": [f"ide-cd,drive={name},bus={port}"],
         "virtio": [f"virtio-blk-pci,drive={name}"],
         "pvscsi": [f"pvscsi,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
+        "scsi": [f"virtio-scsi-pci,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "nvme": [f"nvme,drive={name},serial={name}"],
-        "sata": [f"ide-hd,drive={name}"],
+        "sata": [f"ide-hd,drive={name},bus={port}"],
     }[bus]
 
 
@@ -138,6 +146,8 @@ def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> 
     binds = [Bind(source=folder, target=INSIDE, readonly=False)]
     for name, drive in plugged(hardware):
         binds.append(Bind(source=drive.file.resolve(), target=f"{INSIDE}-{name}", readonly=not drive.writable))
+        if drive.backing is not None:
+            binds.append(Bind(source=drive.backing.resolve(), target=BACKING))
     for name in ("kernel", "initrd"):
         file: Path | None = getattr(hardware, name)
         if file is not None:
@@ -207,6 +217,11 @@ class Machine:
     def console(self) -> Path:
         """The log of the first serial port."""
         return self.folder / "console.log"
+
+    @property
+    def terminal(self) -> Path:
+        """A unix socket: the other end of the first serial port, for one who types."""
+        return self.folder / "console.sock"
 
     @property
     def config(self) -> Path:

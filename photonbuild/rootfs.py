@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,20 @@ class RootfsFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnitSetting:
+    """A unit that is to be enabled, disabled or masked; `where` is the file and line that asks for it."""
+
+    unit: str
+    state: str
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RootfsSettings:
     """What a root file system is besides its packages. `authorized_keys`: lines of sshd's file of that name.
 
-    `exclude_paths` are glob patterns of files to leave out. Without `unit_presets` no unit is enabled.
+    `exclude_paths` are glob patterns of files to leave out. Without `unit_presets` no unit is enabled; `units` come
+    after the presets and the files.
     """
 
     source_date_epoch: int
@@ -42,6 +52,7 @@ class RootfsSettings:
     exclude_paths: Sequence[str] = ()
     unit_presets: bool = True
     files: Sequence[RootfsFile] = ()
+    units: Sequence[UnitSetting] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +132,7 @@ def rootfs_request(
         "exclude_paths": list(settings.exclude_paths),
         "default_target": settings.default_target if settings.unit_presets else None,
         "files": [{"path": file.path, "mode": file.mode, "text": file.text} for file in files],
+        "units": [asdict(unit) for unit in settings.units],
         "commands": [list(argv) for argv in commands],
         "failure_mark": failure_mark,
         "outputs": dict(outputs or {}),

@@ -126,14 +126,24 @@ def installed_packages(builder: Builder, spec: Spec, done: Mapping[str, Built]) 
     Raises BuildError when something required is provided neither by them nor by the seed.
     """
     names = builder.graph.closure(builder.graph.needs[spec.name])
-    available = {package.name: package for name in sorted(names) for package in done[name].packages}
+    return with_requirements(builder, builder.graph.roots[spec.name], [done[name] for name in names], spec)
+
+
+def with_requirements(
+    builder: Builder, capabilities: Sequence[str], among: Iterable[Built], spec: Spec
+) -> dict[str, Package]:
+    """The packages `among` these builds that provide the capabilities, and those that they require in turn.
+
+    Packages that the seed owns stay out. `spec` is named in messages. Raises BuildError.
+    """
+    available = {package.name: package for built in among for package in built.packages}
     provider: dict[str, str] = {}
     for name in sorted(available):
         if not builder.config.seeds.is_owned(name):
             for capability in available[name].capabilities:
                 provider.setdefault(capability, name)
     found: dict[str, Package] = {}
-    todo = [(name, spec.name) for name in builder.graph.roots[spec.name]]
+    todo = [(name, spec.name) for name in capabilities]
     while todo:
         capability, user = todo.pop()
         maker = provider.get(capability)
@@ -231,6 +241,9 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
     store/failed/NAME for `photonbuild shell`.
     """
     key, inputs, installed = lookup(builder, spec, done)
+    # Before the lock: another build of the same spec, with other inputs, may take long.
+    if (ready := load_built(builder.store, spec.name, key)) is not None:
+        return ready
     with builder.store.lock(f"package-{spec.name}"):
         ready = load_built(builder.store, spec.name, key)
         if ready is not None:

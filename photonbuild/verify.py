@@ -1,7 +1,8 @@
 """An image is booted with each firmware, judged from inside and outside, and timed.
 
-The checks are pytest-testinfra tests in ``photonbuild/checks``: ``test_system.py`` always, and ``test_CHECK.py`` for
-each runtime of ``build/runtimes.yaml`` whose package the machine has; when it has all, also ``test_side_by_side.py``.
+The checks are pytest-testinfra tests in ``photonbuild/checks``: ``test_system.py`` always, ``test_cloud.py`` for an
+image of a cloud, and ``test_CHECK.py`` for each runtime of ``build/runtimes.yaml`` whose package the machine has; when
+it has all, also ``test_side_by_side.py``.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .clouds import Access, fitted, grown, way_in
 from .config_models import Distribution, Runtime
 from .errors import VerifyError
-from .media import medium
+from .media import Description, medium
 from .outside import Outside, outside
 from .qemu import (
     FIRMWARES,
-    HOST_SEEN_BY_GUEST,
     NAMESERVER_SEEN_BY_GUEST,
     Firmware,
     Hardware,
@@ -38,6 +39,8 @@ BUSYBOX = "usr/bin/busybox"
 PUBLISHED = (8080, 8081, 8082)
 BOOT_TIMEOUT = 300.0
 CHECK_TIMEOUT = 900.0
+GROWTH = 2 << 30
+NO_CLOUD = Description(platform=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +87,13 @@ def verify(
     scratch: Path,
     firmwares: Sequence[Firmware] = FIRMWARES,
     as_disk: bool = False,
+    description: Description = NO_CLOUD,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Boot `image` once with each firmware and run every check. `seed`: the unpacked machine seed.
+
+    An image of a cloud is let into in that cloud's own way, on a disk larger than the image; any other by a one-time
+    key in a credential.
 
     A failed check is in the report; `require` makes an error of it. Raises VerifyError when a machine does not boot,
     cannot be judged or does not shut down.
@@ -97,16 +104,24 @@ def verify(
         progress(f"booting {image.name} with {firmware} ({accel.partition(',')[0]})")
         forwards = {port: free_port() for port in PUBLISHED}
         with contextlib.ExitStack() as stack:
-            plugged = stack.enter_context(medium(image, as_disk=as_disk))
+            plugged = stack.enter_context(
+                medium(image, as_disk=as_disk, platform=description.platform, firmware=firmware)
+            )
             hardware = Hardware(medium=plugged, firmware=firmware, accel=accel, forwards=forwards)
-            world = stack.enter_context(outside())
+            access = stack.enter_context(way_in(description.platform, user=distribution.id, seed=seed, scratch=scratch))
+            if access is not None:
+                larger = stack.enter_context(grown(plugged, GROWTH, seed=seed, scratch=scratch))
+                hardware = fitted(replace(hardware, medium=larger), access)
+            world = stack.enter_context(outside(access.service.host) if access else outside())
             machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))
             machine.wait_for_ssh(BOOT_TIMEOUT)
             present = [runtime for runtime in runtimes if _installed(machine, runtime.package)]
             stages, memory = measure(machine, present)
             progress(f"{firmware}: up, checking")
-            facts = facts_for(machine, world, distribution, present, seed)
-            checks = run_checks(machine, facts, check_names(present, runtimes))
+            facts = facts_for(
+                machine, world, distribution, present, seed, access=access, configured=description.configured
+            )
+            checks = run_checks(machine, facts, check_names(present, runtimes, cloud=access is not None))
             stages["shut down"] = machine.shut_down()
         boots.append(Boot(firmware=firmware, accel=accel, stages=stages, memory_used=memory, checks=checks))
     return Report(image=image, boots=boots)
@@ -123,27 +138,37 @@ def require(report: Report) -> None:
         )
 
 
-def check_names(present: Sequence[Runtime], runtimes: Sequence[Runtime]) -> list[str]:
+def check_names(present: Sequence[Runtime], runtimes: Sequence[Runtime], *, cloud: bool = False) -> list[str]:
     """The check files for a machine that has the runtimes `present`, in their order. Pure."""
     together = ["side_by_side"] if len(present) == len(runtimes) > 1 else []
-    return ["system", *(runtime.check for runtime in present), *together]
+    return ["system", *(["cloud"] if cloud else []), *(runtime.check for runtime in present), *together]
 
 
 def facts_for(
-    machine: Machine, world: Outside, distribution: Distribution, present: Sequence[Runtime], seed: Path
+    machine: Machine,
+    world: Outside,
+    distribution: Distribution,
+    present: Sequence[Runtime],
+    seed: Path,
+    *,
+    access: Access | None = None,
+    configured: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What the checks must know of this run; JSON for ``photonbuild/checks/conftest.py``.
 
-    ``published``: TCP port of the machine to the port of our loopback where it is seen; ``runtimes``: unit by name.
+    ``published``: TCP port of the machine to the port of our loopback where it is seen; ``runtimes``: unit by name;
+    ``configured``: files that the image's configuration set; ``cloud``: `Access.facts`, or null.
     """
     return {
         "busybox": str(seed / BUSYBOX),
+        "cloud": access.facts() if access else None,
+        "configured": list(configured),
         "dns_port": world.dns_port,
         "firmware": machine.hardware.firmware,
         "identity": {"NAME": distribution.name, "ID": distribution.id, "VERSION_ID": distribution.version},
         "name": world.name,
-        "nameserver": NAMESERVER_SEEN_BY_GUEST,
-        "outside": HOST_SEEN_BY_GUEST,
+        "nameserver": access.service.nameserver if access else NAMESERVER_SEEN_BY_GUEST,
+        "outside": world.host,
         "http_port": world.http_port,
         "published": {str(there): here for there, here in sorted(machine.hardware.forwards.items())},
         "runtimes": {runtime.name: runtime.unit for runtime in present},

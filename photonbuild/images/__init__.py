@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..config import Image
 from ..rootfs import RootfsFile
 from . import cloud, disk, iso, oci, ova, pico
-from .request import ImageRequest, ImageResult
+from .request import ImageRequest, ImageResult, InstallerSets
 
 FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {
     "iso": iso.build_iso,
@@ -28,4 +28,4 @@ ROOT_FILES: Mapping[str, Callable[[Image, str, str], Sequence[RootfsFile]]] = {
     "pico": oci.root_files,
 }
 
-__all__ = ["FORMATS", "ROOT_FILES", "ImageRequest", "ImageResult"]
+__all__ = ["FORMATS", "ROOT_FILES", "ImageRequest", "ImageResult", "InstallerSets"]

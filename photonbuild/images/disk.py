@@ -1,6 +1,6 @@
-"""Disk image that boots with BIOS and UEFI: root tar → ext4, GRUB twice, GUID partition table, in one sparse file.
+"""Disk image that boots with BIOS and UEFI: file systems, GRUB twice, GUID partition table, in one sparse file.
 
-No loop device, no mount: mke2fs fills its file system from a tar, mtools the ESP, and where grub-bios-setup(8) would
+No loop device, no mount: file systems are filled from a tar, the ESP by mtools, and where grub-bios-setup(8) would
 write its blocks follows from the table. There is no initramfs: drivers of disks and file systems are in the kernel.
 """
 
@@ -12,15 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..bootloader import EXT4_FEATURES, boot_blocks
+from ..bootloader import boot_blocks
 from ..config import DiskImage, Image
 from ..errors import ImageError
 from ..rootfs import RootfsFile
 from . import grub
+from .filesystems import OPTIONS, make_filesystems
 from .layout import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, partition, partitions, sfdisk_script
 from .request import ImageRequest, ImageResult, publish, tools
-
-FILESYSTEM_BLOCK = 4096
 
 
 def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
@@ -31,14 +30,22 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     last = names[-1]
     root = partition(table, ROOT)
     grow = {name: ",x-systemd.growfs" if name == last else "" for name in (ROOT, VAR)}
-    fstab = [f"UUID={root.filesystem_uuid} / ext4 rw{grow[ROOT]} 0 1"]
+    options, check = OPTIONS[image.disk.filesystem]
+    fstab = [f"UUID={root.filesystem_uuid} / {options}{grow[ROOT]} 0 {check}"]
     if VAR in names:
-        fstab.append(f"UUID={partition(table, VAR).filesystem_uuid} /var ext4 rw,nodev,nosuid{grow[VAR]} 0 2")
+        var = partition(table, VAR).filesystem_uuid
+        fstab.append(f"UUID={var} /var {options},nodev,nosuid{grow[VAR]} 0 {2 * check}")
     fstab.append(f"PARTUUID={partition(table, ESP).uuid} /boot/efi vfat umask=0077,noauto,x-systemd.automount 0 0")
     menu = grub.disk_menu(
         title=title, root=f"PARTUUID={root.uuid}", arguments=image.kernel_args, timeout=image.menu_timeout
     )
+    more = []
+    if image.disk.filesystem == "xfs":
+        # Without an initramfs the kernel calls the root's device /dev/root; xfsprogs look for a node of that name.
+        rule = f'SUBSYSTEM=="block", ENV{{ID_PART_ENTRY_UUID}}=="{root.uuid}", SYMLINK+="root"\n'
+        more.append(RootfsFile(path="/etc/udev/rules.d/70-root.rules", text=rule))
     return [
+        *more,
         RootfsFile(path="/etc/fstab", text="\n".join(fstab) + "\n"),
         RootfsFile(path=f"/etc/repart.d/50-{last}.conf", text=f"[Partition]\nType={last}\n"),
         RootfsFile(path="/boot/grub/grub.cfg", text=menu),
@@ -80,48 +87,11 @@ def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         handle.truncate(image.disk.size)
     script = sfdisk_script(table, identity)
     tools(request, ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "/work/disk.raw"], input=script)
-    make_roots(request, table)
+    make_filesystems(request, table, image.disk.filesystem)
     started = timed(seconds, "root", started)
     write_loaders(request, table)
     timed(seconds, "boot loader", started)
     return disk
-
-
-def make_roots(request: ImageRequest, table: Sequence[Partition]) -> None:
-    """The file systems of the root and, if it is one of its own, of /var."""
-    root = partition(table, ROOT)
-    size = request.rootfs.tar.stat().st_size
-    if size > root.size:
-        raise ImageError(
-            f"the root file system, {size >> 20} MiB, does not fit into {root.size >> 20} MiB",
-            where="disk",
-            hint="make disk.size or disk.root_size larger in build/images",
-        )
-    if len(table) == len((BIOS_BOOT, ESP, ROOT)):
-        tools(request, mke2fs_argv(root, source="/root.tar"))
-        return
-    for argv in split_argvs():
-        tools(request, argv)
-    tools(request, mke2fs_argv(root, source="/work/root-only.tar"))
-    tools(request, mke2fs_argv(partition(table, VAR), source="/work/var.tar"))
-
-
-def split_argvs() -> list[list[str]]:
-    """bsdtar(1): the root's tar without what is below /var, and that by itself."""
-    common = ["bsdtar", "--create", "--format=pax"]
-    return [
-        [*common, "--file=/work/root-only.tar", "--exclude=./var/*", "@/root.tar"],
-        [*common, "--file=/work/var.tar", "--include=./var", "--include=./var/*", "-s,^\\./var,.,", "@/root.tar"],
-    ]
-
-
-def mke2fs_argv(part: Partition, *, source: str) -> list[str]:
-    """mke2fs(8) from a tar into the partition's place in the disk's file."""
-    extended = f"offset={part.start},hash_seed={part.filesystem_uuid},root_owner=0:0,lazy_itable_init=1"
-    return [
-        "mke2fs", "-q", "-F", "-t", "ext4", "-b", str(FILESYSTEM_BLOCK), "-L", part.name, "-U", part.filesystem_uuid,
-        "-O", EXT4_FEATURES, "-E", extended, "-d", source, "/work/disk.raw", f"{part.size // 1024}k",
-    ]  # fmt: skip
 
 
 def write_loaders(request: ImageRequest, table: tuple[Partition, ...]) -> None:

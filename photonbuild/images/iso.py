@@ -1,7 +1,8 @@
 """Live ISO image, hybrid for BIOS and UEFI: root tar → EROFS, initramfs, GRUB, ISO 9660 with a bootable ESP.
 
-Layout: /live/root.erofs, /boot/vmlinuz, /boot/initramfs.img, /boot/grub/{grub.cfg,bios.img}; the ESP is
-partition 2. Label, FAT serial number and EROFS UUID come from digests of the content, times from the epoch.
+Layout: /live/root.erofs, /boot/vmlinuz, /boot/initramfs.img, /boot/grub/{grub.cfg,bios.img}; with an installer also
+/live/installer.squashfs and the repository /packages; the ESP is partition 2. Label, FAT serial number and EROFS UUID
+come from digests of the content, times from the epoch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..errors import ImageError
 from ..initramfs import Initramfs, build_initramfs
 from ..rootfs import RootfsFile
 from ..sources import sha256_of
-from . import grub
+from . import grub, installer
 from .request import ImageRequest, ImageResult, publish, tools
 
 MODULE = "dracut/90live"
@@ -56,10 +57,13 @@ def build_iso(request: ImageRequest) -> ImageResult:
         (tree / name).mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(make_initramfs, request, image.dracut_args)
+        added = pool.submit(installer.add, request, tree) if request.installer else None
         version = extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
         tools(request, erofs_argv(request))
         seconds["erofs"] = round(time.monotonic() - started, 2)
         initramfs = pending.result()
+        if added:
+            added.result()
     seconds["initramfs and erofs"] = round(time.monotonic() - started, 2)
     os.replace(initramfs.path, tree / "boot/initramfs.img")
     digest = content_digest(tree)
@@ -120,13 +124,16 @@ def volume_label(prefix: str, digest: str) -> str:
 
 
 def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
-    """The menu: the live system, and the same with a log-in without password on the local consoles."""
+    """The menu: the live system, the installer, and the live system with a log-in without password on the consoles."""
     distribution, image = request.distribution, request.image
     assert isinstance(image, IsoImage)
     title = f"{distribution.name} {distribution.version}"
     arguments = [f"root=live:LABEL={label}", *image.kernel_args]
+    settings = image.installer if request.installer else None
+    installing = [*arguments, *(settings.kernel_args if settings else ())]
     return [
         grub.Entry(title=title, arguments=arguments),
+        *([grub.Entry(title=f"Install {title} to a disk", arguments=installing)] if settings else []),
         grub.Entry(
             title=f"{title}, log in automatically on the console",
             arguments=[*arguments, *image.autologin_args],

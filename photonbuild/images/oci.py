@@ -54,7 +54,8 @@ def build_oci(request: ImageRequest) -> ImageResult:
         "layers": [layer],
         "annotations": labels,
     }
-    reference = {"org.opencontainers.image.ref.name": distribution.version}
+    # docker load takes the name as it is, and then finds only what has a registry's name in front, or "localhost".
+    reference = {"org.opencontainers.image.ref.name": f"localhost/{distribution.id}:{distribution.version}"}
     entry = {**write_json_blob(layout, manifest, f"{MEDIA}.manifest.v1+json"), "annotations": reference}
     index = {"schemaVersion": 2, "mediaType": f"{MEDIA}.index.v1+json", "manifests": [entry]}
     (layout / "index.json").write_bytes(encoded(index))

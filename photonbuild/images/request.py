@@ -19,6 +19,20 @@ from ..sources import sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstallerSets:
+    """Package files of the installer of a live image, and what the manifest says of those of the first two.
+
+    `layer` and `packages` are not in the image's root; `initramfs` is a whole root, `first` its first transaction.
+    """
+
+    layer: Sequence[Path]
+    packages: Sequence[Path]
+    initramfs: Sequence[Path]
+    first: Sequence[str]
+    listed: Mapping[str, Sequence[Package]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageRequest:
     """One image to make. `workdir` is for this call alone; finished files appear in `outdir` by rename.
 
@@ -26,8 +40,8 @@ class ImageRequest:
     `extra_first` the names of its first transaction. `data` is the folder build/. `provenance` goes into the
     manifest as it is: the seed's digest and the like. `identity` is a digest of all that the image is made of, known
     before it is made: names and serial numbers come from it. `loader` is the tree of the package that brings the boot
-    loader, `machine_seed` gives the root in which
-    qemu-img is.
+    loader, `programs` are those of further packages with tools, `machine_seed` gives the root in which qemu-img is.
+    `installer` is there for an ``iso`` that has one.
     """
 
     image: Image
@@ -41,7 +55,9 @@ class ImageRequest:
     provenance: Mapping[str, str]
     identity: str
     loader: Path
+    programs: Sequence[Path] = ()
     machine_seed: Callable[[], Path]
+    installer: InstallerSets | None = None
     workdir: Path
     outdir: Path
     log: Path
@@ -60,17 +76,27 @@ class ImageResult:
     seconds: Mapping[str, float]
 
 
-def tools(request: ImageRequest, argv: Sequence[str], *, input: str | None = None, seed: Path | None = None) -> None:
-    """Run a program of the boot loader's package or of a seed; the work folder is /work, the root's tar /root.tar."""
+def tools(
+    request: ImageRequest,
+    argv: Sequence[str],
+    *,
+    input: str | None = None,
+    seed: Path | None = None,
+    binds: Sequence[Bind] = (),
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a program of a package's or of a seed; the work folder is /work, the root's tar /root.tar."""
     (request.workdir / "scratch").mkdir(exist_ok=True)
+    epoch = str(request.distribution.source_date_epoch)
     sandbox = Sandbox(
-        layers=(seed,) if seed else (request.loader, request.seed),
+        layers=(seed,) if seed else (request.loader, *request.programs, request.seed),
         scratch=request.workdir / "scratch",
         binds=(
             Bind(source=request.workdir, target="/work", readonly=False),
             Bind(source=request.rootfs.tar, target="/root.tar"),
+            *binds,
         ),
-        env={"SOURCE_DATE_EPOCH": str(request.distribution.source_date_epoch), "MTOOLS_SKIP_CHECK": "1"},
+        env={"SOURCE_DATE_EPOCH": epoch, "MTOOLS_SKIP_CHECK": "1", **(env or {})},
     )
     sandbox.run(argv, input=input.encode() if input else None, log=request.log, error=ImageError)
 
@@ -86,9 +112,12 @@ def manifest(
 ) -> dict[str, Any]:
     """The manifest of an image: all that is in it, by version and digest, and what it was made from."""
     distribution = request.distribution
+    listed = request.installer.listed if request.installer else {}
     return {
         "file": file,
         "format": request.image.format,
+        "platform": request.image.platform,
+        "configured": sorted(file.path for file in request.image.files),
         "sha256": sha256,
         "size": size,
         "distribution": {
@@ -102,6 +131,7 @@ def manifest(
         "facts": dict(facts),
         "packages": [asdict(package) for package in request.rootfs.packages],
         "initramfs_packages": [asdict(package) for package in tools],
+        **{name: [asdict(package) for package in packages] for name, packages in listed.items()},
     }
 
 
@@ -159,7 +189,11 @@ def pack(target: Path, members: Mapping[str, Path], epoch: int) -> None:
     """A ustar archive of files by name, in the order given, with constant owners, modes and times."""
     with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, path in members.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
-            with path.open("rb") as content:
-                tar.addfile(info, content)
+            add_member(tar, name, path, epoch)
+
+
+def add_member(tar: tarfile.TarFile, name: str, path: Path, epoch: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = path.stat().st_size, epoch, 0o644
+    with path.open("rb") as content:
+        tar.addfile(info, content)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import difflib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -31,6 +33,8 @@ MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
 TARGET = Path("/target")
 EMPTIED = ("dev", "proc", "run", "sys", "tmp", "var/cache", "var/log", "var/tmp")
 UNWANTED = ("etc/.pwd.lock", "etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-")
+UNIT_FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system")
+VERBS = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
 STAMP = "# Written when the image was made: the vendor tree in /usr is the one that /{0} was set up for.\n"
 
 
@@ -196,8 +200,32 @@ def put_files(files: list[dict[str, Any]]) -> None:
         for parent in reversed(path.parents):
             if TARGET in parent.parents and not parent.exists():
                 parent.mkdir(mode=0o755 if entry["mode"] & 0o044 else 0o700)
+        # A link would lead out of the root, or to a file of another name.
+        path.unlink(missing_ok=True)
         path.write_text(entry["text"])
         path.chmod(entry["mode"])
+
+
+def unit_files() -> set[str]:
+    return {path.name for folder in UNIT_FOLDERS for path in TARGET.glob(f"{folder}/*.*")}
+
+
+def set_units(units: list[dict[str, str]]) -> None:
+    """Enable, disable or mask units: {"unit", "state", "where"}. A unit that is not there is a failure."""
+    known = unit_files()
+    for entry in units:
+        unit, state = entry["unit"], entry["state"]
+        template = re.sub(r"@[^.]*\.", "@.", unit)
+        if not {unit, template} & known:
+            near = difflib.get_close_matches(unit, sorted(known), 1)
+            hint = f", did you mean '{near[0]}'" if near else ""
+            raise Failure(f"there is no unit '{unit}' in this image{hint}", where=entry["where"])
+        in_root("/usr/bin/systemctl", VERBS[state], unit)
+        found = subprocess.run(
+            ["chroot", str(TARGET), "/usr/bin/systemctl", "is-enabled", unit], capture_output=True, text=True
+        ).stdout.strip()
+        if found == "static" and state == "enabled":
+            raise Failure(f"'{unit}' cannot be enabled: it says nowhere what wants it", where=entry["where"])
 
 
 def set_up(request: dict[str, Any]) -> None:
@@ -213,6 +241,7 @@ def set_up(request: dict[str, Any]) -> None:
     for name in ("etc", "var"):
         (TARGET / name / ".updated").write_text(STAMP.format(name) + f"TIMESTAMP_NSEC={request['epoch']}000000000\n")
     put_files(request["files"])
+    set_units(request["units"])
 
 
 def clean(exclude: list[str]) -> None:

@@ -27,21 +27,28 @@ from .plan import make_plan
 from .steps import describe
 from .terminals import Terminals
 
+# A medium with this label has a kickstart for the machine that it is plugged into.
+LABEL, NAMES = "KICKSTART", ("kickstart.yaml", "kickstart.json")
+ONLINE = ("/usr/lib/systemd/systemd-networkd-wait-online", "--any", "--timeout=60")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BootOptions:
-    """What the kernel command line says of the installation."""
+    """What the kernel command line says of the installation, and the label of a medium that may have a kickstart."""
 
     kickstart: str = ""
+    label: str = ""
+    authority: str = ""
     insecure: bool = False
     poweroff: bool = False
 
 
 def boot_options(command_line: str) -> BootOptions:
     words = command_line.split()
-    named = [word.removeprefix("ks=") for word in words if word.startswith("ks=")]
+    values = dict(word.split("=", 1) for word in words if "=" in word)
     return BootOptions(
-        kickstart=named[-1] if named else "",
+        kickstart=values.get("ks", ""),
+        authority=values.get("installer.ca", ""),
         insecure="insecure_installation=1" in words,
         poweroff="installer.poweroff" in words,
     )
@@ -52,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python3 -m photonbuild.installer", description="Install this system to a disk."
     )
     made.add_argument("--kickstart", "-k", metavar="SOURCE", help=f"{FORMS}; without one the console is asked")
+    made.add_argument("--ca", metavar="SOURCE", help="a PEM file of certificates to trust besides the system's")
     made.add_argument("--insecure", action="store_true", help="allow http")
     made.add_argument("--dry-run", action="store_true", help="print what would be done; write nothing to a disk")
     made.add_argument("--boot", action="store_true", help="heed the kernel command line, and restart at the end")
@@ -71,11 +79,14 @@ def main(arguments: Sequence[str] | None = None, *, places: Places | None = None
     except OSError as unwritable:
         terminals.write(f"error: the log cannot be written: {unwritable}\nhint: only root can install")
         return MachineError.exit_code
-    wanted = options.kickstart or boot.kickstart
+    wanted = BootOptions(
+        kickstart=options.kickstart or boot.kickstart,
+        label=LABEL if options.boot else "",
+        authority=options.ca or boot.authority,
+        insecure=options.insecure or boot.insecure,
+    )
     try:
-        kickstart = install(
-            wanted, terminals, log, places, kernel, insecure=options.insecure or boot.insecure, dry_run=options.dry_run
-        )
+        kickstart = install(wanted, terminals, log, places, kernel, dry_run=options.dry_run)
     except (Exception, KeyboardInterrupt) as caught:
         error = reportable(caught, log)
         report(error, log)
@@ -94,15 +105,21 @@ def main(arguments: Sequence[str] | None = None, *, places: Places | None = None
 
 
 def install(
-    wanted: str, terminals: Terminals, log: Log, places: Places, kernel: Kernel, *, insecure: bool, dry_run: bool
+    wanted: BootOptions, terminals: Terminals, log: Log, places: Places, kernel: Kernel, *, dry_run: bool
 ) -> Kickstart:
     """Read, check, find out, plan; and only then write. Raises PhotonbuildError."""
     if os.geteuid() != 0 and not dry_run:
         raise MachineError("an installation writes to disks: only root can", hint="--dry-run shows what would be done")
     shutil.rmtree(places.work, ignore_errors=True)
     places.work.mkdir(parents=True)
-    with Fetcher(places=places, blocks=kernel.root / "sys/class/block", insecure=insecure) as fetcher:
-        base = named_source(wanted) if wanted else None
+    blocks = kernel.root / "sys/class/block"
+    online = ONLINE if os.path.exists(ONLINE[0]) else ()
+    with Fetcher(places=places, blocks=blocks, insecure=wanted.insecure, online=online) as fetcher:
+        if wanted.authority:
+            fetcher.trust(named_source(wanted.authority, "installer.ca="))
+        base = named_source(wanted.kickstart, "ks=") if wanted.kickstart else None
+        if not base and wanted.label:
+            base = fetcher.labelled(wanted.label, NAMES)
         kickstart = read_kickstart(base, fetcher) if base else answers.ask_all(terminals, disks(kernel, places))
         log.level = kickstart.log_level
         log.write("info", f"kickstart: {kickstart.name}")
@@ -122,11 +139,11 @@ def install(
     return kickstart
 
 
-def named_source(text: str) -> Source:
+def named_source(text: str, word: str) -> Source:
     try:
         return source(text)
     except KickstartError as error:
-        raise KickstartError(error.message, where="ks=", hint=error.hint) from None
+        raise KickstartError(error.message, where=word, hint=error.hint) from None
 
 
 def read_kickstart(base: Source, fetcher: Fetcher) -> Kickstart:

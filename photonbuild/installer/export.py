@@ -14,12 +14,9 @@ from .schema import KICKSTART, REFUSED, SUPPORTED, fields_of
 WIDTH = 120
 INTRODUCTION = """# Installing to a disk
 
-The installer's entry in the boot menu of the ISO copies the very system that the ISO boots onto a disk, and then sets
+The second entry of the ISO's boot menu, *Install*, copies the very system that the ISO boots onto a disk, and then sets
 it up: unattended by a *kickstart*, or after a few questions on the console. This page is written by
 `photonbuild kickstart reference --output docs/kickstart.md`; samples are in `kickstarts/`.
-
-**Not yet on the medium:** the ISO has no such entry so far. Kickstarts can be written and checked; the installer itself
-has been run end to end for a BIOS machine only.
 
     photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
     photonbuild kickstart schema          # JSON schema, for editors
@@ -28,7 +25,16 @@ A kickstart is JSON or YAML in the published format of Photon OS's installer. A 
 refused by name and with the reason, never ignored; an unknown one is an error that names the nearest key.
 
 ## Starting
-On the kernel command line of the installer's entry (`e` in the menu):
+**With questions.** Choose the entry. The console (the screen and the first serial port, whichever answers) is asked for
+disk, host name, public key and password, and has to confirm. Nothing is written before the last answer is `yes`.
+
+**With a kickstart on a medium of its own.** Put it as `kickstart.yaml` or `kickstart.json` on a CD, a USB stick or a
+disk with the volume label `KICKSTART`, plug that in as well, and choose the entry. Such a CD is made by
+
+    xorriso -as mkisofs -R -J -V KICKSTART -o kickstart.iso FOLDER
+
+**With words for the kernel.** Press `e` on the entry, go to the end of the line that begins with `linux`, write them
+there and press Ctrl-X:
 
 | word | meaning |
 |---|---|
@@ -36,19 +42,30 @@ On the kernel command line of the installer's entry (`e` in the menu):
 | `ks=LABEL=NAME:/PATH` | a file on the file system with that label |
 | `ks=https://…` | a file on a server whose certificate is valid |
 | `ks=file:/PATH` | a file of the live system |
+| `installer.ca=SOURCE` | a PEM file, `cdrom:`, `LABEL=` or `file:`, of authorities to trust besides the public ones |
 | `insecure_installation=1` | allow `http://`, for the kickstart and what it names |
 | `installer.poweroff` | switch off at the end instead of restarting |
 
-Without `ks=` the console (the screen and the first serial port, whichever answers) is asked for disk, host name, public
-key and password, and has to confirm.
+**Without touching the machine.** What a hypervisor or a network boot starts directly needs no menu: `/boot/vmlinuz`
+and `/boot/initramfs.img` of the ISO, with the arguments of the entry in `/boot/grub/grub.cfg` and the words above. The
+ISO itself has to be plugged in.
+
+    qemu-system-x86_64 -m 2048 -kernel vmlinuz -initrd initramfs.img -cdrom phos.iso -drive file=disk.raw,format=raw \\
+        -append "root=live:LABEL=… console=ttyS0 installer systemd.unit=installer.target ks=https://…"
+
+At the end the machine restarts, and the medium is ejected if it is a CD. Let the firmware prefer the disk: a blank one
+is passed over, so that the medium starts the first time and the disk ever after.
 
 ## What is safe
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
   fetched is there with the right sha256, rpm has agreed to install the packages, and the boot loader is made.
-- The disk that the system runs from, and one of which anything is mounted or in use, is refused.
+- The medium, and a disk of which anything is mounted or in use, is refused. A disk that held partitions or volume
+  groups before is emptied; a group that is on other disks as well is refused.
 - A step that fails is named with its output. All of it is in `/var/log/installer.log`, of the live system and, once
-  there is a file system, of the disk; the console then offers a shell.
-- `python3 -m photonbuild.installer --kickstart SOURCE --dry-run` prints every command and file, and writes nothing.
+  there is a file system, of the disk; the console then offers a shell, and ssh is up for a key that was given to the
+  live system. No password and no script is in that log.
+- `PYTHONPATH=/usr/lib/installer python3 -m photonbuild.installer --kickstart SOURCE --dry-run` prints every command and
+  file, and writes nothing.
 
 | exit code | failure |
 |---|---|
@@ -63,11 +80,12 @@ key and password, and has to confirm.
 ## What an installed system is
 GUID partition table with a BIOS boot partition, an ESP and what `partitions` says; GRUB for BIOS and UEFI, at the
 removable-media path of the ESP, with no entry in the firmware; the kernel arguments of the medium's entry. Identifiers
-of partitions and file systems are random. Without an initramfs: `/` on a logical volume needs the one that a medium
-with LVM brings. Root's password counts on the console only; ssh takes keys.
+of partitions and file systems are random; machine id and ssh host keys are made at the first start. There is no
+initramfs, but for `/` on a logical volume. Root's password counts on the console only; ssh takes keys.
 
-Packages are looked up in the repository's `repomd.xml` and `primary.xml.gz`, and nothing is added that is not named:
-what is missing, rpm says, and the message names the packages that have it.
+The packages on the medium, in `/packages`, and those of `repos` are looked up in the repository's `repomd.xml` and
+`primary.xml.gz`. What a package requires is added where a repository has it. For logical volumes and XFS the installer
+adds their tools by itself.
 """
 
 

@@ -19,7 +19,8 @@ class Places:
     work: Path = Path("/run/installer/work")
     media: Path = Path("/run/installer/media")
     grub: Path = Path(GRUB)
-    lvm_initramfs: Path = Path("/boot/initramfs-lvm.img")
+    lvm_initramfs: Path = Path("/usr/lib/installer/initramfs-lvm.img")
+    packages: Path = Path("/run/initramfs/live/medium/packages")
     log: Path = Path("/var/log/installer.log")
 
 
@@ -34,8 +35,16 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Card:
+    """A network card: its name and its MAC address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Package:
-    """One package of a repository, by its address; sizes in bytes."""
+    """One package of a repository, by its address; sizes in bytes. `provides` has the files of bin folders too."""
 
     name: str
     epoch: str
@@ -45,6 +54,7 @@ class Package:
     sha256: str
     size: int
     provides: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
 
     @property
     def nevr(self) -> str:
@@ -67,7 +77,8 @@ class Facts:
 
     `root_size`: bytes of all files to copy. `volume_groups`: devices by name of the group. `identity` is random:
     what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install;
-    `available`: all that the repositories have. `units`: files of systemd units in the system.
+    `available`: all that the repositories have. `units`: files of systemd units in the system. `resolver`: the folder
+    of the running resolver's files, empty without one.
     """
 
     places: Places = field(default_factory=Places)
@@ -79,7 +90,6 @@ class Facts:
     filesystems: frozenset[str] = frozenset()
     volume_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_lvm_initramfs: bool = False
-    system_has_lvm: bool = False
     packages: tuple[Path, ...] = ()
     available: tuple[Package, ...] = ()
     files: tuple[LocalFile, ...] = ()
@@ -88,4 +98,5 @@ class Facts:
     os_release: Mapping[str, str] = field(default_factory=dict)
     command_line: str = ""
     resolver: str = ""
+    cards: tuple[Card, ...] = ()
     units: frozenset[str] = frozenset()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -68,14 +69,17 @@ def _plain(path: str, text: str) -> str:
 class Fetcher:
     """Brings sources into this system. `insecure` allows http. Media that it mounts stay until the context ends.
 
-    `blocks` is where the kernel lists its block devices.
+    `blocks` is where the kernel lists its block devices. `online` is a command that waits for the network; it is run
+    once, before the first transfer. `trusted` are the authorities that servers' certificates may come from.
     """
 
     places: Places
     blocks: Path = Path("/sys/class/block")
     insecure: bool = False
     pause: float = 1.0
+    online: Sequence[str] = ()
     mounted: dict[str, Path] = field(default_factory=dict)
+    trusted: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Fetcher:
@@ -83,6 +87,28 @@ class Fetcher:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def trust(self, wanted: Source) -> None:
+        """Take the certificates in a PEM file for authorities as well. Raises FetchError."""
+        if wanted.remote:
+            raise FetchError("a certificate to trust cannot come from a server", where=wanted.text)
+        try:
+            self.trusted.load_verify_locations(cadata=self.text(wanted))
+        except ssl.SSLError as error:
+            raise FetchError(f"this is no certificate in PEM form: {error}", where=wanted.text) from None
+        # An authority of one's own is often made without the extensions that Python, alone among clients, insists on.
+        self.trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
+
+    def labelled(self, label: str, names: Sequence[str]) -> Source | None:
+        """The first of the files `names` on the file system with that label, if there is one."""
+        if run(["findfs", f"LABEL={label}"], check=False).returncode:
+            return None
+        found = [source(f"LABEL={label}:/{name}") for name in names]
+        folder = self._mount(f"LABEL={label}", found[0])
+        there = [wanted for wanted in found if (folder / wanted.path.lstrip("/")).is_file()]
+        if not there:
+            raise FetchError(f"the medium labelled {label} has none of the files {', '.join(names)}")
+        return there[0]
 
     def text(self, wanted: Source) -> str:
         """A small text file. Raises FetchError."""
@@ -175,7 +201,12 @@ class Fetcher:
             raise FetchError(f"the transfer broke off: {error}", where=wanted.text) from None
 
     def _open(self, wanted: Source) -> IO[bytes]:
-        opener = urllib.request.build_opener(Redirects(self.insecure))
+        if self.online:
+            run(self.online, check=False)
+            self.online = ()
+        opener = urllib.request.build_opener(
+            Redirects(self.insecure), urllib.request.HTTPSHandler(context=self.trusted)
+        )
         request = urllib.request.Request(wanted.text, headers={"User-Agent": "photonbuild-installer"})
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -186,11 +217,13 @@ class Fetcher:
                     raise FetchError(f"the server answers {error.code} {error.reason}", where=wanted.text) from None
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", error)
-                if attempt == ATTEMPTS or "CERTIFICATE_VERIFY_FAILED" in str(reason):
+                if attempt == ATTEMPTS or isinstance(reason, ssl.SSLCertVerificationError):
                     raise FetchError(
                         f"not to be reached: {reason}",
                         where=wanted.text,
-                        hint="see 'networkctl status' and 'resolvectl query' for the network",
+                        hint="name its authority with installer.ca= on the kernel command line"
+                        if isinstance(reason, ssl.SSLCertVerificationError)
+                        else "see 'networkctl status' and 'resolvectl query' for the network",
                     ) from None
             time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("the last attempt returns or raises")

@@ -8,20 +8,24 @@ import secrets
 import shlex
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PhotonbuildError
 from ..run import run
-from .facts import Disk, Facts, LocalFile, Package, Places
+from .facts import Card, Disk, Facts, LocalFile, Package, Places
 from .failures import DiskError, MachineError, PackageError
 from .fetching import Fetcher, Source, source
-from .kickstart import Kickstart
-from .repository import choose, read_repository
+from .kickstart import XFS, Kickstart, Repository
+from .repository import choose, read_repository, required
 
+RESOLVER = "/run/systemd/resolve"
 SECTOR = 512
 BLOCK = 4096
+# Programs that an installed system needs for what its kickstart asks for; the package that has one is added.
+VOLUMES = "volumes"
+PROGRAMS = {VOLUMES: "/usr/sbin/lvm", XFS: "/usr/sbin/fsck.xfs"}
 # Devices that are no disks to install onto: memory, floppies, CDs, other devices' views.
 OTHER_DEVICES = ("ram", "loop", "zram", "fd", "sr", "dm-", "md", "nbd")
 
@@ -54,7 +58,10 @@ def disks(kernel: Kernel, places: Places) -> list[Disk]:
         size = int(kernel.text(f"{base}/size") or 0) * SECTOR
         if not size:
             continue
-        model = " ".join(f"{kernel.text(f'{base}/device/vendor')} {kernel.text(f'{base}/device/model')}".split())
+        vendor = kernel.text(f"{base}/device/vendor")
+        # Where it is a number, it says nothing to a reader.
+        named = "" if vendor.startswith("0x") else vendor
+        model = " ".join(f"{named} {kernel.text(f'{base}/device/model')}".split())
         in_use = _in_use(kernel, folder, mounted, places)
         found.append(Disk(path=kernel.device(folder.name.replace("!", "/")), size=size, model=model, in_use=in_use))
     return found
@@ -162,35 +169,62 @@ def installed_packages() -> dict[str, set[str]]:
     return found
 
 
-def missing_packages(kickstart: Kickstart) -> list[str]:
-    """What of `packages` the system does not have already."""
+def missing_packages(kickstart: Kickstart, places: Places, known: frozenset[str]) -> list[str]:
+    """What of `packages`, and of the programs that its file systems need, the system does not have already.
+
+    `known` are the file systems of the kernel: what is not in it is refused later, with a better reason.
+    """
+    used = {entry.filesystem for entry in kickstart.filesystems} & known
+    used |= {VOLUMES for entry in kickstart.filesystems if entry.volume}
+    programs = [path for name, path in sorted(PROGRAMS.items()) if name in used]
+    wanted = [path for path in programs if not (places.root / path.lstrip("/")).exists()]
     if not kickstart.packages:
-        return []
+        return wanted
     there = installed_packages()
-    wanted = [text.partition("=") for text in kickstart.packages]
-    return [name + equals + version for name, equals, version in wanted
-            if name not in there or (version and version not in there[name])]  # fmt: skip
+    named = [text.partition("=") for text in kickstart.packages]
+    return wanted + [name + equals + version for name, equals, version in named
+                     if name not in there or (version and version not in there[name])]  # fmt: skip
 
 
-def fetch_packages(kickstart: Kickstart, fetcher: Fetcher) -> tuple[list[Package], tuple[Path, ...]]:
+def unmet(capabilities: Sequence[str]) -> set[str]:
+    """Those that no package of the system provides."""
+    if not capabilities:
+        return set()
+    done = run(["rpm", "--query", "--whatprovides", *capabilities], check=False, error=MachineError)
+    complaints = [line for line in f"{done.stdout}{done.stderr}".splitlines() if line.startswith(("no pack", "error:"))]
+    return {
+        name for name in capabilities if any(line.endswith(f" {name}") or f" {name}: " in line for line in complaints)
+    }
+
+
+def fetch_packages(
+    kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str]
+) -> tuple[list[Package], tuple[Path, ...]]:
     """Every package that there is, and the files of those to add. Raises PackageError and FetchError."""
-    wanted = missing_packages(kickstart)
+    wanted = missing_packages(kickstart, fetcher.places, known)
     if not wanted:
         return [], ()
-    if not kickstart.repositories:
+    repositories = list(kickstart.repositories)
+    if fetcher.places.packages.is_dir():
+        repositories.append(Repository(name="medium", baseurl=f"file://{fetcher.places.packages}"))
+    if not repositories:
         raise PackageError(
             f"{', '.join(wanted)}: not on this medium, and no repository is named",
             where=kickstart.name,
             hint="name one under 'repos'",
         )
-    known = [package for repository in kickstart.repositories for package in read_repository(fetcher, repository)]
-    chosen = choose(wanted, known)
+    available = [package for repository in repositories for package in read_repository(fetcher, repository)]
+    try:
+        chosen = required(choose(wanted, available), available, unmet)
+    except PackageError as error:
+        hint = error.hint or (None if kickstart.repositories else "name a repository that has it under 'repos'")
+        raise PackageError(error.message, where=error.where, detail=error.detail, hint=hint) from None
     folder = fetcher.places.work / "packages"
     paths = [
         fetcher.file(source(package.url), folder / package.url.rpartition("/")[2], sha256=package.sha256)
         for package in chosen
     ]
-    return known, tuple(paths)
+    return available, tuple(paths)
 
 
 def fetch_files(kickstart: Kickstart, fetcher: Fetcher, base: Source | None) -> Iterator[LocalFile]:
@@ -209,7 +243,8 @@ def gather(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *, kerne
     if not (places.root / "usr").is_dir():
         raise MachineError(f"there is no system to copy at {places.root}", hint="start this from the live medium")
     files = tuple(fetch_files(kickstart, fetcher, base))
-    available, packages = fetch_packages(kickstart, fetcher)
+    filesystems = file_systems(kernel)
+    available, packages = fetch_packages(kickstart, fetcher, filesystems)
     return Facts(
         places=places,
         disk=disk,
@@ -217,10 +252,9 @@ def gather(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *, kerne
         root_size=tree_size(places.root) + sum(path.stat().st_size for path in packages) * 4,
         identity=secrets.token_hex(16),
         today=int(time.time()) // 86400,
-        filesystems=file_systems(kernel),
+        filesystems=filesystems,
         volume_groups=volume_groups(),
         has_lvm_initramfs=places.lvm_initramfs.exists(),
-        system_has_lvm=(places.root / "usr/sbin/lvm").exists(),
         packages=packages,
         available=tuple(available),
         files=files,
@@ -229,7 +263,18 @@ def gather(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *, kerne
         os_release=os_release(_read(places.root / "usr/lib/os-release")),
         command_line=kernel.text("proc/cmdline"),
         units=units(places.root),
-        resolver=kernel.text("run/systemd/resolve/resolv.conf"),
+        resolver=RESOLVER if (kernel.root / RESOLVER.lstrip("/")).is_dir() else "",
+        cards=cards(kernel),
+    )
+
+
+def cards(kernel: Kernel) -> tuple[Card, ...]:
+    """Every card; what has no device behind it is the host's own making."""
+    folders = sorted((kernel.root / "sys/class/net").glob("*"))
+    return tuple(
+        Card(name=folder.name, address=kernel.text(f"sys/class/net/{folder.name}/address"))
+        for folder in folders
+        if (folder / "device").exists()
     )
 
 

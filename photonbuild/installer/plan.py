@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from collections.abc import Sequence
 from .. import bootloader, gpt
 from ..documents import nearest
 from . import LIVE_ONLY, networkd
-from .facts import Facts
+from .facts import Card, Facts
 from .failures import KickstartError
-from .kickstart import BIOS, DUALBOOT, EFI, VFAT, XFS, Kickstart
+from .kickstart import BIOS, DUALBOOT, EFI, VFAT, XFS, Kickstart, Link
 from .passwords import shadow
 from .steps import BootCode, Command, Copy, Folder, Plan, Remove, Step, Write
 from .storage import Storage, filesystem_steps, fstab, storage, table_steps
@@ -78,9 +79,20 @@ def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:
         )
     if kickstart.password is None and not kickstart.public_key and not facts.authorized_keys.strip():
         notes.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
+    for link in kickstart.links:
+        if link.vlan is None and not any(_matches(link, card) for card in facts.cards):
+            there = ", ".join(f"{card.name} ({card.address})" for card in facts.cards) or "none"
+            notes.append(f"no card of this machine is the '{link.key}' of the kickstart; there are: {there}")
     if facts.disk.model:
         notes.append(f"the disk is {facts.disk.model}, {facts.disk.size // gpt.MIB} MiB")
     return tuple(notes)
+
+
+def _matches(link: Link, card: Card) -> bool:
+    """As systemd.network(5) matches."""
+    if link.match_mac and link.match_mac.lower() != card.address.lower():
+        return False
+    return not link.match_name or fnmatch.fnmatchcase(card.name, link.match_name)
 
 
 def _target(facts: Facts, path: str) -> str:
@@ -118,9 +130,9 @@ def _late_mounts(layout: Storage, facts: Facts) -> list[Step]:
     ):
         steps.append(_mount(facts, path, *words))
     if facts.resolver:
-        path = "/run/systemd/resolve"
-        steps.append(Folder(title="make the resolver's folder", path=path))
-        steps.append(Write(title="let scripts resolve names", path=f"{path}/stub-resolv.conf", text=facts.resolver))
+        # The folder itself: the network may come up later than this.
+        steps.append(Folder(title="make the resolver's folder", path=facts.resolver))
+        steps.append(_mount(facts, facts.resolver, "--bind", facts.resolver, title="let scripts resolve names"))
     return steps
 
 
@@ -202,8 +214,8 @@ def _loader(kickstart: Kickstart, layout: Storage, facts: Facts) -> list[Step]:
     folder = "/boot/grub"
     text = bootloader.disk_menu(
         title=_title(facts),
-        root=root.device if volume else f"PARTUUID={root.partition}",
-        arguments=[*([f"rd.lvm.vg={volume.group}"] if volume else []), *arguments],
+        root=f"UUID={root.uuid}" if volume else f"PARTUUID={root.partition}",
+        arguments=[*([f"rd.lvm.lv={volume.group}/{volume.name}"] if volume else []), *arguments],
         timeout=MENU_TIMEOUT,
         filesystem=root.uuid if menu is not root else "",
         initramfs=INITRAMFS if volume else "",
@@ -267,7 +279,7 @@ def _postinstall(kickstart: Kickstart, facts: Facts) -> list[Step]:
     if any("\0" in line for line in lines):
         raise KickstartError("a line of postinstall has a zero byte", where=kickstart.name)
     return [
-        Write(title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700),
+        Write(title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700, secret=True),
         Command(title="run postinstall", argv=("chroot", str(facts.places.target), *environment, SCRIPT)),
         Remove(title="remove the script", paths=(SCRIPT,)),
     ]

@@ -9,7 +9,7 @@ import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..documents import nearest
 from .facts import Package
@@ -85,17 +85,28 @@ def packages_of(data: bytes, base: str, where: str) -> list[Package]:
                 url=f"{base}/{href}",
                 sha256=(checksum.text or "").strip(),
                 size=int(size.get("package", "0")),
-                provides=frozenset(item.get("name", "") for item in entry.iterfind(f".//{RPM}provides/{RPM}entry")),
+                provides=_names(entry, "provides")
+                | frozenset(item.text or "" for item in entry.iterfind(f".//{COMMON}file")),
+                requires=_names(entry, "requires"),
             )
         )
     return found
 
 
+def _names(entry: ElementTree.Element, kind: str) -> frozenset[str]:
+    return frozenset(item.get("name", "") for item in entry.iterfind(f".//{RPM}{kind}/{RPM}entry"))
+
+
 def choose(wanted: Sequence[str], available: Iterable[Package]) -> list[Package]:
-    """The newest package for each name, or name=version. Raises PackageError naming all that are missing."""
+    """The newest package for each name, name=version, or path of a program.
+
+    Raises PackageError naming all that are missing.
+    """
     by_name: dict[str, list[Package]] = {}
     for package in available:
         by_name.setdefault(package.name, []).append(package)
+        for path in package.provides & set(wanted):
+            by_name.setdefault(path, []).append(package)
     chosen, problems = [], []
     for text in wanted:
         name, _, version = text.partition("=")
@@ -118,6 +129,29 @@ def choose(wanted: Sequence[str], available: Iterable[Package]) -> list[Package]
 def _versions(package: Package) -> tuple[str, ...]:
     full = f"{package.version}-{package.release}"
     return package.version, full, f"{package.epoch}:{package.version}", f"{package.epoch}:{full}"
+
+
+def required(
+    chosen: Sequence[Package], available: Sequence[Package], unmet: Callable[[Sequence[str]], set[str]]
+) -> list[Package]:
+    """`chosen` and what they require of `available`, the newest where there are several; rpm judges the result.
+
+    `unmet` says which of some capabilities the system itself does not have. Conditions and versions are rpm's to check.
+    """
+    result, asked = list(dict.fromkeys(chosen)), set[str]()
+    while True:
+        names = {name for package in result for name in package.requires if not name.startswith(("rpmlib(", "("))}
+        have = {name for package in result for name in (package.name, *package.provides)}
+        missing = unmet(sorted(names - have - asked))
+        asked |= names
+        more = []
+        for name in sorted(missing):
+            candidates = [package for package in available if name in package.provides or name == package.name]
+            if candidates and not any(package in result or package in more for package in candidates):
+                more.append(max(candidates, key=functools.cmp_to_key(compare)))
+        if not more:
+            return result
+        result += more
 
 
 def providers(complaint: str, available: Iterable[Package]) -> list[str]:

@@ -302,11 +302,11 @@ SUPPORTED: tuple[Field, ...] = (
     Field(
         name="packages",
         kind=PACKAGES,
-        doc="Packages to add to the system, by name or `name=version`; those that it has are left alone. What they "
-        "require, and the system lacks, has to be named as well.",
-        example=["strace"],
+        doc="Packages to add to the system, by name or `name=version`, with what they require; those that it has are "
+        "left alone.",
+        example=["file"],
     ),
-    Field(name="additional_packages", kind=PACKAGES, doc="More of `packages`.", example=["strace"]),
+    Field(name="additional_packages", kind=PACKAGES, doc="More of `packages`.", example=["file"]),
     Field(
         name="repos",
         kind=Names(key=NAME, of=REPO, label="repositories"),

@@ -149,15 +149,6 @@ def _require_support(entries: Sequence[Filesystem], facts: Facts) -> None:
                 where="partitions",
                 hint="take a plain partition for '/'; /var and others can be logical volumes",
             )
-    root = next(entry for entry in entries if entry.mountpoint == "/")
-    started = {root.volume.group} if root.volume else set()
-    late = [entry for entry in entries if entry.volume and entry.volume.group not in started]
-    if late and not facts.system_has_lvm:
-        raise MachineError(
-            "the system on this medium has no LVM tools, so that its logical volumes would not be found at boot",
-            where="partitions",
-            hint="take plain partitions, or a medium with LVM",
-        )
 
 
 def _on(disk: str, device: str) -> bool:

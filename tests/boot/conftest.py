@@ -17,6 +17,7 @@ from photonbuild.pipeline import build_packages
 from photonbuild.session import Session
 from photonbuild.store import Store
 
+from ..installs import installs  # noqa: F401
 from .garden_client import Garden
 from .garden_lab import SOCKET, Lab
 from .machines import Guest, booted
@@ -52,9 +53,9 @@ def iso(configuration: Config) -> Path:
     return image
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def guest(request: pytest.FixtureRequest, configuration: Config, store: Store) -> Iterator[Guest]:
-    """One machine of the ISO for a whole module; with PHOTONBUILD_MACHINE the one that is running already."""
+    """One machine of the ISO for all tests that want no other; PHOTONBUILD_MACHINE names one that runs already."""
     if running := os.environ.get("PHOTONBUILD_MACHINE"):
         image, seed = Path(running), Path(running)
     else:

@@ -62,6 +62,7 @@ def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
     shutil.copytree(PROJECT / "tests" / "data" / "mini", root)
     for name in ("macros", "distribution.yaml", "seed.yaml", "seed.lock", "machine.lock"):
         (root / "build" / name).symlink_to(PROJECT / "build" / name)
+    (root / "build" / "filesystems.yaml").write_text("filesystems: {}\n", encoding="utf-8")
     (root / "build" / "runtimes.yaml").write_text("runtimes: []\n", encoding="utf-8")
     (root / "user.yaml").write_text("{}\n", encoding="utf-8")
     store = tmp_path / "store"

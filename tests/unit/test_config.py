@@ -207,3 +207,80 @@ def test_schemas() -> None:
     for kind in config.SCHEMAS:
         assert config.schema(kind)["additionalProperties"] is False
     assert "did you mean 'profile'" in error(lambda: config.schema("profil")).message
+
+
+IMAGE = "build/images/qcow2.yaml"
+
+
+def add(checkout: Path, text: str) -> int:
+    """Put `text` before the key files of an image; returns the number of its first line."""
+    return edit(checkout / IMAGE, "files:\n", f"{text}files:\n")
+
+
+def test_an_image_sets_files_services_and_packages(checkout: Path) -> None:
+    add(checkout, "packages: [tar]\nservices:\n  sshd.service: disabled\n")
+    image = config.load(checkout).image("qcow2")
+    assert image.packages == ("tar",) and image.services == {"sshd.service": "disabled"}
+    assert image.platform == "nocloud"
+    [(file, text)] = config.load(checkout).image_files("qcow2")
+    assert (file.path, file.mode) == ("/etc/cloud/cloud.cfg.d/90_datasource.cfg", "0644")
+    assert "NoCloud" in text
+
+
+def test_a_source_file_of_an_image(checkout: Path) -> None:
+    (checkout / "build/motd.txt").write_text("hello\n")
+    line = edit(checkout / IMAGE, "files:\n", "files:\n  - path: /etc/motd\n    source: motd.txt\n    mode: 0600\n")
+    (file, text), *_ = config.load(checkout).image_files("qcow2")
+    assert (file.mode, text) == ("0600", "hello\n")
+    edit(checkout / IMAGE, "motd.txt", "modt.txt")
+    caught = error(lambda: config.load(checkout).image_files("qcow2"))
+    assert caught.where == f"{IMAGE}:{line + 2}"
+    assert str(caught.message) == "no file 'build/modt.txt', did you mean 'motd.txt'"
+    (checkout / "build/modt.txt").write_bytes(b"\xff\xfe")
+    assert "cannot be read as text" in error(lambda: config.load(checkout).image_files("qcow2")).message
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "message"),
+    [
+        ("services:\n  sshd.service: enable\n", 1, "unknown value 'enable', did you mean 'enabled'"),
+        ("services:\n  sshd: enabled\n", 1, "'sshd' is no name of a unit"),
+        ("platform: nocluod\n", 0, "unknown value 'nocluod', did you mean 'nocloud'"),
+        ("pakages: [tar]\n", 0, "unknown key 'pakages', did you mean 'packages'"),
+    ],
+)
+def test_mistakes_in_an_image(checkout: Path, text: str, offset: int, message: str) -> None:
+    if text.startswith("platform"):
+        edit(checkout / IMAGE, "platform: nocloud\n", "")
+    line = add(checkout, text)
+    caught = error(lambda: config.load(checkout))
+    assert caught.where == f"{IMAGE}:{line + offset}" and message in caught.message
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("path: etc/x, text: a", "'etc/x' is no plain absolute path"),
+        ("path: /etc/../x, text: a", "'/etc/../x' is no plain absolute path"),
+        ("path: /etc/x", "a file has either 'text' or 'source'"),
+        ("path: /etc/x, text: a, source: b", "a file has either 'text' or 'source'"),
+        ("path: /etc/x, text: a, mode: 644", "key 'files.0.mode'"),
+        ("path: /etc/x, text: a, owner: me", "unknown key 'owner'"),
+    ],
+)
+def test_mistakes_in_a_file_of_an_image(checkout: Path, file: str, message: str) -> None:
+    line = edit(checkout / IMAGE, "files:\n", f"files:\n  - {{{file}}}\n")
+    caught = error(lambda: config.load(checkout))
+    assert caught.where == f"{IMAGE}:{line + 1}" and message in caught.message
+
+
+def test_a_file_set_twice(checkout: Path) -> None:
+    path = "/etc/cloud/cloud.cfg.d/90_datasource.cfg"
+    line = edit(checkout / IMAGE, "files:\n", f"files:\n  - {{path: {path}, text: a}}\n")
+    caught = error(lambda: config.load(checkout))
+    assert caught.message == f"file '{path}' is already set in line {line + 1}"
+
+
+def test_services_where_nothing_boots(checkout: Path) -> None:
+    edit(checkout / "build/images/oci.yaml", "format: oci\n", "format: oci\nservices: {sshd.service: enabled}\n")
+    assert "does not boot" in error(lambda: config.load(checkout)).message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import struct
@@ -14,9 +15,9 @@ import pytest
 from pydantic import ValidationError
 
 from photonbuild import bootloader
-from photonbuild.config import Disk, load
+from photonbuild.config import Disk, Image, load
 from photonbuild.errors import ImageError
-from photonbuild.images import cloud, disk, layout, ova, vmdk
+from photonbuild.images import cloud, disk, filesystems, layout, ova, vmdk
 from photonbuild.images.request import ImageRequest, pack
 from photonbuild.rootfs import RootfsResult
 from photonbuild.sources import sha256_of
@@ -31,12 +32,12 @@ def small(**changes: object) -> Disk:
     return Disk.model_validate_json(json.dumps({"size": "1 GiB", **changes}))
 
 
-def request(tmp_path: Path, name: str) -> ImageRequest:
+def request(tmp_path: Path, name: str, image: Image | None = None) -> ImageRequest:
     config = load(ROOT)
     tar = tmp_path / "root.tar"
     tar.write_bytes(b"")
     return ImageRequest(
-        image=config.image(name), distribution=config.distribution, seed=tmp_path, macros=[],
+        image=image or config.image(name), distribution=config.distribution, seed=tmp_path, macros=[],
         rootfs=RootfsResult(tar=tar, packages=(), kernels=("usr/lib/modules/6.12/vmlinuz",)), extra_rpms=[],
         extra_first=[], data=config.build_dir, provenance={}, identity="0123456789abcdef", loader=tmp_path,
         machine_seed=lambda: tmp_path, workdir=tmp_path, outdir=tmp_path / "out", log=tmp_path / "log",
@@ -94,6 +95,22 @@ def test_mounts_and_growth(var: bool) -> None:
         f"/etc/repart.d/50-{'var' if var else 'root'}.conf"
     ]
     assert "console=ttyS0" in files["/boot/grub/grub.cfg"]
+
+
+@pytest.mark.parametrize(("split", "missing"), [(False, "disk.size"), (True, "disk.root_size")])
+def test_a_root_that_does_not_fit(tmp_path: Path, split: bool, missing: str) -> None:
+    with tarfile.open(tmp_path / "root.tar", "w") as archive:
+        for name, size in (("./usr/large", 300 << 20), ("./var/small", 4097)):
+            info = tarfile.TarInfo(name)
+            info.size = size
+            archive.addfile(info, io.BytesIO(bytes(size)))
+    sizes = filesystems.needed(tmp_path / "root.tar", split=split)
+    assert sizes[layout.ROOT] >= 300 << 20 and sizes.get(layout.VAR, 8192) >= 8192
+    changes = {"var": True, "root_size": "200 MiB"} if split else {"size": "300 MiB"}
+    with pytest.raises(ImageError, match="'root' needs 333 MiB and has") as caught:
+        filesystems.check_room(layout.partitions(small(**changes), "i"), sizes)
+    assert missing in str(caught.value.hint)
+    filesystems.check_room(layout.partitions(small(), "i"), {layout.ROOT: sizes[layout.ROOT]})
 
 
 def test_vhd_footer() -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPMessage
 from pathlib import Path
@@ -26,7 +26,7 @@ import photonbuild
 from photonbuild.errors import PhotonbuildError
 from photonbuild.images import iso
 from photonbuild.installer import LIVE_ONLY, SHIPPED, __main__, answers, execute, fetching, finish, machine, repository
-from photonbuild.installer.facts import Disk, Facts, LocalFile, Package, Places
+from photonbuild.installer.facts import Card, Disk, Facts, LocalFile, Package, Places
 from photonbuild.installer.failures import (
     Declined,
     DiskError,
@@ -88,7 +88,7 @@ def table(plan: Plan) -> list[dict[str, str]]:
 
 
 def sizes(**data: Any) -> list[tuple[str, int]]:
-    plan = make_plan(kickstart(**data), facts(system_has_lvm=True))
+    plan = make_plan(kickstart(**data), facts())
     return [(row["name"].strip('"'), int(row["size"])) for row in table(plan)]
 
 
@@ -238,11 +238,17 @@ def test_a_root_on_lvm() -> None:
         "lvcreate --yes --wipesignatures=y --name=root --extents=100%FREE sys-1",
     ]
     menu = written(plan)["/boot/grub/grub.cfg"]
-    assert "root=/dev/mapper/sys--1-root ro rootwait rd.lvm.vg=sys-1 " in menu
+    identity = written(plan)["/etc/fstab"].partition(" ")[0]
+    assert f"root={identity} ro rootwait rd.lvm.lv=sys-1/root " in menu
     assert "initrd /usr/lib/initramfs-lvm.img" in menu
-    assert Copy(
-        title="copy the initramfs", source=Path("/boot/initramfs-lvm.img"), path="/usr/lib/initramfs-lvm.img"
-    ) in plan.steps  # fmt: skip
+    assert (
+        Copy(
+            title="copy the initramfs",
+            source=Path("/usr/lib/installer/initramfs-lvm.img"),
+            path="/usr/lib/initramfs-lvm.img",
+        )
+        in plan.steps
+    )
     assert all("lvm" in step.argv for step in plan.preparation if isinstance(step, Command))
     undo = [" ".join(step.undo) for step in plan.steps if isinstance(step, Command) and step.undo]
     assert undo[0] == "vgchange --activate=n sys-1", "volumes are let go after everything is unmounted"
@@ -253,13 +259,11 @@ def test_what_lvm_needs() -> None:
         make_plan(kickstart(partitions=[LVM_ROOT]), facts())
     var = {"mountpoint": "/var", "size": 100, "lvm": {"vg_name": "g", "lv_name": "v"}}
     late = kickstart(partitions=[{"mountpoint": "/", "size": 0}, var])
-    with pytest.raises(MachineError, match="would not be found at boot"):
-        make_plan(late, facts())
     with pytest.raises(DiskError, match="there is a volume group 'g' already, on /dev/sdb1"):
-        make_plan(late, facts(system_has_lvm=True, volume_groups={"g": ("/dev/sdb1",)}))
+        make_plan(late, facts(volume_groups={"g": ("/dev/sdb1",)}))
     with pytest.raises(DiskError, match="'old' is on /dev/sda and on other disks"):
         make_plan(kickstart(), facts(volume_groups={"old": ("/dev/sda2", "/dev/sdb1")}))
-    plan = make_plan(late, facts(system_has_lvm=True, volume_groups={"g": ("/dev/sda2",), "else": ("/dev/sdab1",)}))
+    plan = make_plan(late, facts(volume_groups={"g": ("/dev/sda2",), "else": ("/dev/sdab1",)}))
     assert commands(plan)[0] == "vgremove --force --force --yes g"
 
 
@@ -292,7 +296,10 @@ def test_settings() -> None:
             hostname="h", network=network, shadow_password=HASH, public_key=KEY, services={"a.service": "masked"}
         ),
         facts(
-            shadow="root:!*:::::::\ndaemon:!*:::::::\n", authorized_keys="ssh-rsa AAAA old\n", resolver="nameserver x\n"
+            shadow="root:!*:::::::\ndaemon:!*:::::::\n",
+            authorized_keys="ssh-rsa AAAA old\n",
+            resolver="/run/systemd/resolve",
+            cards=(Card(name="enp0s1", address="52:54:00:00:00:02"),),
         ),
     )
     files = written(plan)
@@ -300,7 +307,8 @@ def test_settings() -> None:
     assert files["/etc/machine-id"] == ""
     assert files["/etc/shadow"] == f"root:{HASH}:20000::::::\ndaemon:!*:::::::\n"
     assert files["/root/.ssh/authorized_keys"] == f"ssh-rsa AAAA old\n{KEY}\n"
-    assert files["/run/systemd/resolve/stub-resolv.conf"] == "nameserver x\n"
+    assert "mount --bind /run/systemd/resolve /run/installer/target/run/systemd/resolve" in commands(plan)
+    assert "no card of this machine is the 'lan' of the kickstart; there are: enp0s1 (52:54:00:00:00:02)" in plan.notes
     lan = files["/etc/systemd/network/10-lan.network"]
     for line in ("MACAddress=52:54:00:00:00:01", "DHCP=no", "Address=192.0.2.1/24", "Gateway=192.0.2.254",
                  "DNS=192.0.2.53", "VLAN=v7"):  # fmt: skip
@@ -573,6 +581,52 @@ def test_order_of_versions(older: str, newer: str) -> None:
     assert repository.compare_versions(older, older) == 0
 
 
+def test_what_a_package_requires_comes_along() -> None:
+    def package(name: str, version: str = "1", **names: set[str]) -> Package:
+        more = {key: frozenset(value) for key, value in names.items()}
+        return Package(
+            name=name, epoch="0", version=version, release="1", url=name, sha256="", size=1,
+            provides=more.get("provides", frozenset()), requires=more.get("requires", frozenset()),
+        )  # fmt: skip
+
+    tool = package("tool", requires={"library", "/bin/sh", "rpmlib(X)", "(a if b)", "nowhere"}, provides={"/usr/bin/t"})
+    old, new = (package("lib", version, provides={"library"}, requires={"deep"}) for version in "12")
+    deep = package("deep", provides={"deep", "tool"}, requires={"tool"})
+    asked: list[str] = []
+
+    def unmet(names: Sequence[str]) -> set[str]:
+        asked.extend(names)
+        return set(names) - {"/bin/sh"}
+
+    everything = [tool, old, new, deep]
+    chosen = repository.choose(["/usr/bin/t"], everything)
+    assert repository.required(chosen, everything, unmet) == [tool, new, deep]
+    assert sorted(asked) == ["/bin/sh", "deep", "library", "nowhere"], "each is asked once"
+    assert repository.required([deep, tool], everything, lambda names: set()) == [deep, tool]
+
+
+def test_programs_for_file_systems_come_by_themselves(fake: Machine) -> None:
+    lvm = {"mountpoint": "/var", "size": 400, "filesystem": "xfs", "lvm": {"vg_name": "g", "lv_name": "v"}}
+    wanted = kickstart(partitions=[{"mountpoint": "/", "size": 0}, lvm])
+    known = frozenset({"ext4", "xfs"})
+    both = ["/usr/sbin/lvm", "/usr/sbin/fsck.xfs"]
+    assert sorted(machine.missing_packages(wanted, fake.places, known)) == sorted(both)
+    assert machine.missing_packages(wanted, fake.places, frozenset({"ext4"})) == both[:1]
+    for path in both:
+        (fake.places.root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (fake.places.root / path[1:]).touch()
+    assert machine.missing_packages(wanted, fake.places, known) == []
+
+
+def test_certificates_to_trust(tmp_path: Path) -> None:
+    fetcher = Fetcher(places=places(tmp_path))
+    with pytest.raises(FetchError, match="cannot come from a server"):
+        fetcher.trust(source("https://example.org/ca.pem"))
+    (tmp_path / "ca.pem").write_text("not one\n")
+    with pytest.raises(FetchError, match="this is no certificate in PEM form"):
+        fetcher.trust(source(f"file:{tmp_path}/ca.pem"))
+
+
 # The machine
 
 
@@ -580,7 +634,7 @@ def places(folder: Path) -> Places:
     return Places(
         root=folder / "root", medium=folder / "medium", target=folder / "run/target", work=folder / "run/work",
         media=folder / "run/media", grub=folder / "grub", lvm_initramfs=folder / "none",
-        log=folder / "log/installer.log",
+        packages=folder / "medium/packages", log=folder / "log/installer.log",
     )  # fmt: skip
 
 

@@ -6,16 +6,18 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Distribution, IsoImage
+from photonbuild.config import Distribution, IsoImage, IsoInstaller
 from photonbuild.errors import ImageError
-from photonbuild.images import FORMATS, grub, iso
-from photonbuild.images.request import ImageRequest, publish
+from photonbuild.images import FORMATS, grub, installer, iso
+from photonbuild.images.request import ImageRequest, InstallerSets, manifest, publish
 from photonbuild.rootfs import Package, RootfsResult
 
+BUILD = Path(__file__).parents[2] / "build"
 DISTRIBUTION = Distribution(
     name="Phos", id="phos", version="1.0", dist=".phos1", vendor="phos", triple="x86_64-phos-linux-gnu",
     arch="x86_64", source_date_epoch=1767225600, image_prefix="{id}-{version}-{arch}",
@@ -62,6 +64,28 @@ def test_menu(request_: ImageRequest) -> None:
     live, auto = [line for line in text.splitlines() if line.startswith("  linux ")]
     assert live == "  linux /boot/vmlinuz root=live:LABEL=L_1 console=ttyS0"
     assert auto == f"{live} autologin"
+
+
+def test_the_installer_is_the_second_entry(request_: ImageRequest) -> None:
+    settings = IsoInstaller(
+        profile="layer", packages_profile="packages", initramfs_profile="lvm",
+        kernel_args=("installer", "systemd.unit=installer.target"),
+    )  # fmt: skip
+    sets = InstallerSets(layer=[], packages=[], initramfs=[], first=[], listed={"installer_packages": [BASH]})
+    request = replace(request_, image=IMAGE.model_copy(update={"installer": settings}), installer=sets)
+    titles = [entry.title for entry in iso.entries(request, "L_1")]
+    assert titles == ["Phos 1.0", "Install Phos 1.0 to a disk", "Phos 1.0, log in automatically on the console"]
+    first, second, third = iso.entries(request, "L_1")
+    assert second.arguments == [*first.arguments, "installer", "systemd.unit=installer.target"]
+    assert "installer" not in third.arguments
+    listed = manifest(request, file="f", sha256="0", size=1, tools=[], facts={})
+    assert [package["name"] for package in listed["installer_packages"]] == ["bash"]
+
+
+def test_units_of_the_layer_are_enabled_by_links() -> None:
+    text = (BUILD / "installer/installer.service").read_text(encoding="utf-8")
+    assert installer.wanted_by(text) == ["installer.target"]
+    assert installer.wanted_by((BUILD / "installer/installer.target").read_text(encoding="utf-8")) == []
 
 
 def test_titles_are_quoted() -> None:

@@ -56,6 +56,19 @@ def test_the_name_tells_the_medium(tmp_path: Path, name: str, as_disk: bool, kin
         assert (plugged.format, plugged.bus) == (kind, bus)
 
 
+@pytest.mark.parametrize(
+    ("platform", "firmware", "name", "bus"),
+    [("ec2", "bios", "a.raw", "nvme"), ("gce", "uefi", "a.raw", "scsi"), ("ovf", "bios", "a.vmdk", "pvscsi"),
+     ("ovf", "uefi", "a.vmdk", "sata"), (None, "uefi", "a.raw", "virtio")],
+)  # fmt: skip
+def test_the_platform_and_the_firmware_tell_the_bus(
+    tmp_path: Path, platform: str | None, firmware: str, name: str, bus: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with medium(tmp_path / name, platform=platform, firmware=firmware) as plugged:
+        assert plugged.bus == bus
+
+
 @pytest.mark.parametrize(("name", "inside", "kind"), [("a.ova", "d.vmdk", "vmdk"), ("a.tar.gz", "disk.raw", "raw")])
 def test_the_disk_is_taken_out_of_an_archive(tmp_path: Path, name: str, inside: str, kind: str) -> None:
     (tmp_path / inside).write_bytes(b"disk")
@@ -82,7 +95,10 @@ def test_more_drives() -> None:
         ["id=drive1", "media=cdrom"],
         ["id=drive2", "cache=unsafe"],
     ]
-    assert [device for device in option(argv, "-device") if "bootindex" in device] == ["ide-cd,drive=image,bootindex=0"]
+    assert [device for device in option(argv, "-device") if "bootindex" in device] == [
+        "ide-cd,drive=image,bus=ide.0,bootindex=0"
+    ]
+    assert "ide-cd,drive=drive1,bus=ide.1" in option(argv, "-device")
     assert [bind.readonly for bind in sandbox_for(hardware, Path("/s"), Path("/t"), Path("/f")).binds[1:]] == [
         True,
         True,
@@ -109,7 +125,7 @@ def test_the_key_goes_in_as_a_credential() -> None:
 
 
 def test_the_console_is_the_terminal_when_interactive() -> None:
-    assert option(qemu_argv(Hardware()), "-chardev")[0].startswith("file,")
+    assert option(qemu_argv(Hardware()), "-chardev")[0].startswith("socket,")
     assert option(qemu_argv(Hardware(interactive=True)), "-chardev")[0].startswith("stdio,")
 
 

@@ -1,0 +1,34 @@
+"""The installer's entry of the ISO: a kickstart on a CD, a blank disk, the restart, the installed system."""
+
+from __future__ import annotations
+
+import pytest
+
+from photonbuild.verify import BOOT_TIMEOUT
+
+from ..installs import Lab, finished, suite, up
+
+pytestmark = pytest.mark.boot
+
+
+def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: Lab) -> None:
+    """The sample for the least; only the entry is chosen by hand, the kickstart is found by the label of its medium."""
+    disc = installs.disc("KICKSTART", {"kickstart.yaml": installs.sample("minimal.yaml")})
+    disk = installs.blank("minimal")
+    with installs.medium(disk, bus="sata", discs=[disc], menu=True, restarts=True, login=installs.key) as (
+        machine,
+        term,
+    ):
+        finished(term)
+        machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
+        up(machine)
+        names = suite(machine, installs)
+        assert {name.partition(":")[0] for name in names} >= {"system", "docker", "side_by_side"}
+        # Nobody has this machine's identity, and it has nothing of the medium's.
+        identity = machine.ssh("cat /etc/machine-id").stdout.strip()
+        assert len(identity) == 32 and machine.ssh("findmnt /etc/machine-id", check=False).returncode == 1
+        assert machine.ssh("find /etc/ssh -name 'ssh_host_*' ! -newer /var/log/installer.log").stdout == ""
+        assert machine.ssh("cat /root/.ssh/authorized_keys").stdout.strip() == installs.public_key
+        assert "live" not in machine.ssh("cat /proc/cmdline /proc/mounts").stdout
+        assert machine.ssh("stat -c %a /var/log/installer.log").stdout.strip() == "600"
+        machine.shut_down()

@@ -1,0 +1,367 @@
+"""Installations in QEMU: discs with kickstarts, the installer's console, and what an installed disk has to be.
+
+The machine is real as far as it can be: the ISO in a CD drive, its boot menu, a blank disk. What is typed goes through
+the serial port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from photonbuild.config import Config
+from photonbuild.errors import ImageError
+from photonbuild.log import Reporter
+from photonbuild.media import Bus, Drive, Medium
+from photonbuild.outside import outside
+from photonbuild.pipeline import build_packages
+from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port, one_time_key
+from photonbuild.repo import make_repository
+from photonbuild.run import tail_of
+from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.session import Session
+from photonbuild.store import Store
+from photonbuild.verify import BOOT_TIMEOUT, BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
+
+DISK_SIZE = 8 << 30
+INSTALL_TIMEOUT = 400.0
+# What the console says when the installer is done, or has given up.
+INSTALLED, FAILED = "installed; the machine ", "installation failed, see /var/log/installer.log"
+DEVICES: dict[Bus, str] = {"virtio": "/dev/vda", "pvscsi": "/dev/sda", "sata": "/dev/sda", "nvme": "/dev/nvme0n1"}
+UP, DOWN, CONTROL_E, CONTROL_X = "\x1b[A", "\x1b[B", "\x05", "\x18"
+
+
+@pytest.fixture(scope="session")
+def installs(configuration: Config, store: Store, iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Where installations are tried. The disks are sparse files, a few hundred MB each."""
+    session = Session(config=configuration, store=store, reporter=Reporter())
+    folder = tmp_path_factory.mktemp("installs")
+    return Lab(iso=iso, configuration=configuration, session=session, folder=folder, key=one_time_key(folder))
+
+
+class Terminal:
+    """The other end of a machine's serial port. What the machine has said so far is in `text`."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine, self.text = machine, ""
+        self._read = 0
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self._socket.connect(str(self.machine.terminal))
+                break
+            except OSError:
+                self.machine.check_alive()
+                assert time.monotonic() < deadline, "no serial port"
+                time.sleep(0.05)
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(5)
+        self._socket.close()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(4096):
+                self.text += data.decode(errors="replace")
+
+    def wait_for(self, *patterns: str, timeout: float) -> re.Match[str]:
+        """The first match of one of the patterns in what was not waited for before."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = [match for match in (re.compile(p).search(self.text, self._read) for p in patterns) if match]
+            if found:
+                first = min(found, key=lambda match: match.start())
+                self._read = first.end()
+                return first
+            assert time.monotonic() < deadline, f"no {patterns} in {timeout:.0f} s:\n{self.text[-3000:]}"
+            self.machine.check_alive()
+            time.sleep(0.05)
+
+    def type(self, text: str, *, pause: float = 0.0) -> None:
+        for piece in [text] if not pause else re.findall(r"\x1b\[.|.", text, re.S):
+            self._socket.sendall(piece.encode())
+            time.sleep(pause)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """Where installations are tried: the ISO, the seeds, a folder for disks and discs, a key for the kickstarts."""
+
+    iso: Path
+    configuration: Config
+    session: Session
+    folder: Path
+    key: Path
+
+    @property
+    def scratch(self) -> Path:
+        return self.session.store.scratch
+
+    @property
+    def busybox(self) -> Path:
+        return self.session.machine_seed.root / BUSYBOX
+
+    @property
+    def public_key(self) -> str:
+        return self.key.with_suffix(".pub").read_text(encoding="utf-8").strip()
+
+    def disc(self, label: str, files: Mapping[str, str | Path]) -> Path:
+        """A CD image with these files by path."""
+        work = self.folder / f"disc-{label}-{time.monotonic_ns()}"
+        for name, content in files.items():
+            path = work / "tree" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path) and content.is_dir():
+                shutil.copytree(content, path)
+            else:
+                path.write_bytes(content.read_bytes() if isinstance(content, Path) else content.encode())
+        argv = ["xorriso", "-as", "mkisofs", "-quiet", "-rational-rock", "-joliet", "-volid", label,
+                "-o", "/work/disc.iso", "/work/tree"]  # fmt: skip
+        self.tool(argv, work)
+        return work / "disc.iso"
+
+    def sample(self, name: str, **values: str) -> str:
+        """A file of kickstarts/ with the key put in, and the values of keys at its top."""
+        text = (self.configuration.root / "kickstarts" / name).read_text(encoding="utf-8")
+        text, count = re.subn(r'ssh-ed25519 [^"\n]*replace this line with your own', self.public_key, text)
+        assert count == 1, f"{name} has no key to replace"
+        for key, value in values.items():
+            text, count = re.subn(rf'("?\b{key}"?: )"?[^",\n]*"?', rf"\g<1>{json.dumps(value)}", text)
+            assert count == 1, f"{name} has no '{key}'"
+        return text
+
+    def kickstart(self, bus: Bus = "virtio", **changes: Any) -> str:
+        """A kickstart for the one disk, which lets `key` in."""
+        return json.dumps({"disk": DEVICES[bus], "public_key": self.public_key, **changes}, indent=1)
+
+    def blank(self, name: str, size: int = DISK_SIZE) -> Path:
+        path = self.folder / f"{name}.raw"
+        with open(path, "wb") as handle:
+            handle.truncate(size)
+        return path
+
+    def hardware(self, **changes: Any) -> Hardware:
+        accel = best_accel(self.session.machine_seed.root, self.scratch)
+        forwards = {port: free_port() for port in PUBLISHED}
+        return replace(Hardware(accel=accel, forwards=forwards), **changes)
+
+    def machine(self, hardware: Hardware) -> Machine:
+        return Machine(hardware, seed=self.session.machine_seed.root, scratch=self.scratch)
+
+    def tool(self, argv: Sequence[str], folder: Path) -> None:
+        """Run a program of the build seed with `folder` at /work and the ISO at /iso."""
+        (folder / "scratch").mkdir(exist_ok=True)
+        sandbox = Sandbox(
+            layers=(self.session.seed.root,),
+            scratch=folder / "scratch",
+            binds=(Bind(source=folder, target="/work", readonly=False), Bind(source=self.iso, target="/iso")),
+        )
+        sandbox.run(argv, log=folder / "log", error=ImageError)
+
+    def kernel(self) -> tuple[Path, Path, str]:
+        """Kernel, initramfs and the arguments of the installer's entry, taken out of the ISO."""
+        work = self.folder / "kernel"
+        if not work.exists():
+            work.mkdir()
+            self.tool(["xorriso", "-osirrox", "on", "-indev", "/iso", "-extract", "/boot", "/work/boot"], work)
+        menu = (work / "boot/grub/grub.cfg").read_text(encoding="utf-8")
+        line = next(line for line in menu.splitlines() if "installer.target" in line)
+        return work / "boot/vmlinuz", work / "boot/initramfs.img", line.partition("vmlinuz ")[2]
+
+    @contextlib.contextmanager
+    def medium(
+        self,
+        disk: Path,
+        *,
+        bus: Bus = "virtio",
+        discs: Sequence[Path] = (),
+        drives: Sequence[Drive] = (),
+        words: str = "",
+        menu: bool = False,
+        **changes: Any,
+    ) -> Iterator[tuple[Machine, Terminal]]:
+        """A machine with a disk that is booted first, which a blank one is not, and with the ISO and more discs as CDs.
+
+        With `words` the installer's entry is started with these put at the end of its kernel's arguments: its kernel
+        directly, as virtual machine managers can, or with `menu` by what is typed in the boot menu.
+        """
+        image = Medium(file=disk, format="raw", bus=bus, writable=True)
+        plugged = [Drive(file=path, format="raw", bus="cd") for path in (self.iso, *discs)]
+        if not menu:
+            kernel, initrd, arguments = self.kernel()
+            changes |= {"kernel": kernel, "initrd": initrd, "append": f"{arguments} {words}"}
+        hardware = self.hardware(medium=image, drives=[*plugged, *drives], **changes)
+        with self.machine(hardware) as machine, Terminal(machine) as terminal:
+            if menu:
+                choose_installer(terminal, words)
+            yield machine, terminal
+
+    def install(
+        self, disk: Path, kickstart: str, *, files: Mapping[str, str | Path] | None = None, **changes: Any
+    ) -> str:
+        """Install by a kickstart on a CD that is found by its label; what the console said until the restart."""
+        disc = self.disc("KICKSTART", {"kickstart.yaml": kickstart, **(files or {})})
+        with self.medium(disk, discs=[disc], **changes) as (machine, terminal):
+            finished(terminal)
+            ended(machine)
+            return terminal.text
+
+    @contextlib.contextmanager
+    def installed(self, disk: Path, *, bus: Bus = "virtio", **changes: Any) -> Iterator[Machine]:
+        """The machine of an installed disk, reached with the kickstart's key; up when it is given."""
+        medium = Medium(file=disk, format="raw", bus=bus, writable=True)
+        with self.machine(self.hardware(medium=medium, login=self.key, **changes)) as machine:
+            machine.wait_for_ssh(BOOT_TIMEOUT)
+            up(machine)
+            yield machine
+
+
+def choose_installer(terminal: Terminal, words: str) -> None:
+    """In GRUB's menu: the second entry, `e`, the line of the kernel, its end, the words, Control-X."""
+    terminal.wait_for("Install [^\r\n]* to a disk", timeout=120)
+    terminal.type(DOWN)
+    if not words:
+        terminal.type("\r")
+        return
+    terminal.type("e")
+    terminal.wait_for("linux [^\r\n]*vmlinuz", timeout=30)
+    terminal.type(f"{DOWN}{DOWN}{CONTROL_E} {words}", pause=0.03)
+    terminal.type(CONTROL_X)
+
+
+def finished(terminal: Terminal) -> None:
+    """Wait for the end of an installation, which must be a good one."""
+    match = terminal.wait_for(re.escape(INSTALLED), re.escape(FAILED), "login:", timeout=INSTALL_TIMEOUT)
+    assert match[0] == INSTALLED, terminal.text[-4000:]
+
+
+def ended(machine: Machine, timeout: float = 60) -> None:
+    """Wait until the machine is off, as it is after a restart that QEMU is not to follow."""
+    try:
+        machine.process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"still on after {timeout:.0f} s\n{tail_of(machine.console, 30)}") from None
+
+
+def up(machine: Machine) -> None:
+    """Everything has started, and nothing has failed."""
+    state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
+    assert state == "running", machine.ssh("systemctl --failed --no-legend; journalctl -b -p warning --no-pager").stdout
+
+
+def suite(machine: Machine, lab: Lab) -> list[str]:
+    """Every check of `photonbuild verify`; the names of those that ran."""
+    with outside() as world:
+        runtimes = lab.configuration.runtimes
+        facts = facts_for(machine, world, lab.configuration.distribution, runtimes, lab.session.machine_seed.root)
+        checks = run_checks(machine, facts, check_names(runtimes, runtimes))
+    bad = [f"{check.name}: {check.message}" for check in checks if check.outcome != "passed"]
+    assert not bad, "\n".join(bad)
+    return [check.name for check in checks]
+
+
+def docker_runs(machine: Machine, lab: Lab) -> None:
+    """Docker makes an image of one static program and runs it."""
+    script = (
+        "d=$(mktemp -d) && cat >$d/busybox && chmod 755 $d/busybox && "
+        "tar -C $d -c busybox | docker import - quick:1 && "
+        "docker run --rm quick:1 /busybox echo it-runs; code=$?; docker rmi -f quick:1 >/dev/null; rm -r $d; exit $code"
+    )
+    done = machine.ssh(script, input=lab.busybox.read_bytes(), timeout=180)
+    assert "it-runs" in done.stdout
+
+
+def untouched(disk: Path) -> bool:
+    """Nothing was ever written to the sparse file: it has no blocks, so all of it reads as zeros."""
+    return os.stat(disk).st_blocks == 0
+
+
+@dataclass
+class Server:
+    """A web server over TLS: `files` by path, with a certificate of an authority of its own; `asked` has every path."""
+
+    port: int
+    authority: str
+    files: dict[str, bytes]
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"https://{HOST_SEEN_BY_GUEST}:{self.port}"
+
+
+@contextlib.contextmanager
+def https_server(lab: Lab, files: dict[str, bytes]) -> Iterator[Server]:
+    """On this machine's loopback, which the guest sees; until the block ends."""
+    work = lab.folder / f"tls-{time.monotonic_ns()}"
+    work.mkdir()
+    (work / "extensions").write_text(f"subjectAltName=IP:{HOST_SEEN_BY_GUEST}\n", encoding="utf-8")
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for argv in (
+        ["req", "-x509", *key, "-days", "3650", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"],
+        ["req", *key, "-subj", "/CN=test server", "-keyout", "key.pem", "-out", "request.pem"],
+        ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650",
+         "-extfile", "extensions", "-out", "server.pem"],
+    ):  # fmt: skip
+        lab.tool(["env", "-C", "/work", "openssl", *argv], work)
+    served = Server(port=0, authority=(work / "ca.pem").read_text(encoding="ascii"), files=files)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.asked.append(self.path)
+            data = served.files.get(self.path)
+            self.send_response(404 if data is None else 200)
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(work / "server.pem", work / "key.pem")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        served.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield served
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def repository(lab: Lab, spec: str) -> dict[str, bytes]:
+    """A repository of the packages of a spec that are not on the medium: files by path, beginning with /repo/."""
+    built = build_packages(lab.session, [spec])[spec]
+    rpms = [package.path for package in built.packages if not package.name.endswith(("-debuginfo", "-devel"))]
+    folder = lab.folder / f"repository-{spec}"
+    make_repository(rpms, folder, revision=lab.configuration.distribution.source_date_epoch)
+    return {f"/repo/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,200 @@
+"""One disk in all the forms that hypervisors and clouds take, by the real tools: each is that disk, byte for byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import struct
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from photonbuild.config import DiskImage, Signing, load
+from photonbuild.errors import ConfigError
+from photonbuild.images import FORMATS, ImageRequest, ImageResult, cloud, disk, ova
+from photonbuild.log import Reporter
+from photonbuild.run import run
+from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.session import Session
+from photonbuild.signing import Signer, sign_image, signer
+from photonbuild.sources import sha256_of
+from photonbuild.store import Store, write_json
+
+from ..ova_rules import package_problems
+from ..unit.test_disk import request as request_of
+from .conftest import PROJECT, STORE
+
+pytestmark = pytest.mark.integration
+
+MIB, GIB = 1 << 20, 1 << 30
+Make = Callable[..., ImageResult]
+
+
+@pytest.fixture(scope="module")
+def session(seeded_store: Path) -> Session:
+    return Session(config=load(PROJECT), store=Store.open(STORE), reporter=Reporter())
+
+
+@pytest.fixture
+def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Publish the image `name` of a disk with some data, which is kept in ``disk.raw`` of the test's folder."""
+
+    def raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
+        assert isinstance(request.image, DiskImage)
+        path, some = request.workdir / "disk.raw", random.Random(request.identity)
+        with path.open("wb") as handle:
+            handle.truncate(request.image.disk.size)
+            for place in (0, 5 * MIB + 512, GIB // 2 - 4096, request.image.disk.size - 512):
+                handle.seek(place)
+                handle.write(some.randbytes(64) * 8 * (1 if place else 6144))
+        run(["cp", "--sparse=always", path, tmp_path / "disk.raw"])
+        return path
+
+    for module in (disk, cloud, ova):
+        monkeypatch.setattr(module, "make_raw", raw)
+
+    def made(name: str, folder: str = "out", identity: str = "0123456789abcdef") -> ImageResult:
+        work = tmp_path / f"work-{folder}"
+        work.mkdir()
+        image = session.config.image(name).model_dump(mode="json")
+        image["disk"]["size"] = "1 GiB"
+        request = dataclasses.replace(
+            request_of(tmp_path, name, DiskImage.model_validate_json(json.dumps(image))),
+            seed=session.seed.root, machine_seed=lambda: session.machine_seed.root, loader=tmp_path / "nothing",
+            identity=identity, workdir=work, outdir=tmp_path / folder,
+        )  # fmt: skip
+        (tmp_path / "nothing").mkdir(exist_ok=True)
+        return FORMATS[name](request)
+
+    return made
+
+
+def qemu_img(session: Session, tmp_path: Path, *words: str) -> str:
+    binds = [Bind(tmp_path, "/test")]
+    sandbox = Sandbox(layers=[session.machine_seed.root], scratch=session.store.scratch, binds=binds)
+    return sandbox.run(["qemu-img", *words]).stdout
+
+
+def compare(session: Session, tmp_path: Path, form: str, path: Path) -> None:
+    inside = f"/test/{path.relative_to(tmp_path)}"
+    said = qemu_img(session, tmp_path, "compare", "-f", "raw", "-F", form, "/test/disk.raw", inside)
+    assert said == "Images are identical.\n"
+    facts: dict[str, Any] = json.loads(qemu_img(session, tmp_path, "info", "--output=json", "-f", form, inside))
+    assert facts["virtual-size"] == GIB
+
+
+def test_qcow2(make: Make, session: Session, tmp_path: Path) -> None:
+    result = make("qcow2")
+    compare(session, tmp_path, "qcow2", result.path)
+    facts = json.loads(qemu_img(session, tmp_path, "check", "--output=json", f"/test/out/{result.path.name}"))
+    assert facts["compressed-clusters"] == facts["allocated-clusters"] > 0
+
+
+def test_vhd(make: Make, session: Session, tmp_path: Path) -> None:
+    result = make("azure")
+    compare(session, tmp_path, "vpc", result.path)
+    size = result.path.stat().st_size - 512
+    assert size % MIB == 0
+    with result.path.open("rb") as handle:
+        handle.seek(size)
+        footer = handle.read()
+    cookie, features, version, offset = struct.unpack_from(">8sIIQ", footer)
+    assert (cookie, features, version, offset) == (b"conectix", 2, 0x10000, 2**64 - 1)
+    assert struct.unpack_from(">QQ", footer, 40) == (size, size)
+    assert sum(footer[:64] + footer[68:]) & 0xFFFFFFFF == ~struct.unpack_from(">I", footer, 64)[0] & 0xFFFFFFFF
+    cylinders, heads, sectors = struct.unpack_from(">HBB", footer, 56)
+    assert 0 <= size // 512 - cylinders * heads * sectors < heads * sectors, "the geometry is not that of the size"
+    generations = [entry["hyperVGeneration"] for entry in json.loads(result.extras[0].read_text())]
+    assert generations == ["V1", "V2"]
+
+
+def test_gce(make: Make, tmp_path: Path) -> None:
+    result = make("gce")
+    with tarfile.open(result.path) as archive:
+        (member,) = archive.getmembers()
+        assert (member.name, member.size % GIB, member.uid, member.mode) == ("disk.raw", 0, 0, 0o644)
+        archive.extract(member, tmp_path / "taken", filter="data")
+    assert sha256_of(tmp_path / "taken/disk.raw") == sha256_of(tmp_path / "disk.raw")
+    with tarfile.open(result.path) as archive:
+        content = archive.fileobj
+        assert content is not None
+        content.seek(257)
+        assert content.read(8) == b"ustar  \0", "not GNU's old format"
+
+
+def test_ami(make: Make, session: Session, tmp_path: Path) -> None:
+    result = make("ami")
+    streamed, description = sorted(result.extras, key=lambda path: path.suffix, reverse=True)
+    compare(session, tmp_path, "vmdk", streamed)
+    assert sha256_of(result.path) == sha256_of(tmp_path / "disk.raw")
+    facts = json.loads(description.read_text())
+    assert facts["Format"] == "VMDK" and facts["UserBucket"]["S3Key"] == streamed.name
+
+
+def test_ova(make: Make, session: Session, tmp_path: Path) -> None:
+    result = make("ova")
+    assert package_problems(result.path) == []
+    with tarfile.open(result.path) as archive:
+        name = next(name for name in archive.getnames() if name.endswith(".vmdk"))
+        archive.extract(name, tmp_path, filter="data")
+    compare(session, tmp_path, "vmdk", tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["ami", "azure", "gce", "ova", "qcow2"])
+def test_the_same_twice_and_another_for_other_content(make: Make, name: str) -> None:
+    def digests(result: ImageResult) -> dict[str, str]:
+        return {path.name: sha256_of(path) for path in (result.path, result.checksum, *result.extras)}
+
+    one, same, other = (digests(make(name, folder, identity)) for folder, identity in zip("abc", "112", strict=True))
+    assert one == same
+    assert one.keys() == other.keys() and one != other
+
+
+@pytest.fixture
+def signing(tmp_path: Path, session: Session) -> Signer:
+    """A new key with a certificate of its own."""
+    seed, scratch = session.seed.root, session.store.scratch
+    sandbox = Sandbox(layers=[seed], scratch=scratch, binds=[Bind(tmp_path, "/test", readonly=False)])
+    for name in ("key", "other"):
+        words = ["-subj", "/CN=test", "-keyout", f"/test/{name}.pem", "-out", f"/test/{name}.crt"]
+        sandbox.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *words])
+        os.chmod(tmp_path / f"{name}.pem", 0o600)
+    chosen = Signing(key=str(tmp_path / "key.pem"), certificate=str(tmp_path / "key.crt"))
+    return signer(chosen, seed=seed, scratch=scratch, work=tmp_path)
+
+
+def test_a_signed_appliance(make: Make, signing: Signer, tmp_path: Path) -> None:
+    result = make("ova")
+    record = {name: getattr(result, name).name for name in ("path", "checksum", "manifest")}
+    record |= {"sha256": result.sha256, "size": result.size, "seconds": {}, "extras": []}
+    write_json(tmp_path / "out" / "result.json", record)
+    for folder in ("signed", "again"):
+        sign_image(tmp_path / "out", tmp_path / folder, signing)
+    image = tmp_path / "signed" / result.path.name
+    assert package_problems(image) == []
+    with tarfile.open(image) as archive:
+        assert [name.rpartition(".")[2] for name in archive.getnames()] == ["ovf", "mf", "cert", "vmdk"]
+    made = {path.name: path for path in (tmp_path / "signed").iterdir()}
+    assert sorted(made) == sorted(["result.json", *(str(record[name]) for name in ("path", "checksum", "manifest"))])
+    assert made[result.checksum.name].read_text() == f"{sha256_of(image)}  {image.name}\n"
+    assert sha256_of(image) == sha256_of(tmp_path / "again" / image.name)
+    assert not any(b"PRIVATE KEY" in path.read_bytes() for path in made.values())
+    # A signature over anything else is found.
+    data = image.read_bytes()
+    wrong = data.index(b".mf)= ") + 6
+    image.write_bytes(data[:wrong] + (b"1" if data[wrong : wrong + 1] != b"1" else b"2") + data[wrong + 1 :])
+    assert package_problems(image) == ["the signature is not that of the manifest"]
+
+
+def test_a_certificate_of_another_key(signing: Signer, tmp_path: Path) -> None:
+    chosen = Signing(key=str(tmp_path / "key.pem"), certificate=str(tmp_path / "other.crt"))
+    with pytest.raises(ConfigError, match="not that of the key"):
+        signer(chosen, seed=signing.seed, scratch=signing.scratch, work=tmp_path)
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(ConfigError, match="no RSA private key"):
+        signer(chosen, seed=signing.seed, scratch=signing.scratch, work=tmp_path)

@@ -1,0 +1,159 @@
+"""Every image of a cloud, booted and judged in the cloud's own way in; and the ways that need a test of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from photonbuild.clouds import fitted, nocloud, way_in
+from photonbuild.clouds.server import Answer, Query, answering
+from photonbuild.config import Config
+from photonbuild.media import medium
+from photonbuild.qemu import HOST_SEEN_BY_GUEST, Firmware, Hardware, Machine, best_accel
+from photonbuild.run import Completed, run
+from photonbuild.store import Store
+from photonbuild.verify import BOOT_TIMEOUT
+
+from ..boot.conftest import configuration, machine_seed, store  # noqa: F401 (fixtures here, too)
+from ..clouds import image_of, judged
+
+pytestmark = pytest.mark.matrix
+
+# What DataSourceVMware asks the guest tools for; a stand-in answers from a folder.
+RPCTOOL = """#!/bin/sh
+case "$1" in
+"info-get guestinfo."*) cat "/run/guestinfo/${1#info-get guestinfo.}" 2>/dev/null && exit 0 ;;
+"info-set guestinfo."*) exit 0 ;;
+esac
+echo "No value found" >&2
+exit 1
+"""
+# Reads the data source as cloud-init does, and prints what it found.
+READ_GUESTINFO = """
+import json
+from cloudinit import distros, helpers
+from cloudinit.sources import DataSourceVMware as vmware
+paths = helpers.Paths({"cloud_dir": "/run/test-cloud", "run_dir": "/run/test-cloud"})
+distro = distros.fetch("photon")("photon", {}, paths)
+source = vmware.DataSourceVMware({}, distro, paths)
+assert source.get_data(), "nothing found"
+print(json.dumps({
+    "host name": source.metadata["local-hostname"],
+    "instance": source.get_instance_id(),
+    "keys": source.get_public_ssh_keys(),
+    "user data": source.get_userdata_raw(),
+    "network": source.network_config,
+    "transport": source.data_access_method,
+}))
+"""
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("name", ["qcow2", "ami", "gce", "azure", "ova"])
+def test_every_check(
+    name: str,
+    firmware: Firmware,
+    configuration: Config,  # noqa: F811
+    store: Store,  # noqa: F811
+    machine_seed: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with capsys.disabled():
+        print(f"\n  {name}", end="")
+        judged(image_of(configuration, name), configuration, store, machine_seed, firmware)
+
+
+def test_a_disk_image_without_a_seed(
+    configuration: Config,  # noqa: F811
+    store: Store,  # noqa: F811
+    machine_seed: Path,  # noqa: F811
+) -> None:
+    """It is a machine like any other, which the hypervisor's credential opens."""
+    judged(image_of(configuration, "qcow2"), configuration, store, machine_seed, "bios", platform="none")
+
+
+@contextlib.contextmanager
+def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterator[Machine]:  # noqa: F811
+    with medium(image) as plugged:
+        fit = replace(hardware, medium=plugged, accel=best_accel(seed, store.scratch))
+        with Machine(fit, seed=seed, scratch=store.scratch) as machine:
+            yield machine
+
+
+def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str] = ()) -> Completed:
+    argv = ["ssh", "-F", str(machine.config), "-o", "ControlPath=none", *options, "-l", user, "machine", command]
+    return run(argv, check=False, timeout=180)
+
+
+def test_nocloud_over_http_leaves_root_closed(
+    configuration: Config,  # noqa: F811
+    store: Store,  # noqa: F811
+    machine_seed: Path,  # noqa: F811
+) -> None:
+    """The serial number says where the seed is; the owner asks for nothing, so only the default user gets in."""
+    user, seen = configuration.distribution.id, list[str]()
+    with way_in("nocloud", user=user, seed=machine_seed, scratch=store.scratch) as access:
+        assert access is not None
+        files = nocloud.seed(access.order) | {"user-data": "#cloud-config\n{}\n", "vendor-data": ""}
+
+        def answer(query: Query) -> Answer:
+            text = files.get(query.path.removeprefix("/seed/"))
+            return Answer(status=404) if text is None else Answer(text=text)
+
+        with answering(answer, seen) as port:
+            serial = f"ds=nocloud;s=http://{HOST_SEEN_BY_GUEST}:{port}/seed/"
+            hardware = Hardware(smbios=[f"type=1,serial={serial}"], login=access.order.login)
+            with started(image_of(configuration, "qcow2"), hardware, store, machine_seed) as machine:
+                while as_user(machine, user, "true").returncode:
+                    machine.check_alive()
+                    assert machine.elapsed() < BOOT_TIMEOUT, machine.console.read_text(errors="replace")[-4000:]
+                    time.sleep(1)
+                status = json.loads(as_user(machine, user, "cloud-init status --wait --format json").stdout)
+                assert (status["extended_status"], status["datasource"]) == ("done", "nocloudnet")
+                assert as_user(machine, user, "hostnamectl hostname").stdout.strip() == access.order.hostname
+                refused = as_user(machine, "root", "true")
+                assert refused.returncode and f'login as the user "{user}"' in refused.stdout + refused.stderr
+                assert as_user(machine, user, "sudo -n systemctl poweroff").returncode in (0, 255)
+    assert any(line.startswith("GET /seed/user-data 200") for line in seen)
+
+
+def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
+    configuration: Config,  # noqa: F811
+    store: Store,  # noqa: F811
+    machine_seed: Path,  # noqa: F811
+) -> None:
+    """Not booted from guestinfo: QEMU without KVM has no such channel. cloud-init of the image reads a stand-in."""
+    image, user = image_of(configuration, "ova"), configuration.distribution.id
+    values = {
+        "metadata": json.dumps({
+            "instance-id": "vm-1",
+            "local-hostname": "guest-2",
+            "public-keys-data": "ssh-ed25519 AAAA one-time",
+            "network": {"version": 2, "ethernets": {"card": {"match": {"name": "en*"}, "dhcp4": True}}},
+        }),
+        "userdata": "#cloud-config\n{}\n",
+    }  # fmt: skip
+    with way_in("ovf", user=user, seed=machine_seed, scratch=store.scratch) as access:
+        assert access is not None
+        vmware = ["type=1,manufacturer=VMware\\, Inc.,product=VMware Virtual Platform"]
+        hardware = replace(fitted(Hardware(), access), smbios=[word.replace("\\,", ",,") for word in vmware])
+        with started(image, hardware, store, machine_seed) as machine:
+            machine.wait_for_ssh(BOOT_TIMEOUT)
+            machine.ssh("mkdir -p /run/guestinfo /run/stand-in /run/test-cloud")
+            for name, text in values.items():
+                machine.ssh(f"cat > /run/guestinfo/{name}", input=text.encode())
+            machine.ssh("cat > /run/stand-in/vmware-rpctool && chmod 755 /run/stand-in/*", input=RPCTOOL.encode())
+            machine.ssh("mount -o remount,exec /run", check=False)
+            command = f"PATH=/run/stand-in:$PATH python3 -c {shlex.quote(READ_GUESTINFO)}"
+            found = json.loads(machine.ssh(command).stdout.splitlines()[-1])
+    assert found["host name"] == "guest-2" and found["instance"] == "vm-1"
+    assert found["keys"] == ["ssh-ed25519 AAAA one-time"]
+    assert found["user data"] == values["userdata"].strip()
+    assert found["transport"] == "guestinfo" and found["network"]["version"] == 2
