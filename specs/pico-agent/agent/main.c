@@ -54,8 +54,10 @@ static void welcome(struct port *port, const struct frame *frame)
         if (strcmp(key, "nonce") == 0)
             nonce = value;
     uname(&kernel);
-    /* Whatever was queued is of an earlier conversation; the nonce lets the host find where this one begins. */
+    /* Whatever was queued or attached is of an earlier conversation, the end of which may not have been noticed; the
+       nonce lets the host find where this one begins. */
     queue_clear(&port->out);
+    port_is_gone(port);
     payload_add(&payload, "nonce", "%.64s", nonce);
     payload_add(&payload, "version", "%d", PROTOCOL_VERSION);
     payload_add(&payload, "agent", "%s", AGENT_VERSION);

@@ -412,6 +412,20 @@ class AgentTest(unittest.TestCase):
         self.assertTrue(machine.ports[0].sock.recv(1) == b"")
         machine.wait()
 
+    def test_another_hello_is_another_conversation(self):
+        machine = self.machine()
+        machine.setup()
+        machine.start("sh", "-c", "head -c 600000 /dev/zero; exit 5", main="yes")
+        port = machine.ports[0]
+        port.stingy = True
+        got = b""
+        while len(got) < WINDOW:
+            kind, _, payload = port.next()
+            got += payload if kind == STDOUT else b""
+        port.send(HELLO, nonce="again", version="1")
+        port.until(WELCOME)
+        self.assertEqual(sum(len(frame[2]) for frame in machine.wait() if frame[0] == STDOUT), 600000)
+
     def test_main_goes_on_when_the_host_hangs_up(self):
         machine = self.machine()
         machine.setup()
