@@ -37,7 +37,7 @@ integration: ## real tools on small packages: minutes
 boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from inside and outside
 	$(PYTEST) tests/boot $(ARGS)
 
-test-matrix: images ## boot every image and install from every kickstart: half an hour
+test-matrix: images ## boot every image and install from every kickstart: most of an hour
 	$(PYTEST) tests/matrix $(ARGS)
 
 test-pico: pico oci ## run containers as machines of their own: minutes
