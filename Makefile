@@ -34,7 +34,7 @@ integration: ## real tools on small packages: minutes
 boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from inside and outside
 	$(PYTEST) tests/boot $(ARGS)
 
-test-matrix: images ## boot every image and install from every kickstart: half an hour
+test-matrix: images ## boot every image and install from every kickstart: most of an hour
 	$(PYTEST) tests/matrix $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays

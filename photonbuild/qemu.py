@@ -123,14 +123,21 @@ def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
     kind = "media=cdrom,readonly=on" if drive.bus == "cd" else "cache=unsafe" if drive.writable else "snapshot=on"
     argv = ["-drive", f"if=none,id={name},{kind},format={drive.format},file={INSIDE}-{name}"]
     *before, last = _devices(name, drive.bus)
-    for device in (*before, f"{last},bootindex=0" if boot and name == "image" else last):
+    # UEFI starts nothing that is not in this order: a CD comes after the image, where that is a blank disk.
+    order = f",bootindex={_place(name)}" if boot and (name == "image" or drive.bus == "cd") else ""
+    for device in (*before, f"{last}{order}"):
         argv += ["-device", device]
     return argv
 
 
+def _place(name: str) -> int:
+    """0 for the image, then 1, 2 …"""
+    return 0 if name == "image" else int(name.removeprefix("drive"))
+
+
 def _devices(name: str, bus: str) -> list[str]:
     """A drive and, where it needs one, its controller. QEMU's q35 has six SATA ports: the image's is the first."""
-    port = f"ide.{name.removeprefix('drive') if name != 'image' else 0}"
+    port = f"ide.{_place(name)}"
     return {
         "cd": [f"ide-cd,drive={name},bus={port}"],
         "virtio": [f"virtio-blk-pci,drive={name}"],
