@@ -136,7 +136,8 @@ def image_key(session: Session, recipe: Recipe) -> str:
 
 def check_packages(recipe: Recipe) -> None:
     """Raises StoreError when the file of a package to install is not the one that was built."""
-    for choice in (choice for choices in recipe.sets for choice in choices):
+    # Install sets overlap: each file is read once.
+    for choice in {choice.path: choice for choices in recipe.sets for choice in choices}.values():
         if sha256_of(choice.path) != recipe.checksums[choice.path.name]:
             raise StoreError(
                 f"package {choice.nevra} is damaged: wrong checksum",

@@ -33,11 +33,14 @@ def settle(path: Path, identity: str) -> None:
         offset, size = descriptor_place(handle.read(SECTOR), path)
         handle.seek(offset)
         text = handle.read(size)
-        fixed, count = re.subn(rb"(?m)^CID=[0-9a-f]{8}$", b"CID=" + identity[:8].encode(), text)
+        # qemu-img writes its random number without leading zeros; the NULs behind the text give way for them.
+        fixed, count = re.subn(rb"(?m)^CID=[0-9a-f]{1,8}$", b"CID=" + identity[:8].encode(), text.rstrip(b"\0"))
         if count != 1:
             raise ImageError("no content ID in the descriptor of the VMDK", where=path.name)
+        if len(fixed) > size:
+            raise ImageError("no room for the content ID in the descriptor of the VMDK", where=path.name)
         handle.seek(offset)
-        handle.write(fixed)
+        handle.write(fixed.ljust(size, b"\0"))
 
 
 def descriptor_place(header: bytes, path: Path) -> tuple[int, int]:

@@ -21,7 +21,6 @@ from photonbuild.run import Completed, run
 from photonbuild.store import Store
 from photonbuild.verify import BOOT_TIMEOUT
 
-from ..boot.conftest import configuration, machine_seed, store  # noqa: F401 (fixtures here, too)
 from ..clouds import image_of, judged
 
 pytestmark = pytest.mark.matrix
@@ -60,9 +59,9 @@ print(json.dumps({
 def test_every_check(
     name: str,
     firmware: Firmware,
-    configuration: Config,  # noqa: F811
-    store: Store,  # noqa: F811
-    machine_seed: Path,  # noqa: F811
+    configuration: Config,
+    store: Store,
+    machine_seed: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with capsys.disabled():
@@ -71,16 +70,16 @@ def test_every_check(
 
 
 def test_a_disk_image_without_a_seed(
-    configuration: Config,  # noqa: F811
-    store: Store,  # noqa: F811
-    machine_seed: Path,  # noqa: F811
+    configuration: Config,
+    store: Store,
+    machine_seed: Path,
 ) -> None:
     """It is a machine like any other, which the hypervisor's credential opens."""
     judged(image_of(configuration, "qcow2"), configuration, store, machine_seed, "bios", platform="none")
 
 
 @contextlib.contextmanager
-def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterator[Machine]:  # noqa: F811
+def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterator[Machine]:
     with medium(image) as plugged:
         fit = replace(hardware, medium=plugged, accel=best_accel(seed, store.scratch))
         with Machine(fit, seed=seed, scratch=store.scratch) as machine:
@@ -93,9 +92,9 @@ def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str]
 
 
 def test_nocloud_over_http_leaves_root_closed(
-    configuration: Config,  # noqa: F811
-    store: Store,  # noqa: F811
-    machine_seed: Path,  # noqa: F811
+    configuration: Config,
+    store: Store,
+    machine_seed: Path,
 ) -> None:
     """The serial number says where the seed is; the owner asks for nothing, so only the default user gets in."""
     user, seen = configuration.distribution.id, list[str]()
@@ -125,9 +124,9 @@ def test_nocloud_over_http_leaves_root_closed(
 
 
 def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
-    configuration: Config,  # noqa: F811
-    store: Store,  # noqa: F811
-    machine_seed: Path,  # noqa: F811
+    configuration: Config,
+    store: Store,
+    machine_seed: Path,
 ) -> None:
     """Not booted from guestinfo: QEMU without KVM has no such channel. cloud-init of the image reads a stand-in."""
     image, user = image_of(configuration, "ova"), configuration.distribution.id

@@ -132,13 +132,18 @@ def test_vhd_geometry(size: int, geometry: tuple[int, int, int]) -> None:
     assert cloud.vhd_geometry(size // 512) == geometry
 
 
-def test_the_content_id_of_a_vmdk_is_settled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", ["9f3a1c77", "9f3a1c7", "0"])
+def test_the_content_id_of_a_vmdk_is_settled(tmp_path: Path, written: str) -> None:
+    """Also where the random one is short: qemu-img writes it without leading zeros."""
     header = struct.pack("<4sIIQQQQ", b"KDMV", 3, 0, 2048, 128, 1, 1).ljust(512, b"\0")
-    text = b"# Disk DescriptorFile\nversion=1\nCID=9f3a1c77\nparentCID=ffffffff\n"
+    text = b"# Disk DescriptorFile\nversion=1\nCID=%s\nparentCID=ffffffff\n" % written.encode()
     path = tmp_path / "disk.vmdk"
     path.write_bytes(header + text.ljust(512, b"\0") + b"data")
     vmdk.settle(path, "0123456789")
-    assert path.read_bytes() == header + text.replace(b"9f3a1c77", b"01234567").ljust(512, b"\0") + b"data"
+    assert (
+        path.read_bytes()
+        == header + text.replace(b"\nCID=" + written.encode(), b"\nCID=01234567").ljust(512, b"\0") + b"data"
+    )
     path.write_bytes(b"no such thing".ljust(512))
     with pytest.raises(ImageError, match="not a VMDK"):
         vmdk.settle(path, "0123456789")
