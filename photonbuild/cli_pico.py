@@ -60,9 +60,10 @@ def _tell(error: PhotonbuildError) -> None:
 
 
 def run(context: Context, options: argparse.Namespace) -> int:
+    from .pico import request as wanted
     from .pico import run as work
 
-    request = _request(options)
+    request = wanted.of(options)
     host = context.host()
     image = context.image(options.image, options, pull=options.pull)
     running = work.start(host, request, image, say)
@@ -70,37 +71,6 @@ def run(context: Context, options: argparse.Namespace) -> int:
         print(work.detached(running, host))
         return 0
     return work.attached(running, host, stdin=options.interactive)
-
-
-def _request(options: argparse.Namespace) -> Any:
-    from .pico import options as values
-    from .pico.run import Request
-
-    return Request(
-        image=options.image,
-        command=options.command,
-        entrypoint=options.entrypoint,
-        env=values.environment(options.env, options.env_file),
-        cwd=options.workdir,
-        user=options.user,
-        groups=options.group_add,
-        name=values.machine_name(options.name) if options.name else None,
-        hostname=values.host_name(options.hostname) if options.hostname else None,
-        memory=values.memory(options.memory) if options.memory else None,
-        cpus=values.cpus(options.cpus) if options.cpus else None,
-        ports=[values.port(text) for text in options.publish],
-        shares=values.shares(options.volume),
-        tmpfs=options.tmpfs,
-        network=options.network,
-        stop_signal=options.stop_signal,
-        stdin=options.interactive,
-        tty=options.tty,
-        detach=options.detach,
-        remove=options.rm,
-        readonly=options.read_only,
-        cold=options.cold,
-        use_spares=not options.no_spare,
-    )
 
 
 def execute(context: Context, options: argparse.Namespace) -> int:
@@ -151,16 +121,16 @@ def stop(context: Context, options: argparse.Namespace) -> int:
 
 def kill(context: Context, options: argparse.Namespace) -> int:
     from .pico import control
-    from .pico.imageconfig import signal_number
+    from .pico.oci.config import signal_number
 
     number = signal_number(options.signal)
     return _each(context, options.machines, lambda machine: control.kill(machine, number))
 
 
 def rm(context: Context, options: argparse.Namespace) -> int:
-    from .pico import removal
+    from .pico import tidy
 
-    return _each(context, options.machines, lambda machine: removal.remove(machine, force=options.force))
+    return _each(context, options.machines, lambda machine: tidy.remove(machine, force=options.force))
 
 
 def _each(context: Context, names: Sequence[str], work: Callable[[Any], None]) -> int:
@@ -192,10 +162,11 @@ def pull(context: Context, options: argparse.Namespace) -> int:
 
 
 def rmi(context: Context, options: argparse.Namespace) -> int:
-    from .pico import reference, removal
+    from .pico import tidy
+    from .pico.oci import reference
 
     for text in options.images:
-        for gone in removal.remove_image(context.folder, reference.parse(text), force=options.force):
+        for gone in tidy.remove_image(context.folder, reference.parse(text), force=options.force):
             print(gone)
     return 0
 
@@ -234,8 +205,9 @@ def gc(context: Context, options: argparse.Namespace) -> int:
 
 
 def bench(context: Context, options: argparse.Namespace) -> int:
-    from .pico import bench as work
-    from .pico import beside, figures, reference
+    from .pico.bench import beside, figures
+    from .pico.bench import measure as work
+    from .pico.oci import reference
     from .pico.options import memory
 
     host = context.host()

@@ -56,7 +56,8 @@ class Context:
         return find_host(self.root, self.store, self.session)
 
     def image(self, text: str, options: argparse.Namespace, *, pull: str = "missing") -> Image:
-        from . import images, reference
+        from . import images
+        from .oci import reference
 
         return images.find(
             self.folder, reference.parse(text), self.session, pull=pull, verify_tls=options.tls_verify != "false"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import write_json
 from .errors import PicoError
 from .hardware import Hardware
 
@@ -131,7 +132,7 @@ def examine(session: Session, folder: Path) -> Host:
     folder.mkdir(exist_ok=True)
     for old in folder.glob("host-*.json"):
         old.unlink(missing_ok=True)
-    write(folder / f"host-{_stamp(config.root)}.json", _to_json(host))
+    write_json(folder / f"host-{_stamp(config.root)}.json", _to_json(host))
     return host
 
 
@@ -162,13 +163,6 @@ def _from_json(known: dict[str, Any]) -> Host:
     if not (host.seed.is_dir() and host.kernel.is_file() and host.initrd.is_file()):
         raise KeyError("gone")
     return host
-
-
-def write(path: Path, value: Any) -> None:
-    """Write JSON by rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def key_of(host: Host, hardware: Hardware) -> str:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import locked, write_json
 from .errors import PicoError
-from .host import write
-from .imageconfig import ImageConfig
-from .reference import Reference
-from .state import locked
+from .oci.config import ImageConfig
+from .oci.reference import Reference
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -100,7 +99,7 @@ def find(
         raise PicoError(
             f"there is no image '{reference.text}' here", hint="a file, a folder, or with its registry: HOST/NAME:TAG"
         )
-    from .convert import convert
+    from .oci.convert import convert
 
     return convert(root, reference, session(), verify_tls=verify_tls)
 
@@ -109,7 +108,7 @@ def point(root: Path, name: str, image: str, state: list[Any]) -> None:
     """Let a name, or a path in its present state, mean an image."""
     path = _pointer(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, {"name": name, "image": image, "state": state})
+    write_json(path, {"name": name, "image": image, "state": state})
 
 
 def _pointer(root: Path, text: str) -> Path:
@@ -123,7 +122,7 @@ def pointers(root: Path) -> list[tuple[Path, dict[str, Any]]]:
 def publish(root: Path, staged: Path, identity: str, facts: dict[str, Any]) -> Image:
     """Give a finished image its place. `facts` are the fields of `Image` that are not in its folder's name."""
     config = dataclasses.asdict(facts["config"])
-    write(staged / "image.json", {**facts, "config": config, "created": time.time()})
+    write_json(staged / "image.json", {**facts, "config": config, "created": time.time()})
     final = root / "images" / identity
     final.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import birth, launch, limits, spares, terminal
 from .birth import Wanted
 from .errors import CannotRunError, NotFoundError, PicoError
 from .host import Host
-from .imageconfig import arguments, environment, signal_number
 from .images import Image
-from .launch import Share
-from .options import Port
+from .oci.config import arguments, environment, signal_number
 from .protocol import Exit
+from .request import Request
 from .session import GuestError, GuestGoneError, Process, Session, Setup, Volume
 from .state import Machine, Record
 
@@ -24,36 +23,6 @@ Say = Callable[[str], None]
 # QEMU's user network, see its option -netdev user.
 ADDRESS, GATEWAY, NAMESERVER = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 GRACE = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What ``pico run`` was asked for, each value checked. None where the image or the settings decide."""
-
-    image: str
-    command: Sequence[str] = ()
-    entrypoint: str | None = None
-    env: Sequence[str] = ()
-    cwd: str | None = None
-    user: str | None = None
-    groups: Sequence[str] = ()
-    name: str | None = None
-    hostname: str | None = None
-    memory: int | None = None
-    cpus: float | None = None
-    ports: Sequence[Port] = ()
-    shares: Sequence[Share] = ()
-    tmpfs: Sequence[str] = ()
-    network: str = "user"
-    stop_signal: str | None = None
-    stdin: bool = False
-    tty: bool = False
-    detach: bool = False
-    remove: bool = False
-    readonly: bool = False
-    cold: bool = False
-    use_spares: bool = True
-    fill_spares: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import os
 import secrets
 from pathlib import Path
 
+from ..files import locked
 from . import launch, limits, template
 from .hardware import Hardware
 from .host import Host
 from .launch import Start
-from .state import Machine, locked
+from .state import Machine
 
 NICE = 10
 

@@ -14,13 +14,12 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..files import locked, write_json
 from .errors import PicoError
-from .host import write
 from .protocol import Exit, ProtocolError, read_log
 
 State = Literal["created", "running", "exited", "spare"]
@@ -207,7 +206,7 @@ def adopt(machine: Machine, record: Record, root: Path) -> None:
             with locked(root / "names.lock"):
                 if not link.exists():
                     link.unlink(missing_ok=True)
-    write(machine.folder / RECORD, asdict(record))
+    write_json(machine.folder / RECORD, asdict(record))
 
 
 def machines(root: Path) -> list[Machine]:
@@ -234,19 +233,3 @@ def find(root: Path, wanted: str) -> Machine:
         what = f"{len(matches)} machines have an id that begins with" if matches else "there is no machine"
         raise PicoError(f"{what} '{wanted}'", hint="photonbuild pico ps --all")
     return matches[0]
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock file `path`; without `wait` give False at once when another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(handle)

@@ -15,15 +15,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..files import locked, write_json
 from . import launch, limits
 from .errors import PicoError
 from .hardware import Hardware
-from .host import Host, key_of, write
+from .host import Host, key_of
 from .launch import Start
 from .protocol import ProtocolError
 from .qmp import Qmp
 from .session import Session
-from .state import Machine, locked
+from .state import Machine
 
 CAPABILITIES = {"capabilities": [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]}
 STATE = "file:/run/template/state"
@@ -87,7 +88,7 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
             os.chown(files, 0, 0)
         seconds = round(time.monotonic() - started, 2)
         facts = {"host": host.digest, "hardware": asdict(hardware), "agent": agent, "seconds": seconds}
-        write(files / COMPLETE, {**facts, "created": time.time()})
+        write_json(files / COMPLETE, {**facts, "created": time.time()})
         os.rename(files, folder)
     finally:
         machine.kill()

@@ -1,4 +1,4 @@
-"""What can go: machines that were to be removed at their end, what was given up half-way, stale templates and files."""
+"""What goes: machines and images that the user names; what nobody needs any more, at ``gc``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,41 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import images, limits, spares, template
+from .errors import PicoError
 from .host import Host
+from .oci.reference import Reference
 from .state import Machine, machines
 
 # Seconds after which a machine that has no record yet is taken as given up.
 YOUNG = 30
+
+
+def remove(machine: Machine, *, force: bool) -> None:
+    """Remove a machine and its log. Raises PicoError when it runs, unless `force`."""
+    if machine.pid() is not None:
+        if not force:
+            name = machine.record()
+            raise PicoError(
+                f"machine {name.name if name else machine.id} runs", hint="stop it first, or remove it with --force"
+            )
+        machine.kill()
+    limits.remove(machine.id)
+    machine.remove()
+
+
+def remove_image(root: Path, reference: Reference, *, force: bool) -> list[str]:
+    """Remove an image; all names that are gone. Raises PicoError when machines run it, unless `force`."""
+    image = images.known(root, reference)
+    if image is None:
+        raise PicoError(f"there is no image '{reference.text}' here", hint="photonbuild pico images")
+    users = [
+        record.name
+        for machine in machines(root)
+        if machine.pid() is not None and (record := machine.record()) and record.digest == image.id
+    ]
+    if users and not force:
+        raise PicoError(f"image {image.id[:12]} is run by {', '.join(users)}", hint="stop them first, or use --force")
+    return [*images.remove(root, image), image.id[:12]]
 
 
 def ended(root: Path) -> list[str]:

@@ -28,6 +28,7 @@ ORDER = [
     "__init__",
     "errors",
     "places",
+    "files",
     "run",
     "log",
     "documents",

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from photonbuild.pico import container, flatten, imageconfig, layers, reference, tarout
 from photonbuild.pico.errors import NotFoundError, PicoError
+from photonbuild.pico.oci import archive, config, flatten, layers, reference, tarout
 
 from ..pico_images import Entry, configuration, docker_archive, file, layer, oci_layout, other, packed
 
@@ -144,15 +144,15 @@ LAYER = layer([file("a", b"content")])
 CONFIG = configuration([LAYER], Cmd=["/bin/sh"], Env=["A=b"])
 
 
-def read(path: Path, tag: str | None = None) -> container.Container:
-    with container.opened(path) as files:
-        return container.read(files, tag)
+def read(path: Path, tag: str | None = None) -> archive.Container:
+    with archive.opened(path) as files:
+        return archive.read(files, tag)
 
 
 def unpacked(path: Path, target: Path) -> bytes:
     """The first layer of an image, as it is unpacked for flattening."""
-    with container.opened(path) as files:
-        found = container.read(files, None)
+    with archive.opened(path) as files:
+        found = archive.read(files, None)
         layers.unpack(files, found.layers[0], found.config.diff_ids[0], target / "out.tar", _no_zstd)
     return (target / "out.tar").read_bytes()
 
@@ -281,10 +281,10 @@ def test_no_image_at_all(tmp_path: Path) -> None:
 )
 def test_bad_configurations(change: dict[str, Any], message: str) -> None:
     with pytest.raises(PicoError, match=message):
-        imageconfig.parse({**CONFIG, **change}, "image")
+        config.parse({**CONFIG, **change}, "image")
 
 
-IMAGE = imageconfig.ImageConfig(entrypoint=("/entry",), command=("default",), env=("A=1", "PATH=/bin"))
+IMAGE = config.ImageConfig(entrypoint=("/entry",), command=("default",), env=("A=1", "PATH=/bin"))
 
 
 @pytest.mark.parametrize(
@@ -298,22 +298,22 @@ IMAGE = imageconfig.ImageConfig(entrypoint=("/entry",), command=("default",), en
     ],
 )
 def test_entrypoint_and_command(entrypoint: str | None, command: list[str], result: list[str]) -> None:
-    assert imageconfig.arguments(IMAGE, entrypoint, command, "image") == result
+    assert config.arguments(IMAGE, entrypoint, command, "image") == result
 
 
 def test_nothing_to_run() -> None:
     with pytest.raises(NotFoundError, match="no entrypoint and no command"):
-        imageconfig.arguments(imageconfig.ImageConfig(), None, [], "image")
+        config.arguments(config.ImageConfig(), None, [], "image")
 
 
 def test_environment() -> None:
-    found = imageconfig.environment(IMAGE, ["A=2", "B=3"], tty=True)
+    found = config.environment(IMAGE, ["A=2", "B=3"], tty=True)
     assert found == ["PATH=/bin", "TERM=xterm", "A=2", "B=3"]
 
 
 @pytest.mark.parametrize(("text", "number"), [("SIGTERM", 15), ("kill", 9), ("3", 3), ("SIGRTMIN+3", 37)])
 def test_signals(text: str, number: int) -> None:
-    assert imageconfig.signal_number(text) == number
+    assert config.signal_number(text) == number
 
 
 def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from .container import CHUNK, GZIP, ZSTD, Files, Layer
-from .errors import PicoError
+from ..errors import PicoError
+from .archive import CHUNK, GZIP, ZSTD, Files, Layer
 
 Decompress = Callable[[Path, Path], None]
 

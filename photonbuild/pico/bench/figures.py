@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .host import write
+from ...files import write_json
 from .plot import distribution
 
 
@@ -32,7 +32,7 @@ def table(result: dict[str, Any]) -> str:
 def save(result: dict[str, Any], folder: Path) -> tuple[Path, Path]:
     """Write pico.json and pico.svg."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "pico.json", result)
+    write_json(folder / "pico.json", result)
     rows = {f"{each['name']}, {each['in_flight']} in flight": each["seconds"]["started"] for each in result["series"]}
     picture = folder / "pico.svg"
     picture.write_text(distribution("Seconds until the container runs", rows), encoding="utf-8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import PicoError
+from ..errors import PicoError
 
 SCHEMES = ("oci-archive:", "docker-archive:", "oci:")
 REMOTE = "docker://"

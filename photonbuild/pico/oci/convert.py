@@ -8,16 +8,17 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import images, layers
-from .container import Container, Files, opened, read
-from .errors import PicoError
+from ...files import locked
+from .. import images
+from ..errors import PicoError
+from ..images import FORMAT, Image
+from . import layers
+from .archive import Container, Files, opened, read
 from .flatten import flatten
-from .images import FORMAT, Image
 from .reference import Reference
-from .state import locked
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ...session import Session
 
 NAMESPACE = uuid.UUID("6f6b2cf5-9d0b-5a55-9c5e-3f1c8d3f0c52")
 
@@ -64,8 +65,8 @@ def _tagged(name: str) -> str:
 
 
 def _nominal(session: Session) -> int:
-    from .. import config_yaml
-    from .settings import PicoSettings
+    from ... import config_yaml
+    from ..settings import PicoSettings
 
     return config_yaml.load(session.config.build_dir / "pico.yaml", PicoSettings).disk
 
@@ -73,7 +74,7 @@ def _nominal(session: Session) -> int:
 def _make(
     root: Path, files: Files, found: Container, session: Session, work: Path, identity: str, blobs: Path | None
 ) -> Image:
-    from ..sandbox import Bind, Sandbox
+    from ...sandbox import Bind, Sandbox
 
     folder = work / "image"
     folder.mkdir()

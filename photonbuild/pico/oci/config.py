@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import NotFoundError, PicoError
+from ..errors import NotFoundError, PicoError
 
 ARCHITECTURE, SYSTEM = "amd64", "linux"
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .bench import quantiles
-from .errors import PicoError
-from .reference import Reference
+from ..errors import PicoError
+from ..oci.reference import Reference
+from .measure import quantiles
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ...session import Session
 
 # In the guest: COUNT times docker run, FLIGHT of them at once; prints the seconds of each and of all. Started with
 # sh -c SCRIPT sh IMAGE COUNT FLIGHT.
@@ -30,8 +30,8 @@ def docker_runs(
     session: Session, image: Path, reference: Reference, count: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Rows like those of machines, for one and two in flight. Raises PicoError, VerifyError."""
-    from ..media import medium
-    from ..qemu import Hardware, Machine
+    from ...media import medium
+    from ...qemu import Hardware, Machine
 
     if reference.path is None or not reference.path.is_file():
         raise PicoError("docker can be measured with an image in an archive only", where=reference.text)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from ..errors import PicoError
 from . import tarout
-from .errors import PicoError
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 MOST_LINKS = 40

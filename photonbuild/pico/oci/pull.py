@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import PicoError
-from .imageconfig import ARCHITECTURE, SYSTEM
+from ..errors import PicoError
+from .config import ARCHITECTURE, SYSTEM
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ...session import Session
 
 AUTH = "/run/auth.json"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -43,8 +43,8 @@ def auth_file() -> Path | None:
 
 def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: bool) -> tuple[Path, Path]:
     """Fetch an image; its layout and the folder of its blobs. Raises PicoError with what skopeo said."""
-    from ..mirrors import host_certificates
-    from ..sandbox import Bind, Sandbox
+    from ...mirrors import host_certificates
+    from ...sandbox import Bind, Sandbox
 
     if session.offline:
         raise PicoError(f"there is no image '{name}' here", hint="run without --offline")

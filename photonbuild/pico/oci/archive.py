@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from .errors import PicoError
-from .imageconfig import ARCHITECTURE, SYSTEM, ImageConfig, parse
+from ..errors import PicoError
+from .config import ARCHITECTURE, SYSTEM, ImageConfig, parse
 
 CHUNK = 1 << 20
 LARGEST_DOCUMENT = 8 << 20

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import run, spares, template
-from .errors import PicoError
-from .host import Host
-from .images import Image
-from .run import Request
-from .state import Machine
+from .. import run, spares, template
+from ..errors import PicoError
+from ..host import Host
+from ..images import Image
+from ..request import Request
+from ..state import Machine
 
 Say = Callable[[str], None]
 KINDS = ("cold", "answer", "clone", "spare")
