@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,24 +28,23 @@ def session(machine: Machine, ports: Sequence[int], *, seconds: float = ANSWER) 
     """A session over the first of `ports` that nobody else uses. Raises PicoError."""
     if machine.pid() is None:
         raise PicoError(f"machine {machine.id} does not run", hint="photonbuild pico ps --all")
-    with _free_port(machine, ports) as sock:
-        found = Session(sock)
+    with _free_port(machine, ports) as name:
         try:
-            found.hello(seconds)
+            found, _ = launch.greet(machine.folder, name, seconds)
         except GuestError as exc:
             raise PicoError(f"machine {machine.id} gives no answer: {exc.message}") from exc
-        yield found
+        with contextlib.closing(found):
+            yield found
 
 
 @contextlib.contextmanager
-def _free_port(machine: Machine, ports: Sequence[int]) -> Iterator[socket.socket]:
+def _free_port(machine: Machine, ports: Sequence[int]) -> Iterator[str]:
     for number in ports:
         handle = port_lock(machine, number)
         if handle is None:
             continue
         try:
-            with launch.connect(machine.folder, f"port{number}") as sock:
-                yield sock
+            yield f"port{number}"
         finally:
             os.close(handle)
         return

@@ -16,6 +16,10 @@ KERNEL, INITRD = "/run/kernel", "/run/initrd"
 PORTS = 4
 VOLUMES = 4
 DISK = "disk"
+# What QEMU's user network gives to its guest, see its option -netdev user.
+ADDRESS, GATEWAY, NAMESERVER = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
+# With these the agent has the network card up before the template is frozen.
+EXPECTED = (f"pico.address={ADDRESS}", f"pico.gateway={GATEWAY}")
 Birth = Literal["template", "clone", "cold"]
 
 

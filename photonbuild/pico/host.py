@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import write_json
 from .errors import PicoError
-from .hardware import Hardware
+from .hardware import EXPECTED, VOLUMES, Hardware
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -48,8 +48,6 @@ class Host:
 
     def hardware(self, *, memory: int | None = None, cpus: int | None = None, volumes: int = 0) -> Hardware:
         """The machine that asks for this much. `volumes`: how many are used; devices come by none or all."""
-        from .hardware import VOLUMES
-
         return Hardware(
             memory=memory or self.memory,
             cpus=cpus or self.cpus,
@@ -108,7 +106,7 @@ def examine(session: Session, folder: Path) -> Host:
     frozen = session.machine_seed
     kvm = best_accel(frozen.root, session.store.scratch) != TCG
     accel = "kvm" if kvm else f"tcg,tb-size={settings.translation_cache >> 20}"
-    append = " ".join(settings.kernel_args)
+    append = " ".join((*settings.kernel_args, *EXPECTED))
     cpu = "host" if kvm else settings.cpu
     machine = [accel, settings.machine, cpu, append, str(settings.disk), _processor() if kvm else ""]
     parts = [str(FORMAT), sha256_of(kernel), sha256_of(initrd), frozen.digest, *machine]

@@ -6,18 +6,22 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import jail, limits
 from .errors import PicoError
-from .hardware import INITRD, KERNEL, PORTS, TEMPLATE, Birth, Descriptors, Hardware, qemu_argv
+from .hardware import BINARY, INITRD, KERNEL, PORTS, TEMPLATE, Birth, Descriptors, Hardware, qemu_argv
 from .host import Host
+from .messages import Welcome
 from .qmp import Qmp
+from .session import GuestError, GuestGoneError, Session
 from .state import Machine
 
 BACKLOG = 8
+AGAIN = 5.0  # seconds without an answer, after which a port is opened anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ def start(host: Host, machine: Machine, what: Start) -> int:
 
     Raises PicoError, SandboxError.
     """
+    _possible(host, what.hardware)
     with contextlib.ExitStack() as stack:
         alive = _open(stack, machine.folder / "alive", os.O_RDWR)
         fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,6 +85,16 @@ def start(host: Host, machine: Machine, what: Start) -> int:
                 groups=limits.groups(machine.id, memory=what.hardware.memory, cpus=what.cpus),
             ),
         )
+
+
+def _possible(host: Host, hardware: Hardware) -> None:
+    """Raises PicoError when there is no QEMU, or no memory for one more machine."""
+    program = host.seed / BINARY.lstrip("/")
+    if not program.is_file():
+        raise PicoError(
+            "there is no QEMU in the machine seed", where=str(program), hint="photonbuild seed make machine"
+        )
+    limits.require_memory(hardware.memory)
 
 
 def _jail(host: Host, what: Start) -> jail.Jail:
@@ -135,6 +150,22 @@ def connect(folder: Path, name: str) -> socket.socket:
         sock.close()
         raise PicoError(f"machine {folder.name} does not run", detail=qemu_said(folder)) from exc
     return sock
+
+
+def greet(folder: Path, name: str, seconds: float) -> tuple[Session, Welcome]:
+    """A session over one of a machine's ports, begun. Raises PicoError, GuestError when the agent gives no answer.
+
+    What a killed program left half-sent on the port may swallow the first HELLO: then it is said again.
+    """
+    ends = time.monotonic() + seconds
+    while True:
+        session = Session(connect(folder, name))
+        try:
+            return session, session.hello(min(AGAIN, seconds))
+        except GuestError as exc:
+            session.close()
+            if isinstance(exc, GuestGoneError) or time.monotonic() >= ends:
+                raise
 
 
 def control(folder: Path) -> Qmp:

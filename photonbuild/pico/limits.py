@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
+
+from .errors import PicoError
 
 ROOT = Path("/sys/fs/cgroup")
 NAME = "photonbuild"
 # What QEMU may use beside the guest's memory, in MiB, and how many threads it may have beside the guest's processors.
 OVERHEAD, THREADS = 256, 64
 PERIOD = 100_000
+LEAST_LEFT = 128  # MiB of the host's memory that no new machine is given
 
 
 def groups(identity: str, *, memory: int, cpus: float | None) -> list[Path]:
@@ -82,6 +86,44 @@ def writable() -> bool:
 
 def remove(identity: str) -> None:
     """Remove the groups of a machine that has ended."""
-    for place in (ROOT, *(ROOT / name for name in ("memory", "pids", "cpu"))):
+    for place in _places():
         with contextlib.suppress(OSError):
-            (place / NAME / identity).rmdir()
+            (place / identity).rmdir()
+
+
+def sweep(young: float) -> list[str]:
+    """Remove groups that nothing runs in, of any store, unless they are younger than `young` seconds; their names."""
+    gone = set()
+    for place in _places():
+        for group in sorted(place.iterdir()) if place.is_dir() else []:
+            with contextlib.suppress(OSError):
+                if group.is_dir() and time.time() - group.stat().st_mtime > young:
+                    group.rmdir()  # fails for one that is used
+                    gone.add(group.name)
+    return sorted(gone)
+
+
+def _places() -> list[Path]:
+    return [ROOT / NAME, *(ROOT / name / NAME for name in ("memory", "pids", "cpu"))]
+
+
+def memory() -> tuple[int, int]:
+    """MiB of memory that this host has, and that programs can still have."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    found = {key: int(rest.split()[0]) >> 10 for key, _, rest in (line.partition(":") for line in lines)}
+    return found["MemTotal"], found["MemAvailable"]
+
+
+def require_memory(size: int, least: int = LEAST_LEFT) -> None:
+    """Raises PicoError when a machine of `size` MiB can never be here, or when less than `least` MiB are left.
+
+    A machine takes what its guest uses, so all of them together may have more than there is.
+    """
+    total, available = memory()
+    if size > total:
+        raise PicoError(f"no memory for a machine of {size} MiB: this host has {total} MiB")
+    if available < least:
+        raise PicoError(
+            f"no memory left for another machine: {available} MiB of {total} are available",
+            hint="photonbuild pico ps, then stop what is not needed",
+        )

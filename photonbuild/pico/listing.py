@@ -14,10 +14,11 @@ from .state import Machine, machines
 
 
 def machines_of(root: Path, *, all_of_them: bool) -> list[dict[str, Any]]:
-    """A row for each machine that runs; with `all_of_them` for those that have ended and for spares too."""
+    """A row for each machine that runs; with `all_of_them` also for all others that QEMU runs for."""
     rows = [summary(machine) for machine in machines(root)]
     if all_of_them:
-        return rows + [summary(spare) for spare in spares.everywhere(root)]
+        rows += [summary(spare) for spare in spares.everywhere(root)]
+        return rows + [{**summary(Machine(path)), "state": "template"} for path in template.unfinished(root)]
     return [row for row in rows if row["state"] in ("running", "spare")]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from . import birth, launch, limits, spares, terminal
 from .birth import Wanted
 from .errors import CannotRunError, NotFoundError, PicoError
+from .hardware import ADDRESS, GATEWAY, NAMESERVER
 from .host import Host
 from .images import Image
 from .oci.config import arguments, environment, signal_number
@@ -20,8 +21,6 @@ from .session import GuestError, GuestGoneError, Process, Session, Setup, Volume
 from .state import Machine, Record
 
 Say = Callable[[str], None]
-# QEMU's user network, see its option -netdev user.
-ADDRESS, GATEWAY, NAMESERVER = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 GRACE = 10.0
 
 
@@ -94,8 +93,7 @@ def bring_up(host: Host, request: Request, image: Image, say: Say) -> tuple[Runn
     )
     machine, record = birth.bring_up(host, record, wanted, say)
     try:
-        session = Session(launch.connect(machine.folder, "port0"))
-        session.hello(host.timeout)
+        session, _ = launch.greet(machine.folder, "port0", host.timeout)
     except GuestError as exc:
         discard(machine)
         raise translated(exc) from exc

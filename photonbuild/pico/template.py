@@ -6,29 +6,29 @@ who made them and are read-only; a template of another kernel, agent, QEMU or se
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..files import locked, write_json
+from ..files import locked, read_json, write_json
 from . import launch, limits
 from .errors import PicoError
 from .hardware import Hardware
 from .host import Host, key_of
 from .launch import Start
 from .protocol import ProtocolError
-from .qmp import Qmp
-from .session import Session
+from .qmp import Qmp, QmpError
 from .state import Machine
 
 CAPABILITIES = {"capabilities": [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]}
 STATE = "file:/run/template/state"
 COMPLETE = "template.json"
+FILES = ("ram", "state")
+SPARE_SPACE = 64  # MiB that stay free where templates lie
 
 
 def folder_of(host: Host, hardware: Hardware) -> Path:
@@ -36,14 +36,19 @@ def folder_of(host: Host, hardware: Hardware) -> Path:
 
 
 def is_valid(folder: Path, hardware: Hardware) -> bool:
-    """Is it complete and whole? A file that was cut short, or that another may write, is no template."""
+    """Is it complete and as it was made? A file that was changed since, or that another may write, is no template."""
     try:
-        (folder / COMPLETE).stat()
-        ram, state = (folder / "ram").stat(), (folder / "state").stat()
-    except OSError:
+        known = read_json(folder / COMPLETE)["files"]
+        found = {name: (folder / name).stat() for name in FILES}
+    except (OSError, ValueError, KeyError):
         return False
-    ours = all(found.st_uid == os.geteuid() and not found.st_mode & 0o222 for found in (ram, state))
-    return ours and ram.st_size == hardware.memory << 20 and state.st_size > 0
+    ours = all(each.st_uid == os.geteuid() and not each.st_mode & 0o222 for each in found.values())
+    return ours and found["ram"].st_size == hardware.memory << 20 and known == _marks(found)
+
+
+def _marks(found: Mapping[str, os.stat_result]) -> dict[str, list[int]]:
+    """Size and time of files: what changes with their content."""
+    return {name: [each.st_size, each.st_mtime_ns] for name, each in found.items()}
 
 
 def ensure(host: Host, hardware: Hardware, say: Callable[[str], None]) -> Path:
@@ -54,6 +59,8 @@ def ensure(host: Host, hardware: Hardware, say: Callable[[str], None]) -> Path:
     with locked(host.folder / "locks" / folder.name):
         if not is_valid(folder, hardware):
             say("making a template: the next machines are clones of it")
+            for path in unfinished(host.folder, folder.name):  # whoever made them is gone: the lock is ours
+                give_up(path)
             remove(host, folder)
             make(host, hardware, folder)
     return folder
@@ -62,9 +69,11 @@ def ensure(host: Host, hardware: Hardware, say: Callable[[str], None]) -> Path:
 def make(host: Host, hardware: Hardware, folder: Path) -> None:
     """Boot a machine until its agent waits, freeze it, and give the result its name."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
     files = staging / "template"
     files.mkdir(parents=True)
+    if shutil.disk_usage(files).free >> 20 < hardware.memory + SPARE_SPACE:
+        shutil.rmtree(staging)
+        raise PicoError(f"no space for a template of {hardware.memory} MiB", where=str(folder.parent))
     if os.geteuid() == 0:
         os.chown(files, host.uid, host.uid)
     blank = staging / "blank"
@@ -80,7 +89,7 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
         freeze(control)
         control.send("quit")
         machine.wait(10)
-        for name in ("ram", "state"):
+        for name in FILES:
             if os.geteuid() == 0:
                 os.chown(files / name, 0, 0)
             (files / name).chmod(0o444)
@@ -88,25 +97,36 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
             os.chown(files, 0, 0)
         seconds = round(time.monotonic() - started, 2)
         facts = {"host": host.digest, "hardware": asdict(hardware), "agent": agent, "seconds": seconds}
+        facts["files"] = _marks({name: (files / name).stat() for name in FILES})
         write_json(files / COMPLETE, {**facts, "created": time.time()})
         os.rename(files, folder)
     finally:
-        machine.kill()
-        limits.remove(machine.id)
-        shutil.rmtree(staging, ignore_errors=True)
+        give_up(staging)
+
+
+def unfinished(host_folder: Path, key: str = "") -> list[Path]:
+    """Folders of templates that are being made, or whose maker was killed meanwhile."""
+    return sorted((host_folder / "templates").glob(f".{key}*"))
+
+
+def give_up(staging: Path) -> None:
+    """End and remove what `make` has begun."""
+    Machine(staging).kill()
+    limits.remove(staging.name)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 def _wait_for_agent(host: Host, machine: Machine) -> dict[str, Any]:
     """Say hello until the agent answers; what it says of itself."""
-    with launch.connect(machine.folder, "port0") as sock:
-        try:
-            welcome = Session(sock).hello(host.timeout)
-        except ProtocolError as exc:
-            raise PicoError(
-                f"the pico kernel did not come up: {exc.message}",
-                where=str(host.kernel),
-                detail="\n".join(filter(None, [_console(machine), launch.qemu_said(machine.folder)])),
-            ) from exc
+    try:
+        session, welcome = launch.greet(machine.folder, "port0", host.timeout)
+    except ProtocolError as exc:
+        raise PicoError(
+            f"the pico kernel did not come up: {exc.message}",
+            where=str(host.kernel),
+            detail="\n".join(filter(None, [_console(machine), launch.qemu_said(machine.folder)])),
+        ) from exc
+    session.close()
     if welcome.state != "waiting":
         raise PicoError(f"the agent is {welcome.state} before it was set up", where=str(host.initrd))
     return asdict(welcome)
@@ -131,14 +151,18 @@ def thaw(control: Qmp) -> None:
     """Let a machine that was started as a clone take the template's state. It stays stopped."""
     control.send("migrate-set-capabilities", CAPABILITIES)
     control.send("migrate-incoming", {"uri": STATE})
-    control.migrated()
+    try:
+        control.migrated()
+    except QmpError as exc:
+        exc.hint = "photonbuild pico template --remove"
+        raise
 
 
 def templates(host_folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Every complete template with what is known of it."""
     found = []
     for path in sorted((host_folder / "templates").glob(f"*/{COMPLETE}")):
-        found.append((path.parent, json.loads(path.read_text(encoding="utf-8"))))
+        found.append((path.parent, read_json(path)))
     return found
 
 

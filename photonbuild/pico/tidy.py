@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..files import locked
 from . import images, limits, spares, template
 from .errors import PicoError
 from .host import Host
@@ -77,6 +77,8 @@ def collect(host: Host, *, exited: bool) -> Iterator[str]:
         if not (root / "images" / entry["image"] / "image.json").exists():
             path.unlink(missing_ok=True)
             yield f"reference {entry['name']}: its image is gone"
+    for name in limits.sweep(YOUNG):
+        yield f"control group {name}: nothing runs in it"
     if freed := images.remove_blobs(root):
         yield f"layers of images that are gone: {freed / 1e6:.1f} MB"
 
@@ -114,11 +116,11 @@ def _templates(host: Host) -> Iterator[str]:
         if (spare.folder.parent.name not in current or dead) and _age(spare.folder) > 1:
             spares.discard(spare)
             yield f"spare {spare.id}: {'it does not live' if dead else 'its template is gone'}"
-    for path in (root / "templates").glob(".*"):
-        if _age(path) > 600 or not Path(f"/proc/{path.name.rpartition('.')[2]}").exists():
-            Machine(path).kill()
-            shutil.rmtree(path, ignore_errors=True)
-            yield f"template {path.name}: it was never finished"
+    for path in template.unfinished(root):
+        with locked(root / "locks" / path.name.split(".")[1], wait=False) as ours:
+            if ours:
+                template.give_up(path)
+                yield f"template {path.name}: it was never finished"
 
 
 def _age(path: Path) -> float:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import run, spares, template
+from .. import limits, run, spares, template
 from ..errors import PicoError
 from ..host import Host
 from ..images import Image
@@ -165,9 +165,9 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
     )
     template.ensure(host, host.hardware(), say)
     made: list[Machine] = []
-    before, begun = available(), time.monotonic()
+    (_, before), begun = limits.memory(), time.monotonic()
     try:
-        while len(made) < count and (before - available()) / 1024 < within - 64:
+        while len(made) < count and before - limits.memory()[1] < within - 64:
             running = run.start(host, request, image, say)
             made.append(running.machine)
             run.detached(running, host)
@@ -177,7 +177,7 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
         settle = time.monotonic()
         while time.monotonic() - settle < 2:
             time.sleep(0.1)
-        taken = (before - available()) / 1024
+        taken = float(before - limits.memory()[1])
         each = [memory(pid) for machine in made if (pid := machine.pid()) is not None]
     finally:
         for machine in made:
@@ -192,14 +192,6 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
         "guest_copied_mib": quantiles([facts["guest"] for facts in each]),
         "pss_mib": quantiles([facts["Pss"] for facts in each]),
     }
-
-
-def available() -> int:
-    """Memory that programs can still have, in KiB."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1])
-    raise PicoError("/proc/meminfo has no MemAvailable")
 
 
 def memory(pid: int) -> dict[str, float]:
