@@ -130,7 +130,7 @@ def box_image(layout: Path, busybox: Path, arch: str) -> Path:
     """An OCI layout with a shell and a user."""
     users = f"root:x:0:0:root:/root:/bin/sh\n{USER}:x:{UID}:{UID}::/home/{USER}:/bin/sh\n"
     files = {"etc/passwd": users.encode(), "etc/group": f"root:x:0:\n{USER}:x:{UID}:\n".encode()}
-    links = {f"bin/{name}": "busybox" for name in APPLETS.split()}
+    links = {f"bin/{name}": "busybox" for name in (*APPLETS.split(), "head")}
     return _image(layout, busybox, arch, {"Cmd": ["/bin/sh"], "Env": ["FROM_IMAGE=yes"]}, files, links)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pty
 import re
@@ -17,12 +19,13 @@ from typing import Any
 import pytest
 
 from photonbuild.config import Config
-from photonbuild.pico import state
+from photonbuild.pico import limits, state
+from photonbuild.pico.options import MOST_MEMORY
 from photonbuild.store import Store
 
 from ..boot.registry import box_repository, registry
 from ..pico_images import busybox_layer, configuration, docker_archive, file, layer, oci_layout
-from .pico_machines import Pico, processes_in, shared_store, until
+from .pico_machines import Pico, processes_in, until
 
 pytestmark = pytest.mark.boot
 
@@ -57,12 +60,13 @@ def images(machine_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def pico(store: Store, configuration: Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pico]:
+def pico(store: Store, configuration: Config) -> Iterator[Pico]:
     if not any((configuration.stage_dir / "images").glob("*-pico.vmlinux")):
         pytest.fail("there is no pico kernel: make pico", pytrace=False)
-    made = Pico(shared_store(tmp_path_factory.mktemp("store") / "s", store.root))
-    yield made
-    made.end()
+    with store.staging() as work:
+        made = Pico(work / "pico", store.root)
+        yield made
+        made.end()
 
 
 @pytest.fixture
@@ -376,11 +380,11 @@ def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: Pico, box: Path) 
         run.wait()
     time.sleep(0.5)
     known = {row["pid"] for row in pico.ps().values() if row["pid"]}
-    assert processes_in(pico.store) <= known
+    assert processes_in(pico.folder) <= known
     for row in pico.ps().values():
         if row["state"] != "spare":
             pico.ok("rm", "-f", row["id"])
-    assert processes_in(pico.store) <= {row["pid"] for row in pico.ps().values()}
+    assert processes_in(pico.folder) <= {row["pid"] for row in pico.ps().values()}
 
 
 def test_two_commands_want_one_name(pico: Pico, box: Path) -> None:
@@ -486,6 +490,42 @@ def test_bad_input(pico: Pico, box: Path, tmp_path: Path) -> None:
     assert "40 to 65536 MiB" in pico.fails(125, "run", "--memory", "1m", box)
     assert "there is no machine" in pico.fails(125, "logs", "missing")
     assert "error:" in pico.fails(125, "run")
+    (index,) = json.loads((tmp_path / "arm/index.json").read_text())["manifests"]
+    manifest = tmp_path / "arm/blobs" / index["digest"].replace(":", "/")
+    without = json.dumps({key: value for key, value in json.loads(manifest.read_text()).items() if key != "config"})
+    digest = hashlib.sha256(without.encode()).hexdigest()
+    manifest.with_name(digest).write_text(without)
+    index["digest"] = f"sha256:{digest}"
+    (tmp_path / "arm/index.json").write_text(json.dumps({"manifests": [index]}))
+    assert "the image has no configuration" in pico.fails(125, "run", tmp_path / "arm")
+    assert not list((pico.folder / "machines").iterdir())
+
+
+def test_no_memory(pico: Pico, box: Path) -> None:
+    total, _ = limits.memory()
+    if total < MOST_MEMORY:
+        assert "no memory for a machine of" in pico.fails(125, "run", "--memory", f"{total + 1}m", box)
+    # The host gives QEMU less than the machine is to have.
+    words = pico.argv("run", "--cold", "--memory", "2g", box)
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -v 1500000; exec "$@"', "sh", *words], env=pico.env, capture_output=True, check=False
+    )
+    assert done.returncode == 125
+    assert b"Cannot allocate memory" in done.stderr
+    assert all(row["state"] == "spare" for row in pico.ps().values())
+    assert not list((pico.folder / "machines").iterdir())
+
+
+def test_no_qemu(pico: Pico, box: Path, tmp_path: Path) -> None:
+    pico.ok("pull", box)
+    pico.ok("template")
+    (known,) = pico.folder.glob("host-*.json")
+    before = known.read_text()
+    known.write_text(json.dumps({**json.loads(before), "seed": str(tmp_path)}))
+    said = pico.fails(125, "run", "--no-spare", box, "true")
+    known.write_text(before)
+    assert "there is no QEMU in the machine seed" in said
+    assert "hint: photonbuild seed build machine" in said
     assert not list((pico.folder / "machines").iterdir())
 
 
