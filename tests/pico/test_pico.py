@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from photonbuild.store import Store
 
 from ..boot.registry import box_repository, registry
 from ..pico_images import busybox_layer, configuration, docker_archive, file, layer, oci_layout
-from .pico_machines import Pico, processes_in, until
+from .pico_machines import ROOT, Pico, processes_in, until
 
 pytestmark = pytest.mark.boot
 
@@ -77,6 +78,17 @@ def box(pico: Pico, images: Path) -> Iterator[Path]:
     for name, row in pico.ps().items():
         if name not in before and row["state"] != "spare":
             pico.call("rm", "-f", row["id"])
+
+
+def test_verify(store: Store, configuration: Config, tmp_path: Path) -> None:
+    (kernel,) = (configuration.stage_dir / "images").glob("*-pico.vmlinux")
+    words = [sys.executable, "-m", "photonbuild", "verify", "--report", str(tmp_path / "report"), str(kernel)]
+    env = {**os.environ, "PHOTONBUILD_STORE": str(store.root), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    (boot,) = json.loads((tmp_path / "report").read_text())["boots"]
+    assert {check["outcome"] for check in boot["checks"]} == {"passed"}
+    print(done.stdout.decode())
 
 
 def test_output_and_exit_code(pico: Pico, box: Path) -> None:
