@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from photonbuild.config import Config
 from photonbuild.pico import limits, state
@@ -468,6 +470,26 @@ def test_a_stale_template_is_replaced(pico: Pico, box: Path) -> None:
     assert folder.name in pico.ok("gc")
     assert not folder.exists()
     assert until(lambda: all(row["state"] != "spare" for row in pico.ps().values()))
+
+
+def test_a_template_belongs_to_kernel_agent_and_settings(pico: Pico, configuration: Config, tmp_path: Path) -> None:
+    ours = pico.ok("template", "--no-spare").strip()
+    stem = f"{configuration.distribution.prefix}-pico"
+    for suffix in (".vmlinux", ".initrd"):
+        shutil.copy(configuration.stage_dir / "images" / f"{stem}{suffix}", tmp_path / f"copy{suffix}")
+    given = ("--kernel", tmp_path / "copy.vmlinux", "template", "--no-spare")
+    assert pico.ok(*given).strip() == ours, "content counts, not the name"
+    with (tmp_path / "copy.initrd").open("ab") as handle:
+        handle.write(bytes(512))
+    agent = pico.ok(*given).strip()
+    shutil.copytree(ROOT / "build", tmp_path / "build", symlinks=True)
+    (tmp_path / "specs").symlink_to(ROOT / "specs")
+    settings = yaml.safe_load((tmp_path / "build/pico.yaml").read_text())
+    (tmp_path / "build/pico.yaml").write_text(yaml.safe_dump({**settings, "disk": "63 GiB"}))
+    setting = pico.ok("--root", tmp_path, *given).strip()
+    assert len({ours, agent, setting}) == 3
+    assert pico.ok("gc").count("made with another kernel, agent, QEMU or setting") == 2
+    assert [Path(path).exists() for path in (ours, agent, setting)] == [True, False, False]
 
 
 def test_gc_removes_leftovers(pico: Pico, box: Path) -> None:
