@@ -22,8 +22,10 @@ from .hardware import EXPECTED, VOLUMES, Hardware
 if TYPE_CHECKING:
     from ..session import Session
 
-FORMAT = 1
+FORMAT = 2
 KVM = "/dev/kvm"
+# What `photonbuild image pico` makes, by its suffixes.
+BOOT_FILES = {"kernel": "vmlinux", "initrd": "initrd", "preload": "zygote.so", "rehearsal": "rehearsal"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class Host:
     seed: Path
     kernel: Path
     initrd: Path
+    preload: Path
+    rehearsal: Path
     digest: str
     accel: str
     machine: str
@@ -102,19 +106,18 @@ def examine(session: Session, folder: Path) -> Host:
 
     config = session.config
     settings = config_yaml.load(config.build_dir / "pico.yaml", PicoSettings)
-    kernel, initrd = boot_files(config.stage_dir / "images", config.distribution.prefix)
+    files = boot_files(config.stage_dir / "images", config.distribution.prefix)
     frozen = session.machine_seed
     kvm = best_accel(frozen.root, session.store.scratch) != TCG
     accel = "kvm" if kvm else f"tcg,tb-size={settings.translation_cache >> 20}"
     append = " ".join((*settings.kernel_args, *EXPECTED))
     cpu = "host" if kvm else settings.cpu
     machine = [accel, settings.machine, cpu, append, str(settings.disk), _processor() if kvm else ""]
-    parts = [str(FORMAT), sha256_of(kernel), sha256_of(initrd), frozen.digest, *machine]
+    parts = [str(FORMAT), *map(sha256_of, files), frozen.digest, *machine]
     host = Host(
         folder=folder,
         seed=frozen.root,
-        kernel=kernel,
-        initrd=initrd,
+        **dict(zip(BOOT_FILES, files, strict=True)),
         digest=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
         accel=accel,
         machine=settings.machine,
@@ -134,10 +137,10 @@ def examine(session: Session, folder: Path) -> Host:
     return host
 
 
-def boot_files(images: Path, prefix: str) -> tuple[Path, Path]:
-    """Kernel and agent as ``make pico`` leaves them. Raises PicoError."""
+def boot_files(images: Path, prefix: str) -> tuple[Path, ...]:
+    """The files of BOOT_FILES as ``make pico`` leaves them. Raises PicoError."""
     stem = f"{prefix}-pico"
-    found = (images / f"{stem}.vmlinux", images / f"{stem}.initrd")
+    found = tuple(images / f"{stem}.{suffix}" for suffix in BOOT_FILES.values())
     for path in found:
         if not path.is_file():
             raise PicoError("there is no kernel for pico machines", where=str(path), hint="make pico")
@@ -156,9 +159,11 @@ def _to_json(host: Host) -> dict[str, Any]:
 
 
 def _from_json(known: dict[str, Any]) -> Host:
-    paths = {key: Path(known[key]) for key in ("folder", "seed", "kernel", "initrd")}
+    paths = {key: Path(known[key]) for key in ("folder", "seed", *BOOT_FILES)}
     host = Host(**{**known, **paths})
-    if not (host.seed.is_dir() and host.kernel.is_file() and host.initrd.is_file()):
+    if not (
+        host.seed.is_dir() and all(known_path.is_file() for name, known_path in paths.items() if name in BOOT_FILES)
+    ):
         raise KeyError("gone")
     return host
 

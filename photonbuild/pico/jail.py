@@ -46,7 +46,8 @@ class Mount:
 class Jail:
     """A program's surroundings. `root` is a tree with /run, /dev and /proc; `uid` is its id outside if root starts it.
 
-    It sees a /proc, with itself in it and read-only, with `proc` only.
+    It sees a /proc, with itself in it and read-only, with `proc` only. Without `apart` it has no PID namespace of its
+    own: what it forks outlives it.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Jail:
     devices: Sequence[str] = DEVICES
     network: bool = False
     proc: bool = False
+    apart: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +99,8 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
         os.setsid()
         for control in inherited.groups:
             (control / "cgroup.procs").write_text("0", encoding="ascii")
-        spaces = init.CLONE_NEWNS | init.CLONE_NEWPID | init.CLONE_NEWIPC | init.CLONE_NEWUTS
+        spaces = init.CLONE_NEWNS | init.CLONE_NEWIPC | init.CLONE_NEWUTS
+        spaces |= init.CLONE_NEWPID if jail.apart else 0
         spaces |= 0 if jail.network else init.CLONE_NEWNET
         owner, group, space = os.geteuid(), os.getegid(), None
         if owner:

@@ -64,6 +64,20 @@ def test_qemu_is_confined() -> None:
         assert sandbox == "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
+def test_a_zygote_has_private_memory_and_leaves_the_filter_to_its_copies() -> None:
+    line = argv("zygote")
+    assert "-object memory-backend-ram,id=ram,size=64M" in line
+    assert "-sandbox" not in line
+    assert "-kernel /run/kernel" in line
+
+
+@pytest.mark.parametrize(
+    ("accel", "volumes", "copied"), [("tcg,tb-size=32", 0, True), ("tcg", 4, False), ("kvm", 0, False)]
+)
+def test_who_is_copied(accel: str, volumes: int, copied: bool) -> None:
+    assert replace(HARDWARE, accel=accel, volumes=volumes).copied is copied
+
+
 def test_a_network_only_when_asked() -> None:
     assert "-netdev" not in argv("clone", network=False)
     assert "-netdev user,id=net" in argv("clone")
