@@ -4,7 +4,7 @@ PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix test-pico lint unit integration boot clean help
+.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
 	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
@@ -15,7 +15,7 @@ ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.y
 pico: ## kernel and first program of machines that are one container: bin/photonbuild pico run IMAGE
 	$(PHOTONBUILD) image $@ $(ARGS)
 
-images: iso ova ami gce azure qcow2 raw oci ## all of them
+images: iso ova ami gce azure qcow2 raw oci pico ## all of them
 
 test: ## lint, unit, integration and boot tests
 	$(MAKE) --no-print-directory lint
@@ -34,17 +34,14 @@ unit: ## tests without root, network or tools: seconds
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration $(ARGS)
 
-boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from inside and outside
-	$(PYTEST) tests/boot $(ARGS)
+boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
+	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
 test-matrix: images ## boot every image and install from every kickstart: most of an hour
-	$(PYTEST) tests/matrix $(ARGS)
-
-test-pico: pico oci ## run containers as machines of their own: minutes
-	$(PYTEST) tests/pico $(ARGS)
+	$(PYTEST) tests/matrix tests/pico $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9 ]*\):[^#]*## /\1\t/p' Makefile | expand -t 40
+	@sed -n 's/^\([a-z0-9 -]*\):[^#]*## /\1\t/p' Makefile | expand -t 40

@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import Interrupted, PhotonbuildError
 from .pico.context import Context
-from .pico.parser import parser
+from .pico.parser import MISUSE, parser
 
 
 def register(group: Any) -> None:
@@ -49,6 +49,9 @@ def main(argv: Sequence[str]) -> int:
     except PhotonbuildError as error:
         _tell(error)
         return error.exit_code
+    except OSError as error:  # a full disk, a file that may not be read
+        say(f"error: {error}")
+        return MISUSE
 
 
 def _tell(error: PhotonbuildError) -> None:

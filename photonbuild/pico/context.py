@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """Where things are for one call."""
+    """Where things are for one call. `folder` is pico's own; `kernel` None for what ``make pico`` has made."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.root = Path(options.root).resolve() if options.root else checkout()
         self.store = Path(options.store) if options.store else self._store()
+        self.folder = Path(options.folder).absolute() if options.folder else self.store / "pico"
+        self.kernel = Path(options.kernel).absolute() if options.kernel else None
         self.offline: bool = options.offline
         self._session: Session | None = None
 
@@ -31,11 +33,6 @@ class Context:
 
             return load(self.root).user.store_path or default_store()
         return default_store()
-
-    @property
-    def folder(self) -> Path:
-        """Pico's part of the store."""
-        return self.store / "pico"
 
     def session(self) -> Session:
         """The whole configuration, for what cannot do without."""
@@ -53,7 +50,7 @@ class Context:
     def host(self) -> Host:
         from .host import find_host
 
-        return find_host(self.root, self.store, self.session)
+        return find_host(self.root, self.folder, self.kernel, self.session)
 
     def image(self, text: str, options: argparse.Namespace, *, pull: str = "missing") -> Image:
         from . import images

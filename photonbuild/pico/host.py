@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import write_json
+from ..files import read_json, write_json
 from .errors import PicoError
 from .hardware import EXPECTED, VOLUMES, Hardware
 
@@ -67,28 +66,25 @@ class Host:
         return ("null", "urandom", "kvm") if self.accel == "kvm" else ("null", "urandom")
 
 
-def find_host(root: Path, store: Path, session: Callable[[], Session]) -> Host:
-    """The host's facts, from the store or found out now with `session`. Raises PicoError, ConfigError."""
-    folder = store / "pico"
+def find_host(root: Path, folder: Path, kernel: Path | None, session: Callable[[], Session]) -> Host:
+    """The host's facts, from `folder` or found out now with `session`. Raises PicoError, ConfigError."""
     try:
-        known = json.loads((folder / f"host-{_stamp(root)}.json").read_text(encoding="utf-8"))
-        host = _from_json(known)
+        return _from_json(read_json(folder / f"host-{_stamp(root, kernel)}.json"))
     except (OSError, ValueError, TypeError, KeyError):
-        host = examine(session(), folder)
-    return host
+        return examine(session(), folder, kernel)
 
 
-def _inputs(root: Path) -> list[Path]:
+def _inputs(root: Path, kernel: Path | None) -> list[Path]:
     build = root / "build"
-    images = root / "stage" / "images"
     fixed = [build / name for name in ("pico.yaml", "seed.yaml", "machine.lock", "distribution.yaml")]
-    return [*fixed, build / "images/pico.yaml", *sorted(images.glob("*pico*")), Path(__file__), Path(KVM)]
+    boot = [*_beside(kernel).values()] if kernel else sorted((root / "stage/images").glob("*pico*"))
+    return [*fixed, build / "images/pico.yaml", *boot, Path(__file__), Path(KVM)]
 
 
-def _stamp(root: Path) -> str:
+def _stamp(root: Path, kernel: Path | None) -> str:
     """Digest of name, size and time of what the facts come from, so that any change of them is seen."""
     lines = [f"{FORMAT} {root} {os.geteuid()}"]
-    for path in _inputs(root):
+    for path in _inputs(root, kernel):
         try:
             found = path.stat()
             lines.append(f"{path} {found.st_size} {found.st_mtime_ns if path.is_file() else 0} {found.st_ino}")
@@ -97,7 +93,7 @@ def _stamp(root: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
-def examine(session: Session, folder: Path) -> Host:
+def examine(session: Session, folder: Path, kernel: Path | None) -> Host:
     """Find the facts out and keep them."""
     from .. import config_yaml
     from ..qemu import TCG, best_accel
@@ -106,18 +102,19 @@ def examine(session: Session, folder: Path) -> Host:
 
     config = session.config
     settings = config_yaml.load(config.build_dir / "pico.yaml", PicoSettings)
-    files = boot_files(config.stage_dir / "images", config.distribution.prefix)
+    stamp = _stamp(config.root, kernel)
+    files = boot_files(kernel or config.stage_dir / "images" / f"{config.distribution.prefix}-pico.vmlinux")
     frozen = session.machine_seed
     kvm = best_accel(frozen.root, session.store.scratch) != TCG
     accel = "kvm" if kvm else f"tcg,tb-size={settings.translation_cache >> 20}"
     append = " ".join((*settings.kernel_args, *EXPECTED))
     cpu = "host" if kvm else settings.cpu
     machine = [accel, settings.machine, cpu, append, str(settings.disk), _processor() if kvm else ""]
-    parts = [str(FORMAT), *map(sha256_of, files), frozen.digest, *machine]
+    parts = [str(FORMAT), *map(sha256_of, files.values()), frozen.digest, *machine]
     host = Host(
         folder=folder,
         seed=frozen.root,
-        **dict(zip(BOOT_FILES, files, strict=True)),
+        **files,
         digest=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
         accel=accel,
         machine=settings.machine,
@@ -130,21 +127,27 @@ def examine(session: Session, folder: Path) -> Host:
         uid=settings.uid,
         timeout=settings.timeout,
     )
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("host-*.json"):
         old.unlink(missing_ok=True)
-    write_json(folder / f"host-{_stamp(config.root)}.json", _to_json(host))
+    write_json(folder / f"host-{stamp}.json", _to_json(host))
     return host
 
 
-def boot_files(images: Path, prefix: str) -> tuple[Path, ...]:
-    """The files of BOOT_FILES as ``make pico`` leaves them. Raises PicoError."""
-    stem = f"{prefix}-pico"
-    found = tuple(images / f"{stem}.{suffix}" for suffix in BOOT_FILES.values())
-    for path in found:
+def boot_files(kernel: Path) -> dict[str, Path]:
+    """The files of BOOT_FILES, as ``make pico`` makes them. Raises PicoError."""
+    found = _beside(kernel)
+    for path in found.values():
         if not path.is_file():
             raise PicoError("there is no kernel for pico machines", where=str(path), hint="make pico")
     return found
+
+
+def _beside(kernel: Path) -> dict[str, Path]:
+    """They lie beside the kernel."""
+    return {
+        name: kernel if name == "kernel" else kernel.with_suffix(f".{suffix}") for name, suffix in BOOT_FILES.items()
+    }
 
 
 def _processor() -> str:

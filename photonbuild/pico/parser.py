@@ -23,6 +23,8 @@ def parser() -> Parser:
     top = Parser(prog="photonbuild pico", description="Container images as virtual machines of their own.")
     top.add_argument("--root", help="checkout to work on")
     top.add_argument("--store", help="store to use instead of $PHOTONBUILD_STORE")
+    top.add_argument("--folder", help="where machines, images and templates are kept, on the store's file system")
+    top.add_argument("--kernel", metavar="VMLINUX", help="boot this kernel, with the .initrd beside it")
     top.add_argument("--offline", action="store_true", help="fetch nothing")
     commands = top.add_subparsers(metavar="COMMAND", required=True, dest="chosen")
     _run(_command(commands, "run", "run a command of an image in a new machine", add_help=False))

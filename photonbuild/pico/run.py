@@ -95,6 +95,7 @@ def bring_up(host: Host, request: Request, image: Image, say: Say) -> tuple[Runn
     try:
         session, _ = launch.greet(machine.folder, "port0", host.timeout)
     except GuestError as exc:
+        exc.detail = exc.detail or launch.qemu_said(machine.folder)
         discard(machine)
         raise translated(exc) from exc
     except BaseException:

@@ -229,7 +229,7 @@ def make_root(busybox: Path, build_seed: Path, scratch: Path, target: Path) -> N
         sandbox = Sandbox(
             layers=[build_seed], scratch=scratch, binds=[Bind(source=Path(folder), target="/work", readonly=False)]
         )
-        argv = ["mkfs.erofs", "--quiet", "-T0", f"-U{'0' * 8}-0000-0000-0000-{'0' * 12}", "-zlz4", "--tar=f"]
+        argv = ["mkfs.erofs", "--quiet", "-T0", f"-U{'0' * 8}-0000-0000-0000-{'0' * 12}", "--tar=f"]
         sandbox.run([*argv, "/work/root.erofs", "/work/root.tar"], error=VerifyError)
         shutil.move(Path(folder) / "root.erofs", target)
 

@@ -1,4 +1,4 @@
-"""A pico of the tests' own: its machines, images and templates are apart from the user's, the seeds are shared."""
+"""A pico of the tests' own: its machines, images and templates are apart from the user's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ("seeds", "debs", "packages", "sources", "specs", "go-cache", "macros", "skeleton")
 
 
 @dataclass(frozen=True)
@@ -25,16 +24,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Pico:
-    """``photonbuild pico`` as a program, with a store of its own."""
+    """``photonbuild pico`` as a program, with machines and images of its own in `folder`."""
 
+    folder: Path
     store: Path
 
-    @property
-    def folder(self) -> Path:
-        return self.store / "pico"
-
     def argv(self, *words: object) -> list[str]:
-        return [sys.executable, "-m", "photonbuild", "pico", *map(str, words)]
+        return [sys.executable, "-m", "photonbuild", "pico", "--folder", str(self.folder), *map(str, words)]
 
     @property
     def env(self) -> dict[str, str]:
@@ -79,20 +75,9 @@ class Pico:
             self.call("template", "--remove")
             self.call("template", "--remove", "--volumes")
             self.call("gc")
-            return not processes_in(self.store)
+            return not processes_in(self.folder)
 
         assert until(gone), "machines are left that nobody knows of"
-
-
-def shared_store(folder: Path, real: Path) -> Path:
-    """A new store that has the seeds of another one."""
-    folder.mkdir(parents=True)
-    for name in SHARED:
-        if (real / name).exists():
-            (folder / name).symlink_to(real / name)
-    for path in real.glob("*.json"):
-        (folder / path.name).symlink_to(path)
-    return folder
 
 
 def until(check: Callable[[], bool], seconds: float = 30) -> bool:
@@ -105,8 +90,8 @@ def until(check: Callable[[], bool], seconds: float = 30) -> bool:
     return True
 
 
-def processes_in(store: Path) -> set[int]:
-    """Every process that holds the lock of a machine below a store."""
+def processes_in(folder: Path) -> set[int]:
+    """Every process that holds the lock of a machine below a folder."""
     found = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -117,6 +102,6 @@ def processes_in(store: Path) -> set[int]:
             held = [str(link.readlink()) for link in (entry / "fd").iterdir()]
         except OSError:
             continue
-        if any(path.startswith(f"{store}/") and path.endswith("/alive") for path in held):
+        if any(path.startswith(f"{folder}/") and path.endswith("/alive") for path in held):
             found.add(int(entry.name))
     return found

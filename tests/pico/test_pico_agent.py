@@ -21,6 +21,7 @@ from photonbuild.store import Store
 
 from .pico_machine import TIMEOUT, PicoMachine, Plugged, Result, lived, make_root, pumped, settings
 
+pytestmark = [pytest.mark.boot, pytest.mark.long]
 Boot = Callable[..., PicoMachine]
 
 
