@@ -22,8 +22,8 @@ from .session import GuestError, GuestGoneError, Session
 from .state import Machine
 
 BACKLOG = 8
-# Of a zygote: the socket for requests, and the numbers of its files.
-CALLS, NUMBERS = "calls", "numbers.json"
+# Of a zygote: the socket for requests, and device and inode of its files.
+CALLS, FILES = "calls", "files.json"
 AGAIN = 5.0  # seconds without an answer, after which a port is opened anew
 
 
@@ -117,7 +117,7 @@ def _zygote(stack: contextlib.ExitStack, machine: Machine, files: Files) -> tupl
     calls = _listen(stack, machine.folder, CALLS, socket.SOCK_SEQPACKET)
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     stack.callback(os.close, proc)
-    write_json(machine.folder / NUMBERS, files.all())
+    write_json(machine.folder / FILES, [[found.st_dev, found.st_ino] for found in map(os.fstat, files.all())])
     return [calls, proc], {"LD_PRELOAD": PRELOAD, "PICO_ZYGOTE": str(calls), "PICO_PROC": str(proc)}
 
 
@@ -148,7 +148,7 @@ def _jail(host: Host, what: Start, env: Mapping[str, str]) -> jail.Jail:
         uid=host.uid,
         devices=host.devices,
         network=what.network,
-        apart=what.birth != "zygote",
+        parent=what.birth == "zygote",
         env=env,
         proc=bool(what.shares),  # QEMU changes modes in a volume by way of /proc/self/fd
     )

@@ -20,7 +20,7 @@ from . import launch, limits
 from .errors import PicoError
 from .hardware import Hardware
 from .host import Host
-from .launch import CALLS, NUMBERS, Start
+from .launch import CALLS, FILES, Start
 from .state import Machine
 
 NAME = "zygote"
@@ -51,8 +51,9 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
     what = Start(hardware=hardware, birth="zygote", network=True, image=disk)
     pid = launch.start(host, machine, what)
     control = launch.control(folder)
+    control.call("query-status")
+    connected = _open_files(pid)
     control.close()
-    count = _open_files(pid)
     session, _ = launch.greet(folder, "port0", host.timeout)
     session.rehearse(host.timeout)
     session.close()
@@ -61,7 +62,7 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
     control.call("stop")
     control.close()
     ends = time.monotonic() + host.timeout
-    while _open_files(pid) > count:  # what is open when the first copy is asked for is closed in the copies
+    while _open_files(pid) >= connected:  # what is open when the first copy is asked for is closed in the copies
         if time.monotonic() > ends:
             raise PicoError("the zygote keeps its connections")
         time.sleep(0.001)
@@ -82,11 +83,12 @@ def copy(
     limits.require_memory(hardware.memory)
     with contextlib.ExitStack() as stack:
         try:
-            old = read_json(zygote.folder / NUMBERS)
+            old = read_json(zygote.folder / FILES)
         except (OSError, ValueError) as exc:
             raise NoCopyError("the zygote is gone") from exc
         files = launch.open_files(stack, machine, image)
-        request = struct.pack(f"=II{len(old)}i", 0 if network else NO_NETWORK, len(old), *old)
+        request = struct.pack("=II", 0 if network else NO_NETWORK, len(old))
+        request += b"".join(struct.pack("=QQ", *pair) for pair in old)
         groups = limits.groups(machine.id, memory=hardware.memory, cpus=cpus)
         _ask(zygote, request, files.all())
         pid = os.pread(files.alive, 32, 0)

@@ -14,11 +14,11 @@ import pytest
 from photonbuild.files import write_json
 from photonbuild.pico import limits, zygote
 from photonbuild.pico.hardware import Hardware
-from photonbuild.pico.launch import CALLS, NUMBERS
+from photonbuild.pico.launch import CALLS, FILES
 from photonbuild.pico.state import Machine
 
 HARDWARE = Hardware(memory=64, cpus=1, volumes=0, accel="tcg", machine="microvm", cpu="qemu64", append="")
-OLD = [1, 20, 21, 22, 23, 24, 25, 26, 27, 28]
+OLD = [[7, 1000 + number] for number in range(10)]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Machine, 
         (tmp_path / name).mkdir()
     image = tmp_path / "image"
     image.write_bytes(b"disk")
-    write_json(tmp_path / "zygote" / NUMBERS, OLD)
+    write_json(tmp_path / "zygote" / FILES, OLD)
     return Machine(tmp_path / "zygote"), Machine(tmp_path / "machine"), image
 
 
@@ -59,7 +59,7 @@ def test_a_request(machines: tuple[Machine, Machine, Path], network: bool) -> No
     seen: list[tuple[int, ...]] = []
 
     def answer(packet: bytes, files: list[int]) -> bytes:
-        seen.append(struct.unpack(f"=II{len(files)}i", packet))
+        seen.append(struct.unpack(f"=II{2 * len(files)}Q", packet))
         assert os.pread(files[-2], 10, 0) == b"disk"
         os.pwrite(files[-1], b"4711", 0)
         return struct.pack("=ii", 0, 0)
@@ -67,7 +67,7 @@ def test_a_request(machines: tuple[Machine, Machine, Path], network: bool) -> No
     thread = answering(parent.folder, answer)
     zygote.copy(parent, machine, HARDWARE, image, network=network, cpus=None)
     thread.join()
-    assert seen == [(0 if network else 1, len(OLD), *OLD)]
+    assert seen == [(0 if network else 1, len(OLD), *(number for pair in OLD for number in pair))]
     assert (machine.folder / "alive").read_bytes() == b"4711"
     assert sorted(path.name for path in machine.folder.iterdir()) == [
         "alive", "console", "log", "port0", "port1", "port2", "port3", "qemu.log", "qmp",
@@ -94,6 +94,6 @@ def test_nobody_there(machines: tuple[Machine, Machine, Path]) -> None:
     parent, machine, image = machines
     with pytest.raises(zygote.NoCopyError, match="does not run"):
         zygote.copy(parent, machine, HARDWARE, image, network=True, cpus=None)
-    (parent.folder / NUMBERS).unlink()
+    (parent.folder / FILES).unlink()
     with pytest.raises(zygote.NoCopyError, match="gone"):
         zygote.copy(parent, Machine(image.parent / "other"), HARDWARE, image, network=True, cpus=None)

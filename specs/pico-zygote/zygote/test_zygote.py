@@ -23,7 +23,7 @@ class Copies(unittest.TestCase):
         self.alive = os.open(os.path.join(self.folder.name, "alive"), os.O_CREAT | os.O_RDWR)
         numbers = [self.service.fileno(), self.calls.fileno(), self.proc, self.alive]
         env = {"LD_PRELOAD": f"{HERE}/zygote.so", "PICO_ZYGOTE": str(numbers[1]), "PICO_PROC": str(self.proc)}
-        self.old = [numbers[0], self.alive]
+        self.old = [number for fd in (numbers[0], self.alive) for number in (os.fstat(fd).st_dev, os.fstat(fd).st_ino)]
         self.process = subprocess.Popen([f"{HERE}/threads", str(numbers[0])], env=env, pass_fds=numbers)
         self.service.close()
         self.calls.close()
@@ -65,7 +65,7 @@ class Copies(unittest.TestCase):
     def copy(self, name, flags=0):
         file = os.open(self.path(f"{name}.pid"), os.O_CREAT | os.O_RDWR)
         with self.listen(name) as sock:
-            packet = struct.pack(f"=II{len(self.old)}i", flags, len(self.old), *self.old)
+            packet = struct.pack(f"=II{len(self.old)}Q", flags, len(self.old) // 2, *self.old)
             answer = self.request(packet, [sock.fileno(), file])
         self.assertEqual(answer[0], 0, answer)
         pid = int(os.pread(file, 16, 0))
@@ -127,8 +127,8 @@ class Copies(unittest.TestCase):
         for packet, files in (
             (b"x", []),
             (struct.pack("=II", 0, 1), [self.alive]),
-            (struct.pack("=IIi", 0, 1, 5), []),
-            (struct.pack("=IIi", 0, 1, 200), [self.alive]),
+            (struct.pack("=IIQQ", 0, 1, 5, 5), []),
+            (struct.pack("=IIQQ", 0, 1, 1, 200), [self.alive]),
             (struct.pack("=II", 0, 0), []),
         ):
             error, _ = self.request(packet, files)

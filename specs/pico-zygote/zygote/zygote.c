@@ -1,8 +1,9 @@
 /* Preloaded into a QEMU whose machine is stopped: makes copies of the whole process on request.
 
-   A request is one packet on a listening socket, whose number is in PICO_ZYGOTE, with open files. The copy is in
-   namespaces of its own, has these files in place of ours, no capability, a filter of system calls, and the same threads,
-   each where ours stands. Memory is shared until it is written: the guest's, QEMU's and the translated code.
+   A request is one packet on a listening socket, whose number is in PICO_ZYGOTE, with open files, and for each of these
+   device and inode of the one of ours that it stands for. The copy is in namespaces of its own, has these files in place
+   of ours and no others, no capability, a filter of system calls, and the same threads, each where ours stands. Memory is
+   shared until it is written: the guest's, QEMU's and the translated code.
 
    Nothing here calls the C library, since threads stand anywhere in it. See clone(2), rt_sigreturn(2), seccomp(2). */
 #include <asm/prctl.h>
@@ -43,7 +44,9 @@ enum step { STEP_REQUEST = 1, STEP_THREADS, STEP_CLONE, STEP_IDS, STEP_FILES, ST
 
 struct request {
     uint32_t flags, count;
-    int32_t old[MAX_GIVEN];
+    struct {
+        uint64_t device, inode;
+    } old[MAX_GIVEN];
 };
 
 struct reply {
@@ -59,7 +62,7 @@ struct parked {
 static int listener = -1, proc = -1, timer = -1;
 static struct parked parked[MAX_THREADS];
 static unsigned arrived, gate;
-static enum kind { CLOSED, KEPT, EVENT, POLL } kinds[MAX_FILES];
+static enum kind { CLOSED, KEPT, FILE, EVENT, POLL } kinds[MAX_FILES];
 static struct stat files[MAX_FILES];
 static bool surveyed;
 
@@ -277,7 +280,9 @@ static void survey(void)
         link[size > 0 ? size : 0] = '\0';
         kinds[fd] = starts_with(link, "anon_inode:[eventfd]")     ? EVENT
                     : starts_with(link, "anon_inode:[eventpoll]") ? POLL
-                                                                  : KEPT;
+                    : starts_with(link, "anon_inode:[signalfd]")  ? KEPT
+                    : starts_with(link, "/dev/")                  ? KEPT
+                                                                  : FILE;
     }
     surveyed = true;
 }
@@ -295,6 +300,7 @@ static long renew(int fd, long fresh)
 /* In the copy: what wakes threads is its own, and the given files stand for ours, wherever QEMU has them. */
 static long take_files(const struct request *request, const int *given)
 {
+    bool taken[MAX_FILES] = {false};
     long result = 0;
 
     for (int fd = 0; fd < MAX_FILES && result >= 0; fd++) {
@@ -304,15 +310,21 @@ static long take_files(const struct request *request, const int *given)
             result = renew(fd, call(__NR_epoll_create1, O_CLOEXEC, 0, 0, 0, 0));
     }
     for (uint32_t at = 0; at < request->count && result >= 0; at++) {
-        int old = request->old[at];
-        if (old < 0 || old >= MAX_FILES || kinds[old] == CLOSED)
+        bool found = false;
+        for (int fd = 0; fd < MAX_FILES && result >= 0; fd++) {
+            if (kinds[fd] != FILE || files[fd].st_dev != request->old[at].device ||
+                files[fd].st_ino != request->old[at].inode)
+                continue;
+            call(__NR_fcntl, given[at], F_SETFL, call(__NR_fcntl, fd, F_GETFL, 0, 0, 0), 0, 0);
+            result = call(__NR_dup3, given[at], fd, fd > 2 ? O_CLOEXEC : 0, 0, 0);
+            taken[fd] = found = true;
+        }
+        if (!found)
             return -EBADF;
-        long flags = call(__NR_fcntl, old, F_GETFL, 0, 0, 0);
-        call(__NR_fcntl, given[at], F_SETFL, flags, 0, 0);
-        for (int fd = 0; fd < MAX_FILES && result >= 0; fd++)
-            if (kinds[fd] == KEPT && files[fd].st_dev == files[old].st_dev && files[fd].st_ino == files[old].st_ino)
-                result = call(__NR_dup3, given[at], fd, fd > 2 ? O_CLOEXEC : 0, 0, 0);
     }
+    for (int fd = 0; fd < MAX_FILES; fd++)
+        if (kinds[fd] == FILE && !taken[fd])
+            call(__NR_close, fd, 0, 0, 0, 0);
     return result;
 }
 
@@ -346,13 +358,25 @@ static long put(const char *path, const char *text, size_t size)
     return result;
 }
 
-static long map_ids(void)
+/* Who we are outside is number 0 inside. */
+static long map_id(const char *path, unsigned outside)
+{
+    char text[16] = "0 ", number[12], *at = text + 2;
+
+    for (char *digit = decimal(number + sizeof number, outside); digit < number + sizeof number;)
+        *at++ = *digit++;
+    *at++ = ' ';
+    *at++ = '1';
+    return put(path, text, (size_t)(at - text));
+}
+
+static long map_ids(unsigned uid, unsigned gid)
 {
     long result = put("self/setgroups", "deny", 4);
 
     if (result >= 0)
-        result = put("self/uid_map", "0 0 1\n", 6);
-    return result < 0 ? result : put("self/gid_map", "0 0 1\n", 6);
+        result = map_id("self/uid_map", uid);
+    return result < 0 ? result : map_id("self/gid_map", gid);
 }
 
 static long drop_rights(void)
@@ -457,7 +481,7 @@ static long receive(int connection, struct request *request, int *given)
             given[at] = ((int *)CMSG_DATA(rights))[at];
     }
     bool good = (size_t)size >= offsetof(struct request, old) && request->count == (uint32_t)count &&
-                (size_t)size == offsetof(struct request, old) + (size_t)count * sizeof(int32_t) &&
+                (size_t)size == offsetof(struct request, old) + (size_t)count * sizeof request->old[0] &&
                 !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     for (long at = 0; !good && at < count; at++)
         call(__NR_close, given[at], 0, 0, 0, 0);
@@ -465,10 +489,11 @@ static long receive(int connection, struct request *request, int *given)
 }
 
 /* In the copy, of which this is the only thread. */
-static void become(int connection, const struct request *request, const int *given, int threads, int *tid)
+static void become(int connection, const struct request *request, const int *given, int threads, int *tid,
+                   const unsigned ids[2])
 {
     enum step step = STEP_IDS;
-    long result = map_ids();
+    long result = map_ids(ids[0], ids[1]);
 
     if (result >= 0) {
         step = STEP_FILES;
@@ -503,6 +528,7 @@ static bool serve(int connection)
     unsigned long flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD;
     struct request request;
     int given[MAX_GIVEN], *tid = NULL;
+    unsigned ids[2] = {(unsigned)call(__NR_getuid, 0, 0, 0, 0, 0), (unsigned)call(__NR_getgid, 0, 0, 0, 0, 0)};
     long count = receive(connection, &request, given);
 
     if (count < 0) {
@@ -522,7 +548,7 @@ static bool serve(int connection)
     } else {
         long child = call(__NR_clone, flags, 0, 0, 0, 0);
         if (child == 0) {
-            become(connection, &request, given, threads, tid);
+            become(connection, &request, given, threads, tid, ids);
             return true;
         }
         if (child < 0)
