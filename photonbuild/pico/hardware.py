@@ -79,7 +79,7 @@ def qemu_argv(
             "-fsdev", f"local,id=volume{number},path={path},security_model=none,multidevs=remap{option}",
             "-device", f"virtio-9p-device,fsdev=volume{number},mount_tag=volume{number}",
         ]  # fmt: skip
-    if birth == "clone":
+    if birth in ("clone", "zygote"):
         return [*argv, "-incoming", "defer"]
     return [*argv, "-kernel", KERNEL, "-initrd", INITRD, "-append", hardware.append]
 
@@ -87,7 +87,7 @@ def qemu_argv(
 def _memory(hardware: Hardware, birth: Birth) -> str:
     """The guest's memory; of a clone a private copy-on-write mapping of a file that is opened for reading only."""
     size = f"id=ram,size={hardware.memory}M"
-    if birth in ("cold", "zygote"):
+    if birth == "cold":
         return f"memory-backend-ram,{size}"
     sharing = "share=on" if birth == "template" else "share=off,readonly=on,rom=off"
     return f"memory-backend-file,{size},mem-path={TEMPLATE}/ram,{sharing}"

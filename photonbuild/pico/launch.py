@@ -135,7 +135,7 @@ def _jail(host: Host, what: Start, env: Mapping[str, str]) -> jail.Jail:
     mounts = []
     if what.template is not None:
         mounts.append(jail.Mount(source=what.template, target=TEMPLATE, readonly=what.birth != "template"))
-    if what.birth != "clone":
+    if what.birth in ("template", "cold"):
         mounts += [jail.Mount(source=host.kernel, target=KERNEL), jail.Mount(source=host.initrd, target=INITRD)]
     if what.birth == "zygote":
         mounts.append(jail.Mount(source=host.preload, target=PRELOAD))

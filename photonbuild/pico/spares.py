@@ -60,7 +60,7 @@ def _zygote(host: Host, hardware: Hardware, frozen: Path, folder: Path) -> int:
     if folder.exists() or not template.is_valid(frozen, hardware):
         return 0
     try:
-        zygote.make(host, hardware, folder)
+        zygote.make(host, hardware, frozen, folder)
     except BaseException:
         discard(Machine(folder))
         raise

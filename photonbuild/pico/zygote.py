@@ -1,4 +1,4 @@
-"""The zygote: a booted QEMU whose machine is stopped, and which makes copies of itself. Without KVM only.
+"""The zygote: a clone that has rehearsed and is stopped, and whose QEMU makes copies of itself. Without KVM only.
 
 What QEMU allocated and translated is shared with every copy until one writes it, so a copy costs neither QEMU's start
 nor the translation of what the kernel and the agent have done before, once in a rehearsal. How it is done:
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from ..files import read_json
-from . import launch, limits
+from . import launch, limits, template
 from .errors import PicoError
 from .hardware import Hardware
 from .host import Host
@@ -27,7 +27,7 @@ NAME = "zygote"
 READY = "ready-to-copy"
 NO_NETWORK = 1
 TRIES, PATIENCE = 10, 3.0
-SETTLE = 0.1
+SETTLE = 1.5  # seconds, after which the guest does nothing by itself any more
 STEPS = ("", "request", "threads", "clone", "ids", "files", "rights", "filter", "restart")
 
 
@@ -41,17 +41,18 @@ def of(host: Host, key: str) -> Machine | None:
     return machine if (machine.folder / READY).exists() and machine.pid() else None
 
 
-def make(host: Host, hardware: Hardware, folder: Path) -> None:
-    """Boot one until its agent waits, let it rehearse, and stop it. Raises PicoError, GuestError."""
+def make(host: Host, hardware: Hardware, frozen: Path, folder: Path) -> None:
+    """Clone a template, let the agent rehearse, and stop it. Raises PicoError, GuestError."""
     machine = Machine(folder)
     folder.mkdir(parents=True)
     disk = folder / "disk"
     shutil.copyfile(host.rehearsal, disk)
     os.truncate(disk, host.disk)
-    what = Start(hardware=hardware, birth="zygote", network=True, image=disk)
+    what = Start(hardware=hardware, birth="zygote", network=True, template=frozen, image=disk)
     pid = launch.start(host, machine, what)
     control = launch.control(folder)
-    control.call("query-status")
+    template.thaw(control)
+    control.call("cont")
     connected = _open_files(pid)
     control.close()
     session, _ = launch.greet(folder, "port0", host.timeout)
