@@ -33,7 +33,10 @@ class Entry:
 
 
 def build_pico(request: ImageRequest) -> ImageResult:
-    """Make and publish ``.vmlinux`` (ELF, PVH entry), ``.vmlinuz`` (bzImage) and ``.initrd``. Raises ImageError."""
+    """Make and publish ``.vmlinux`` (ELF, PVH entry), ``.vmlinuz`` (bzImage) and ``.initrd``. Raises ImageError.
+
+    Beside them what the host needs for copies of a machine: ``.zygote.so`` and ``.rehearsal`` (EROFS).
+    """
     image = request.image
     assert isinstance(image, PicoImage)
     seconds: dict[str, float] = {}
@@ -41,15 +44,21 @@ def build_pico(request: ImageRequest) -> ImageResult:
     if len(request.rootfs.kernels) != 1:
         raise ImageError(f"one kernel is needed, found {len(request.rootfs.kernels)}", where=f"profile {image.profile}")
     packed = PurePosixPath(request.rootfs.kernels[0])
-    kernel, small, initrd = (request.workdir / f"image.{suffix}" for suffix in ("vmlinux", "vmlinuz", "initrd"))
+    suffixes = ("vmlinux", "vmlinuz", "initrd", "zygote.so", "rehearsal")
+    kernel, small, initrd, preload, rehearsal = (request.workdir / f"image.{suffix}" for suffix in suffixes)
     take(request.rootfs.tar, str(packed.with_name("vmlinux")), kernel)
     take(request.rootfs.tar, str(packed), small)
+    take(request.rootfs.tar, image.preload, preload)
+    take(request.rootfs.tar, image.rehearsal, rehearsal)
     take(request.rootfs.tar, image.init, request.workdir / "init")
     entries = initrd_entries((request.workdir / "init").read_bytes())
     initrd.write_bytes(cpio(entries, request.distribution.source_date_epoch))
     timed(seconds, "initrd", started)
-    facts = {"kernel": packed.parent.name, "vmlinuz": sha256_of(small), "initrd": sha256_of(initrd)}
-    return publish(request, kernel, facts=facts, seconds=seconds, extras=[small, initrd])
+    extras = {"vmlinuz": small, "initrd": initrd, "zygote.so": preload, "rehearsal": rehearsal}
+    facts = {name: sha256_of(path) for name, path in extras.items()}
+    return publish(
+        request, kernel, facts={"kernel": packed.parent.name, **facts}, seconds=seconds, extras=[*extras.values()]
+    )
 
 
 def take(tar: Path, name: str, target: Path) -> None:

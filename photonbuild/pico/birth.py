@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import launch, limits, spares, state, template
+from . import launch, limits, spares, state, template, zygote
 from .errors import PicoError
 from .hardware import DISK, Hardware
 from .host import Host
@@ -35,8 +35,8 @@ class Wanted:
 
     @property
     def takes_spares(self) -> bool:
-        """Spares are clones with a network and no volumes: those two cannot be changed later."""
-        return self.use_spares and not self.cold and self.network and not self.shares
+        """Spares are clones with a network and no volumes: those two cannot be changed later. A copy can be without."""
+        return self.use_spares and not self.cold and not self.shares and (self.network or self.hardware.copied)
 
 
 def bring_up(host: Host, record: Record, wanted: Wanted, say: Say) -> tuple[Machine, Record]:
@@ -48,7 +48,11 @@ def bring_up(host: Host, record: Record, wanted: Wanted, say: Say) -> tuple[Mach
         return _start(host, replace(record, birth="cold"), wanted, None)
     frozen = template.ensure(host, wanted.hardware, say)
     record = replace(record, template=frozen.name)
-    if wanted.takes_spares:
+    if wanted.takes_spares and wanted.hardware.copied:
+        copied = _copy(host, replace(record, birth="copy"), wanted)
+        if copied is not None:
+            return copied
+    elif wanted.takes_spares:
         claimed = _claim(host, replace(record, birth="spare"), wanted)
         if claimed is not None:
             return claimed
@@ -80,6 +84,28 @@ def _start(host: Host, record: Record, wanted: Wanted, frozen: Path | None) -> t
         _give_up(machine)
         exc.detail = exc.detail or launch.qemu_said(machine.folder)
         raise
+    except BaseException:
+        _give_up(machine)
+        raise
+    return machine, record
+
+
+def _copy(host: Host, record: Record, wanted: Wanted) -> tuple[Machine, Record] | None:
+    """A copy of the template's zygote; None when there is none, or it makes none."""
+    parent = zygote.of(host, record.template)
+    if parent is None:
+        return None
+    machine = state.create(host.folder, record)
+    try:
+        zygote.copy(parent, machine, wanted.hardware, wanted.image, network=wanted.network, cpus=wanted.cpus)
+        control = launch.control(machine.folder)
+        _forward(control, wanted.forwards)
+        control.call("cont")
+        control.close()
+    except zygote.NoCopyError:
+        _give_up(machine)
+        spares.discard(parent)
+        return None
     except BaseException:
         _give_up(machine)
         raise

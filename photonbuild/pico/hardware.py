@@ -12,7 +12,7 @@ from typing import Literal
 
 BINARY = "/usr/bin/qemu-system-x86_64"
 TEMPLATE = "/run/template"
-KERNEL, INITRD = "/run/kernel", "/run/initrd"
+KERNEL, INITRD, PRELOAD = "/run/kernel", "/run/initrd", "/run/zygote.so"
 PORTS = 4
 VOLUMES = 4
 DISK = "disk"
@@ -20,7 +20,7 @@ DISK = "disk"
 ADDRESS, GATEWAY, NAMESERVER = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 # With these the agent has the network card up before the template is frozen.
 EXPECTED = (f"pico.address={ADDRESS}", f"pico.gateway={GATEWAY}")
-Birth = Literal["template", "clone", "cold"]
+Birth = Literal["template", "clone", "cold", "zygote"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,11 @@ class Hardware:
     machine: str
     cpu: str
     append: str
+
+    @property
+    def copied(self) -> bool:
+        """Are machines copies of a zygote? Not with KVM, whose machines belong to a process, nor with volumes."""
+        return self.accel.startswith("tcg") and not self.volumes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +61,12 @@ def qemu_argv(
     """`readonly`: for each volume, of which there are at most `hardware.volumes`, whether it may not be written."""
     argv = [
         BINARY, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-machine", f"{hardware.machine},memory-backend=ram,dump-guest-core=off,mem-merge=off",
         "-accel", hardware.accel, "-cpu", hardware.cpu, "-smp", str(hardware.cpus), "-m", f"{hardware.memory}M",
         "-object", _memory(hardware, birth),
     ]  # fmt: skip
+    if birth != "zygote":  # its copies have a filter of their own
+        argv += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     argv += _serial(fds)
     argv += _disk(fds)
     argv += ["-object", "rng-builtin,id=entropy", "-device", "virtio-rng-device,rng=entropy"]
@@ -73,7 +79,7 @@ def qemu_argv(
             "-fsdev", f"local,id=volume{number},path={path},security_model=none,multidevs=remap{option}",
             "-device", f"virtio-9p-device,fsdev=volume{number},mount_tag=volume{number}",
         ]  # fmt: skip
-    if birth == "clone":
+    if birth in ("clone", "zygote"):
         return [*argv, "-incoming", "defer"]
     return [*argv, "-kernel", KERNEL, "-initrd", INITRD, "-append", hardware.append]
 

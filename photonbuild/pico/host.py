@@ -21,8 +21,10 @@ from .hardware import EXPECTED, VOLUMES, Hardware
 if TYPE_CHECKING:
     from ..session import Session
 
-FORMAT = 1
+FORMAT = 2
 KVM = "/dev/kvm"
+# What `photonbuild image pico` makes, by its suffixes.
+BOOT_FILES = {"kernel": "vmlinux", "initrd": "initrd", "preload": "zygote.so", "rehearsal": "rehearsal"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Host:
     seed: Path
     kernel: Path
     initrd: Path
+    preload: Path
+    rehearsal: Path
     digest: str
     accel: str
     machine: str
@@ -73,7 +77,7 @@ def find_host(root: Path, folder: Path, kernel: Path | None, session: Callable[[
 def _inputs(root: Path, kernel: Path | None) -> list[Path]:
     build = root / "build"
     fixed = [build / name for name in ("pico.yaml", "seed.yaml", "machine.lock", "distribution.yaml")]
-    boot = [kernel, initrd_of(kernel)] if kernel else sorted((root / "stage/images").glob("*pico*"))
+    boot = [*_beside(kernel).values()] if kernel else sorted((root / "stage/images").glob("*pico*"))
     return [*fixed, build / "images/pico.yaml", *boot, Path(__file__), Path(KVM)]
 
 
@@ -99,23 +103,18 @@ def examine(session: Session, folder: Path, kernel: Path | None) -> Host:
     config = session.config
     settings = config_yaml.load(config.build_dir / "pico.yaml", PicoSettings)
     stamp = _stamp(config.root, kernel)
-    kernel = kernel or config.stage_dir / "images" / f"{config.distribution.prefix}-pico.vmlinux"
-    initrd = initrd_of(kernel)
-    for path in (kernel, initrd):
-        if not path.is_file():
-            raise PicoError("there is no kernel for pico machines", where=str(path), hint="make pico")
+    files = boot_files(kernel or config.stage_dir / "images" / f"{config.distribution.prefix}-pico.vmlinux")
     frozen = session.machine_seed
     kvm = best_accel(frozen.root, session.store.scratch) != TCG
     accel = "kvm" if kvm else f"tcg,tb-size={settings.translation_cache >> 20}"
     append = " ".join((*settings.kernel_args, *EXPECTED))
     cpu = "host" if kvm else settings.cpu
     machine = [accel, settings.machine, cpu, append, str(settings.disk), _processor() if kvm else ""]
-    parts = [str(FORMAT), sha256_of(kernel), sha256_of(initrd), frozen.digest, *machine]
+    parts = [str(FORMAT), *map(sha256_of, files.values()), frozen.digest, *machine]
     host = Host(
         folder=folder,
         seed=frozen.root,
-        kernel=kernel,
-        initrd=initrd,
+        **files,
         digest=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
         accel=accel,
         machine=settings.machine,
@@ -135,9 +134,20 @@ def examine(session: Session, folder: Path, kernel: Path | None) -> Host:
     return host
 
 
-def initrd_of(kernel: Path) -> Path:
-    """The file with the agent lies beside the kernel."""
-    return kernel.with_suffix(".initrd")
+def boot_files(kernel: Path) -> dict[str, Path]:
+    """The files of BOOT_FILES, as ``make pico`` makes them. Raises PicoError."""
+    found = _beside(kernel)
+    for path in found.values():
+        if not path.is_file():
+            raise PicoError("there is no kernel for pico machines", where=str(path), hint="make pico")
+    return found
+
+
+def _beside(kernel: Path) -> dict[str, Path]:
+    """They lie beside the kernel."""
+    return {
+        name: kernel if name == "kernel" else kernel.with_suffix(f".{suffix}") for name, suffix in BOOT_FILES.items()
+    }
 
 
 def _processor() -> str:
@@ -152,9 +162,11 @@ def _to_json(host: Host) -> dict[str, Any]:
 
 
 def _from_json(known: dict[str, Any]) -> Host:
-    paths = {key: Path(known[key]) for key in ("folder", "seed", "kernel", "initrd")}
+    paths = {key: Path(known[key]) for key in ("folder", "seed", *BOOT_FILES)}
     host = Host(**{**known, **paths})
-    if not (host.seed.is_dir() and host.kernel.is_file() and host.initrd.is_file()):
+    if not (
+        host.seed.is_dir() and all(known_path.is_file() for name, known_path in paths.items() if name in BOOT_FILES)
+    ):
         raise KeyError("gone")
     return host
 

@@ -46,7 +46,8 @@ class Mount:
 class Jail:
     """A program's surroundings. `root` is a tree with /run, /dev and /proc; `uid` is its id outside if root starts it.
 
-    It sees a /proc, with itself in it and read-only, with `proc` only.
+    It sees a /proc, with itself in it and read-only, with `proc` only. A `parent` has no PID namespace of its own, so
+    that what it forks outlives it; and it is number 1 of its user namespace, since it could not give number 0 away.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Jail:
     devices: Sequence[str] = DEVICES
     network: bool = False
     proc: bool = False
+    parent: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,13 +99,14 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
         os.setsid()
         for control in inherited.groups:
             (control / "cgroup.procs").write_text("0", encoding="ascii")
-        spaces = init.CLONE_NEWNS | init.CLONE_NEWPID | init.CLONE_NEWIPC | init.CLONE_NEWUTS
+        spaces = init.CLONE_NEWNS | init.CLONE_NEWIPC | init.CLONE_NEWUTS
+        spaces |= 0 if jail.parent else init.CLONE_NEWPID
         spaces |= 0 if jail.network else init.CLONE_NEWNET
         owner, group, space = os.geteuid(), os.getegid(), None
         if owner:
             own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
             _unshare(init.CLONE_NEWUSER)
-            _map_ids(own, owner, group)
+            _map_ids(own, owner, group, inside=int(jail.parent))
         elif any(mount.own for mount in jail.mounts):
             space = _user_space(owner, jail.uid)
         _unshare(spaces)
@@ -115,7 +118,7 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
         proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
         _enter(jail, space)
         if owner == 0:
-            _become(jail.uid, proc)
+            _become(jail.uid, proc, inside=int(jail.parent))
         _drop()
         _execute(jail, argv, inherited)
     except BaseException as exc:
@@ -127,9 +130,9 @@ def _unshare(flags: int) -> None:
     init.check(init.libc.unshare(flags), "unshare")
 
 
-def _map_ids(proc: int, uid: int, gid: int) -> None:
-    """Id 0 of our new user namespace is `uid` outside; `proc` is our folder of /proc."""
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1\n"), ("gid_map", f"0 {gid} 1\n")):
+def _map_ids(proc: int, uid: int, gid: int, *, inside: int) -> None:
+    """Number `inside` of our new user namespace is `uid` outside; `proc` is our folder of /proc."""
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{inside} {uid} 1\n"), ("gid_map", f"{inside} {gid} 1\n")):
         handle = os.open(name, os.O_WRONLY, dir_fd=proc)
         os.write(handle, text.encode())
         os.close(handle)
@@ -202,14 +205,14 @@ def _user_space(owner: int, uid: int) -> int:
         os.waitpid(holder, 0)
 
 
-def _become(uid: int, proc: int) -> None:
-    """From root to `uid`, which is then id 0 of a user namespace of its own."""
+def _become(uid: int, proc: int, *, inside: int) -> None:
+    """From root to `uid`, which is then number `inside` of a user namespace of its own."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     init.check(init.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "dumpable")
     _unshare(init.CLONE_NEWUSER)
-    _map_ids(proc, uid, uid)
+    _map_ids(proc, uid, uid, inside=inside)
     os.close(proc)
 
 

@@ -7,13 +7,14 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import write_json
 from . import jail, limits
 from .errors import PicoError
-from .hardware import BINARY, INITRD, KERNEL, PORTS, TEMPLATE, Birth, Descriptors, Hardware, qemu_argv
+from .hardware import BINARY, INITRD, KERNEL, PORTS, PRELOAD, TEMPLATE, Birth, Descriptors, Hardware, qemu_argv
 from .host import Host
 from .messages import Welcome
 from .qmp import Qmp
@@ -21,6 +22,8 @@ from .session import GuestError, GuestGoneError, Session
 from .state import Machine
 
 BACKLOG = 8
+# Of a zygote: the socket for requests, and device and inode of its files.
+CALLS, FILES = "calls", "files.json"
 AGAIN = 5.0  # seconds without an answer, after which a port is opened anew
 
 
@@ -58,33 +61,64 @@ def start(host: Host, machine: Machine, what: Start) -> int:
     """
     _possible(host, what.hardware)
     with contextlib.ExitStack() as stack:
-        alive = _open(stack, machine.folder / "alive", os.O_RDWR)
-        fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        descriptors = Descriptors(
-            qmp=_listen(stack, machine.folder, "qmp"),
-            ports=[_listen(stack, machine.folder, f"port{number}") for number in range(PORTS)],
-            log=_open(stack, machine.log, os.O_WRONLY | os.O_APPEND),
-            console=_open(stack, machine.folder / "console", os.O_WRONLY | os.O_APPEND),
-            image=_image(stack, what.image),
-        )
-        output = _open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND)
+        files = open_files(stack, machine, what.image)
         argv = qemu_argv(
             what.hardware,
-            descriptors,
+            files.descriptors,
             birth=what.birth,
             network=what.network,
             readonly=[share.readonly for share in what.shares],
         )
+        more, env = _zygote(stack, machine, files) if what.birth == "zygote" else ([], {})
         return jail.start(
-            _jail(host, what),
+            _jail(host, what, env),
             argv,
             jail.Inherited(
-                output=output,
-                alive=alive,
-                descriptors=descriptors.all(),
+                output=files.output,
+                alive=files.alive,
+                descriptors=[*files.descriptors.all(), *more],
                 groups=limits.groups(machine.id, memory=what.hardware.memory, cpus=what.cpus),
             ),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What QEMU has open: the lock `alive`, what it prints goes to `output`."""
+
+    descriptors: Descriptors
+    output: int
+    alive: int
+
+    def all(self) -> list[int]:
+        """Always in this order, `alive` last."""
+        return [self.output, *self.descriptors.all(), self.alive]
+
+
+def open_files(stack: contextlib.ExitStack, machine: Machine, image: Path) -> Files:
+    """Make and open what belongs to a machine in its folder, until `stack` unwinds. Raises PicoError."""
+    alive = _open(stack, machine.folder / "alive", os.O_RDWR)
+    fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return Files(
+        descriptors=Descriptors(
+            qmp=_listen(stack, machine.folder, "qmp"),
+            ports=[_listen(stack, machine.folder, f"port{number}") for number in range(PORTS)],
+            log=_open(stack, machine.log, os.O_WRONLY | os.O_APPEND),
+            console=_open(stack, machine.folder / "console", os.O_WRONLY | os.O_APPEND),
+            image=_image(stack, image),
+        ),
+        output=_open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND),
+        alive=alive,
+    )
+
+
+def _zygote(stack: contextlib.ExitStack, machine: Machine, files: Files) -> tuple[list[int], dict[str, str]]:
+    """What the library in a zygote needs: a socket for requests, this host's /proc; see specs/pico-zygote."""
+    calls = _listen(stack, machine.folder, CALLS, socket.SOCK_SEQPACKET)
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, proc)
+    write_json(machine.folder / FILES, [[found.st_dev, found.st_ino] for found in map(os.fstat, files.all())])
+    return [calls, proc], {"LD_PRELOAD": PRELOAD, "PICO_ZYGOTE": str(calls), "PICO_PROC": str(proc)}
 
 
 def _possible(host: Host, hardware: Hardware) -> None:
@@ -97,12 +131,14 @@ def _possible(host: Host, hardware: Hardware) -> None:
     limits.require_memory(hardware.memory)
 
 
-def _jail(host: Host, what: Start) -> jail.Jail:
+def _jail(host: Host, what: Start, env: Mapping[str, str]) -> jail.Jail:
     mounts = []
     if what.template is not None:
         mounts.append(jail.Mount(source=what.template, target=TEMPLATE, readonly=what.birth != "template"))
-    if what.birth != "clone":
+    if what.birth in ("template", "cold"):
         mounts += [jail.Mount(source=host.kernel, target=KERNEL), jail.Mount(source=host.initrd, target=INITRD)]
+    if what.birth == "zygote":
+        mounts.append(jail.Mount(source=host.preload, target=PRELOAD))
     for number, share in enumerate(what.shares):
         target = f"/run/volume{number}{'/' + share.part if share.part else ''}"
         mounts.append(jail.Mount(source=share.source, target=target, readonly=share.readonly, own=True))
@@ -112,6 +148,8 @@ def _jail(host: Host, what: Start) -> jail.Jail:
         uid=host.uid,
         devices=host.devices,
         network=what.network,
+        parent=what.birth == "zygote",
+        env=env,
         proc=bool(what.shares),  # QEMU changes modes in a volume by way of /proc/self/fd
     )
 
@@ -132,17 +170,17 @@ def _image(stack: contextlib.ExitStack, path: Path) -> int:
     return handle
 
 
-def _listen(stack: contextlib.ExitStack, folder: Path, name: str) -> int:
-    sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+def _listen(stack: contextlib.ExitStack, folder: Path, name: str, kind: int = socket.SOCK_STREAM) -> int:
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
     with _near(folder, name) as path:
         sock.bind(path)
     sock.listen(BACKLOG)
     return sock.fileno()
 
 
-def connect(folder: Path, name: str) -> socket.socket:
+def connect(folder: Path, name: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """A connection to a machine's socket. Raises PicoError when nothing listens there any more."""
-    sock = socket.socket(socket.AF_UNIX)
+    sock = socket.socket(socket.AF_UNIX, kind)
     try:
         with _near(folder, name) as path:
             sock.connect(path)

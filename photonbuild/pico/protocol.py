@@ -33,6 +33,7 @@ class Type(IntEnum):
     SHUTDOWN = 8
     PING = 9
     ATTACH = 10
+    REHEARSE = 11
     WELCOME = 65
     READY = 66
     STARTED = 67
@@ -44,6 +45,7 @@ class Type(IntEnum):
     CREDIT = 73
     DETACHED = 74
     TIME = 75
+    REHEARSED = 76
 
 
 class ProtocolError(PhotonbuildError):

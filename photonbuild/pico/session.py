@@ -128,6 +128,11 @@ class Session:
         self._send(Type.PING, 0, [])
         self.wait({Type.PONG}, timeout)
 
+    def rehearse(self, timeout: float) -> None:
+        """Let the guest do once, before SETUP, what SETUP and START do. Raises GuestError."""
+        self._send(Type.REHEARSE, 0, [])
+        self.wait({Type.REHEARSED}, timeout)
+
     def wait(self, types: set[Type], timeout: float) -> Frame:
         """The next frame of these types; frames of other types stay for later. Raises GuestError for an ERROR."""
         deadline = time.monotonic() + timeout

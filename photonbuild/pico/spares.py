@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from ..files import locked
-from . import launch, limits, template
+from . import launch, limits, template, zygote
 from .hardware import Hardware
 from .host import Host
 from .launch import Start
@@ -42,8 +42,11 @@ def fill(host: Host, hardware: Hardware) -> int:
         if not ours:
             return 0
         for spare in [Machine(path) for path in folder.iterdir()] if folder.is_dir() else []:
-            if spare.pid() is None or not (spare.folder / "ready").exists():
+            ready = zygote.READY if spare.folder.name == zygote.NAME else "ready"
+            if spare.pid() is None or not (spare.folder / ready).exists():
                 discard(spare)
+        if hardware.copied:
+            return _zygote(host, hardware, frozen, folder / zygote.NAME)
         while len(waiting(host, frozen.name)) < host.spares and template.is_valid(frozen, hardware):
             _one(host, hardware, frozen, folder)
             count += 1
@@ -51,6 +54,17 @@ def fill(host: Host, hardware: Hardware) -> int:
             for spare in waiting(host, frozen.name):
                 discard(spare)
     return count
+
+
+def _zygote(host: Host, hardware: Hardware, frozen: Path, folder: Path) -> int:
+    if folder.exists() or not template.is_valid(frozen, hardware):
+        return 0
+    try:
+        zygote.make(host, hardware, frozen, folder)
+    except BaseException:
+        discard(Machine(folder))
+        raise
+    return 1
 
 
 def _one(host: Host, hardware: Hardware, frozen: Path, folder: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_stale_template_is_replaced(pico: Pico, box: Path) -> None:
 def test_a_template_belongs_to_kernel_agent_and_settings(pico: Pico, configuration: Config, tmp_path: Path) -> None:
     ours = pico.ok("template", "--no-spare").strip()
     stem = f"{configuration.distribution.prefix}-pico"
-    for suffix in (".vmlinux", ".initrd"):
+    for suffix in (".vmlinux", ".initrd", ".zygote.so", ".rehearsal"):
         shutil.copy(configuration.stage_dir / "images" / f"{stem}{suffix}", tmp_path / f"copy{suffix}")
     given = ("--kernel", tmp_path / "copy.vmlinux", "template", "--no-spare")
     assert pico.ok(*given).strip() == ours, "content counts, not the name"

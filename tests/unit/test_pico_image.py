@@ -19,6 +19,7 @@ from photonbuild.rootfs import RootfsResult
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = "usr/lib/modules/6.12-pico/vmlinuz"
 FILES = {KERNEL: b"small", "usr/lib/modules/6.12-pico/vmlinux": b"\x7fELF", "usr/lib/pico/init": b"program"}
+FILES |= {"usr/lib/pico/zygote.so": b"library", "usr/lib/pico/rehearsal": b"disk"}
 
 
 def members(archive: bytes) -> list[tuple[str, int, int, bytes]]:
@@ -60,7 +61,14 @@ def request(tmp_path: Path, files: dict[str, bytes], kernels: list[str]) -> Imag
             archive.addfile(info, io.BytesIO(content))
     (tmp_path / "work").mkdir()
     return ImageRequest(
-        image=PicoImage(format="pico", profile="pico", variant="-pico", init="/usr/lib/pico/init"),
+        image=PicoImage(
+            format="pico",
+            profile="pico",
+            variant="-pico",
+            init="/usr/lib/pico/init",
+            preload="/usr/lib/pico/zygote.so",
+            rehearsal="/usr/lib/pico/rehearsal",
+        ),
         distribution=loaded.distribution,
         seed=tmp_path,
         macros=[],
@@ -82,7 +90,7 @@ def test_kernel_and_initramfs_come_out_with_their_digests(tmp_path: Path) -> Non
     result = FORMATS["pico"](request(tmp_path, FILES, [KERNEL]))
     names = {path.name for path in (tmp_path / "out").iterdir()}
     prefix = f"{config.load(ROOT).distribution.prefix}-pico"
-    assert names == {f"{prefix}.{part}" for part in ("vmlinux", "vmlinuz", "initrd")} | {
+    assert names == {f"{prefix}.{part}" for part in ("vmlinux", "vmlinuz", "initrd", "zygote.so", "rehearsal")} | {
         f"{prefix}.vmlinux.sha256",
         f"{prefix}.vmlinux.manifest.json",
     }
@@ -94,6 +102,8 @@ def test_kernel_and_initramfs_come_out_with_their_digests(tmp_path: Path) -> Non
         "kernel": "6.12-pico",
         "vmlinuz": hashlib.sha256(b"small").hexdigest(),
         "initrd": hashlib.sha256(initrd).hexdigest(),
+        "zygote.so": hashlib.sha256(b"library").hexdigest(),
+        "rehearsal": hashlib.sha256(b"disk").hexdigest(),
     }
 
 

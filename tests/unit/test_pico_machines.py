@@ -64,6 +64,19 @@ def test_qemu_is_confined() -> None:
         assert sandbox == "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
+def test_a_zygote_is_a_clone_that_leaves_the_filter_to_its_copies() -> None:
+    words = argv("clone").split()
+    at = words.index("-sandbox")
+    assert argv("zygote").split() == words[:at] + words[at + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("accel", "volumes", "copied"), [("tcg,tb-size=32", 0, True), ("tcg", 4, False), ("kvm", 0, False)]
+)
+def test_who_is_copied(accel: str, volumes: int, copied: bool) -> None:
+    assert replace(HARDWARE, accel=accel, volumes=volumes).copied is copied
+
+
 def test_a_network_only_when_asked() -> None:
     assert "-netdev" not in argv("clone", network=False)
     assert "-netdev user,id=net" in argv("clone")

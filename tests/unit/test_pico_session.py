@@ -370,6 +370,21 @@ def test_no_welcome(answer: bytes, message: str) -> None:
         session.hello(5)
 
 
+def test_a_rehearsal() -> None:
+    def peer(guest: Guest) -> None:
+        guest.welcome()
+        guest.expect(Type.REHEARSE)
+        guest.say(Type.REHEARSED)
+        guest.expect(Type.REHEARSE)
+        guest.say(Type.ERROR, what="rehearsal", code="ENOENT", message="/dev/vda")
+
+    with talking(peer) as session:
+        session.hello(5)
+        session.rehearse(5)
+        with pytest.raises(GuestError, match="/dev/vda"):
+            session.rehearse(5)
+
+
 def test_silence_and_nonsense() -> None:
     done = threading.Event()
 

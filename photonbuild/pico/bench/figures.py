@@ -23,8 +23,7 @@ def table(result: dict[str, Any]) -> str:
         found = result["alive"]
         lines.append(
             f"{found['alive']} alive at once after {found['seconds']} s: {found['memory_each_mib']} MiB each; median "
-            f"{found['anonymous_mib']['median']:.1f} MiB anonymous, {found['guest_copied_mib']['median']:.1f} MiB of "
-            "that copied guest memory"
+            f"{found['anonymous_mib']['median']:.1f} MiB anonymous, {found['own_mib']['median']:.1f} MiB of it its own"
         )
     return "".join(f"{line}\n" for line in lines)
 

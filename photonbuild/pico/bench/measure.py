@@ -1,9 +1,9 @@
-"""How fast machines start and what they cost: cold boots, clones, clones that waited, one and two in flight.
+"""How fast machines start and what they cost: cold boots, clones, and copies of a zygote or, with KVM, spares.
 
 A start is measured from the request to the agent's first answer (``answered``), to the moment the container's process
 runs (``started``) and to its exit code with nothing left of the machine (``ended``). The series ``answer`` only lets
 clones answer and ends them: what the machine costs without a container in it. Memory is what the kernel counts: the
-anonymous memory of each QEMU, which no other shares, and what all of them together take from what is available.
+anonymous memory of each QEMU, what of it no other shares, and what all of them together take from what is available.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..request import Request
 from ..state import Machine
 
 Say = Callable[[str], None]
-KINDS = ("cold", "answer", "clone", "spare")
+WAITING = ("spare", "copy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def _some(host: Host, image: Image, request: Request, kind: str, count: int) -> 
     rows, idle = [], 0.0
     null = os.open(os.devnull, os.O_WRONLY)
     for _ in range(count):
-        if kind == "spare":
+        if kind in WAITING:
             before = time.monotonic()
             spares.fill(host, host.hardware())
             idle += time.monotonic() - before
@@ -132,7 +132,7 @@ def _some(host: Host, image: Image, request: Request, kind: str, count: int) -> 
 def _once(host: Host, image: Image, request: Request, null: int, kind: str) -> tuple[float, float, float]:
     """One start; seconds until the agent answered, the container ran, and nothing was left."""
     begun = time.monotonic()
-    wanted = replace(request, use_spares=kind == "spare", fill_spares=False)
+    wanted = replace(request, use_spares=kind in WAITING, fill_spares=False)
     running, _ = run.bring_up(host, wanted, image, lambda _: None)
     try:
         answered = started = time.monotonic() - begun
@@ -149,21 +149,24 @@ def _once(host: Host, image: Image, request: Request, null: int, kind: str) -> t
         raise
     if code:
         raise PicoError(f"the container ended with exit code {code}")
-    if kind == "spare" and running.record.birth != "spare":
-        raise PicoError("no spare was there")
+    if kind in WAITING and running.record.birth != kind:
+        raise PicoError(f"no {kind} was there")
     return answered, started, time.monotonic() - begun
 
 
 def alive(host: Host, image: Image, reference: str, count: int, within: int, say: Say) -> dict[str, Any]:
-    """Keep up to `count` clones alive within `within` MiB of memory; what they cost. They are gone afterwards."""
+    """Keep up to `count` machines alive within `within` MiB of memory; what they cost. They are gone afterwards."""
     request = Request(
         image=reference,
         command=["/bin/sleep", "36000"],
         entrypoint="",
         remove=True,
-        use_spares=False,
+        use_spares=host.hardware().copied,
+        fill_spares=False,
     )
     template.ensure(host, host.hardware(), say)
+    if request.use_spares:
+        spares.fill(host, host.hardware())
     made: list[Machine] = []
     (_, before), begun = limits.memory(), time.monotonic()
     try:
@@ -189,24 +192,27 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
         "memory_taken_mib": round(taken, 1),
         "memory_each_mib": round(taken / max(len(each), 1), 2),
         "anonymous_mib": quantiles([facts["Anonymous"] for facts in each]),
-        "guest_copied_mib": quantiles([facts["guest"] for facts in each]),
+        "own_mib": quantiles([facts["own"] for facts in each]),
         "pss_mib": quantiles([facts["Pss"] for facts in each]),
     }
 
 
 def memory(pid: int) -> dict[str, float]:
-    """MiB of a process: Pss and Anonymous in all, and as ``guest`` what it has copied of its template's memory."""
-    found = {"Pss": 0.0, "Anonymous": 0.0, "guest": 0.0}
-    ram = False
+    """MiB of a process: Pss, Anonymous, and as ``own`` anonymous memory that it shares with no other process."""
+    found = {"Pss": 0.0, "Anonymous": 0.0, "own": 0.0}
+    private = 0.0
     for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
         key, _, rest = line.partition(":")
-        if key in ("Pss", "Anonymous"):
+        if key in ("Pss", "Private_Clean", "Private_Dirty", "Anonymous"):
             size = int(rest.split()[0]) / 1024
+            if key.startswith("Private"):
+                private += size
+                continue
             found[key] += size
-            if key == "Anonymous" and ram:
-                found["guest"] += size
+            if key == "Anonymous":  # it comes after the others
+                found["own"] += min(size, private)
         elif "-" in key.split(" ")[0]:
-            ram = line.endswith("/template/ram")
+            private = 0.0
     return found
 
 
@@ -216,7 +222,8 @@ def measure(
     """All figures of this host. Raises PicoError."""
     template.ensure(host, host.hardware(), say)
     series = []
-    for kind in KINDS:
+    waiting = "copy" if host.hardware().copied else "spare"
+    for kind in ("cold", "answer", "clone", waiting):
         for in_flight in (1, 2):
             if kind == "spare" and in_flight == 2:
                 continue  # they are made one at a time: two in flight measure the making

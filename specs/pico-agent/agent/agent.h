@@ -73,6 +73,10 @@ void flush_port(struct port *port);
 bool ports_empty(void);
 void wait_for_host(void);
 
+/* The loop, and what wakes it beside ports and processes; it ends with the machine. main.c */
+void open_sources(void);
+void loop(void);
+
 /* What the frames ask for, main.c */
 void handle(struct port *port, struct frame *frame);
 /* Kill everything; the power goes off when all is sent, or after `patience` nanoseconds (0: 10 s). */

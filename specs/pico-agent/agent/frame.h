@@ -24,6 +24,7 @@ enum frame_type {
     SHUTDOWN,
     PING,
     ATTACH,
+    REHEARSE,
     WELCOME = 65,
     READY,
     STARTED,
@@ -35,6 +36,7 @@ enum frame_type {
     CREDIT,
     DETACHED,
     TIME,
+    REHEARSED,
 };
 
 struct frame {

@@ -54,6 +54,11 @@ static bool command_line(const char *name, char *value, size_t room)
     return false;
 }
 
+static const char *dotted(in_addr_t address, char text[static INET_ADDRSTRLEN])
+{
+    return inet_ntop(AF_INET, &(struct in_addr){address}, text, INET_ADDRSTRLEN);
+}
+
 /* The address that the host will most likely want: with pico.address and pico.gateway on the command line the card has
    it already, and SETUP finds nothing to do. */
 static struct lease expected;
@@ -76,6 +81,19 @@ static bool expect_address(struct failure *failure)
     return card_up(failure) && use_lease(&expected, failure);
 }
 
+void machine_describe_network(struct payload *payload)
+{
+    char text[INET_ADDRSTRLEN];
+
+    payload_add(payload, "network", expected.address ? "static" : "none");
+    if (!expected.address)
+        return;
+    payload_add(payload, "mac", "52:54:00:12:34:56");
+    payload_add(payload, "address", "%s/%d", dotted(expected.address, text), prefix_of(expected.mask));
+    if (expected.gateway)
+        payload_add(payload, "gateway", "%s", dotted(expected.gateway, text));
+}
+
 void machine_begin(void)
 {
     int fd;
@@ -89,9 +107,18 @@ void machine_begin(void)
         close(fd);
 }
 
+/* An idle machine does nothing: no compaction twice a second, no counters every second. */
+static void be_quiet(void)
+{
+    if (machine.test)
+        return;
+    write_setting(staged("/own/proc/sys/vm/compaction_proactiveness"), "0");
+    write_setting(staged("/own/proc/sys/vm/stat_interval"), "3600");
+}
+
 bool machine_prepare(struct failure *failure)
 {
-    return make_world(failure) && loopback_up(failure) && expect_address(failure);
+    return make_world(failure) && (be_quiet(), true) && loopback_up(failure) && expect_address(failure);
 }
 
 /* -- SETUP */
@@ -219,11 +246,6 @@ static bool set_up_network(const struct settings *settings, struct lease *lease,
     if (expected.address && !card_down(failure))
         return false;
     return card_up(failure) && (!dhcp || ask_for_lease(DHCP_SECONDS, lease, failure)) && use_lease(lease, failure);
-}
-
-static const char *dotted(in_addr_t address, char text[static INET_ADDRSTRLEN])
-{
-    return inet_ntop(AF_INET, &(struct in_addr){address}, text, INET_ADDRSTRLEN);
 }
 
 static bool write_identity(const struct settings *settings, const struct lease *lease, struct failure *failure)

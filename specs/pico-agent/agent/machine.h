@@ -9,6 +9,8 @@
    root comes from a directory, and the end is exit(3). */
 struct machine {
     bool test;
+    /* In a rehearsal: its program has ended well. */
+    bool rehearsed;
     const char *stage;
     char hostname[65];
 };
@@ -21,6 +23,8 @@ void machine_begin(void);
 bool machine_prepare(struct failure *failure);
 /* SETUP: entropy first, then everything else; afterwards we live in the container's root. */
 bool machine_setup(const struct frame *frame, struct payload *answer, struct failure *failure);
+/* The records of a SETUP with the network as it is expected already. */
+void machine_describe_network(struct payload *payload);
 /* Put a process into a control group of its own, which is made; 0 is the main one. Without control groups (in a test)
    nothing happens. */
 void enter_cgroup(uint16_t process, pid_t pid);

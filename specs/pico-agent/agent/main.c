@@ -15,6 +15,7 @@
 
 #include "agent.h"
 #include "machine.h"
+#include "rehearsal.h"
 
 #ifndef AGENT_VERSION
 #error "AGENT_VERSION is not set"
@@ -81,6 +82,19 @@ static void set_up(struct port *port, const struct frame *frame)
         send_payload(port, READY, 0, &answer);
         send_payload(agent.log, READY, 0, &answer);
     }
+}
+
+static void run_rehearsal(struct port *port, const struct frame *frame)
+{
+    struct failure failure;
+
+    if (agent.state != WAITING)
+        fail(&failure, 0, "a rehearsal comes before SETUP");
+    else if (rehearse(frame, &failure)) {
+        send_frame(port, REHEARSED, 0, NULL, 0);
+        return;
+    }
+    send_failure(port, 0, "rehearsal", &failure);
 }
 
 static void start(struct port *port, const struct frame *frame)
@@ -226,6 +240,9 @@ void handle(struct port *port, struct frame *frame)
     case SHUTDOWN:
         handle_numbers(port, frame);
         break;
+    case REHEARSE:
+        run_rehearsal(port, frame);
+        break;
     case PING:
         send_frame(port, PONG, 0, NULL, 0);
         break;
@@ -259,12 +276,13 @@ static void events_ready(struct source *source)
     scan_ports();
 }
 
-static void open_sources(void)
+void open_sources(void)
 {
     static struct source children = {.ready = children_ready}, events = {.ready = events_ready};
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
     sigset_t set;
 
+    children.events = events.events = 0;
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
@@ -316,7 +334,7 @@ static void keep_time(void)
     }
 }
 
-static void loop(void)
+void loop(void)
 {
     struct epoll_event event;
 
@@ -355,6 +373,8 @@ int main(int count, char **words)
         puts(AGENT_VERSION);
         return 0;
     }
+    if (count == 2 && strcmp(words[1], "--rehearse") == 0)
+        return rehearse_program();
     if (getpid() != 1) {
         fputs("pico-agent: this is the first process of a pico machine\n", stderr);
         return 2;

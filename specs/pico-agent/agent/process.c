@@ -297,6 +297,7 @@ static void finish(struct process *process)
         leave_cgroup(process->id);
     if (process->main) {
         send_exited(process, agent.log);
+        machine.rehearsed = process->status == 0;
         agent.main = NULL;
         stop(0);
     }

@@ -14,8 +14,8 @@ import threading
 import time
 import unittest
 
-HELLO, SETUP, START, STDIN, SIGNAL, RESIZE, GRANT, SHUTDOWN, PING, ATTACH = range(1, 11)
-WELCOME, READY, STARTED, STDOUT, STDERR, EXITED, ERROR, PONG, CREDIT, DETACHED, TIME = range(65, 76)
+HELLO, SETUP, START, STDIN, SIGNAL, RESIZE, GRANT, SHUTDOWN, PING, ATTACH, REHEARSE = range(1, 12)
+WELCOME, READY, STARTED, STDOUT, STDERR, EXITED, ERROR, PONG, CREDIT, DETACHED, TIME, REHEARSED = range(65, 77)
 WINDOW = 256 << 10
 AGENT = ""
 UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net"]
@@ -180,6 +180,33 @@ class AgentTest(unittest.TestCase):
             machine.ports[0].sock.sendall(encode(STDIN, 1, stdin) + encode(STDIN, 1))
         out, _, ended = machine.ports[0].until(EXITED)
         return out, fields(ended), machine.wait()
+
+    def test_a_rehearsal_leaves_nothing(self):
+        program = self.root / "bin/rehearse"
+        program.write_text("#!/bin/sh\ncat /etc/hostname\nread name < /etc/hostname\n[ $name = rehearsal ]\n")
+        program.chmod(0o755)
+        self.addCleanup(program.unlink)
+        machine = self.machine()
+        port = machine.ports[0]
+        for root, answer in ((self.root, REHEARSED), ("/nothing", ERROR), (self.root, REHEARSED)):
+            port.send(REHEARSE, root=root, rootfs="directory")
+            kind, _, payload = port.next()
+            self.assertEqual(kind, answer, payload)
+        machine.setup()
+        port.until(READY)
+        machine.start("/bin/sh", "-c", "cat /etc/hostname /etc/machine-id", main="yes")
+        out, _, ended = port.until(EXITED)
+        self.assertEqual(out.decode().split()[:2], ["box", SETTINGS["machine-id"]])
+        self.assertEqual(fields(ended), {"code": "0"})
+        machine.wait()
+
+    def test_no_rehearsal_after_setup(self):
+        machine = self.machine()
+        machine.setup()
+        machine.ports[0].until(READY)
+        machine.ports[0].send(REHEARSE)
+        kind, _, payload = machine.ports[0].next()
+        self.assertEqual((kind, fields(payload)["code"]), (ERROR, "protocol"))
 
     def test_welcome_and_the_order_of_life(self):
         machine = self.machine()

@@ -101,6 +101,15 @@ bool write_identity_file(enum identity_file which, const char *text, struct fail
     return done || fail(failure, error, "cannot write /etc/%s", identity_names[which]);
 }
 
+bool clear_identity_files(void)
+{
+    bool done = true;
+
+    for (size_t at = 0; at < IDENTITY_FILES; at++)
+        done = ftruncate(identity_files[at], 0) == 0 && lseek(identity_files[at], 0, SEEK_SET) == 0 && done;
+    return done;
+}
+
 static bool mount_own(const char *type, const char *name, unsigned long flags, const char *options,
                       struct failure *failure)
 {

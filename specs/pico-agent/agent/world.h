@@ -12,6 +12,8 @@ bool make_world(struct failure *failure);
 enum identity_file { MACHINE_ID, HOSTNAME, HOSTS, RESOLV_CONF, IDENTITY_FILES };
 /* Once for each, before mount_overlay. */
 bool write_identity_file(enum identity_file which, const char *text, struct failure *failure);
+/* As if nothing had been written. */
+bool clear_identity_files(void);
 
 bool mount_image(const char *root, const char *type, struct failure *failure);
 bool mount_overlay(struct failure *failure);
