@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -128,5 +129,5 @@ def test_a_cold_boot_runs_it_as_well(run: Run) -> None:
 
 
 def test_nothing_else_is_left(facts: dict[str, Any]) -> None:
-    done = run_pico(facts["pico"], "ps", "--all", "--quiet")
-    assert len(done.stdout.split()) == 1
+    rows = json.loads(run_pico(facts["pico"], "ps", "--all", "--json").stdout)
+    assert [row["name"] for row in rows if row["state"] != "spare"] == [facts["pico"]["name"]]
