@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import read_json, write_json
+from . import hardware
 from .errors import PicoError
 from .hardware import EXPECTED, VOLUMES, Hardware
 
@@ -78,7 +79,7 @@ def _inputs(root: Path, kernel: Path | None) -> list[Path]:
     build = root / "build"
     fixed = [build / name for name in ("pico.yaml", "seed.yaml", "machine.lock", "distribution.yaml")]
     boot = [*_beside(kernel).values()] if kernel else sorted((root / "stage/images").glob("*pico*"))
-    return [*fixed, build / "images/pico.yaml", *boot, Path(__file__), Path(KVM)]
+    return [*fixed, build / "images/pico.yaml", *boot, Path(__file__), Path(hardware.__file__), Path(KVM)]
 
 
 def _stamp(root: Path, kernel: Path | None) -> str:
@@ -110,6 +111,7 @@ def examine(session: Session, folder: Path, kernel: Path | None) -> Host:
     append = " ".join((*settings.kernel_args, *EXPECTED))
     cpu = "host" if kvm else settings.cpu
     machine = [accel, settings.machine, cpu, append, str(settings.disk), _processor() if kvm else ""]
+    machine.append(sha256_of(Path(hardware.__file__)))  # the devices
     parts = [str(FORMAT), *map(sha256_of, files.values()), frozen.digest, *machine]
     host = Host(
         folder=folder,
