@@ -119,8 +119,8 @@ def _disk(fds: Descriptors) -> list[str]:
 def _card(network: bool) -> list[str]:
     """A network card, plugged into nothing in the template: what it is plugged into is no part of the state.
 
-    A clone is not told to announce itself: nobody is there to hear it, and a driver that does so while the card is taken
-    down waits for itself for ever (Linux 6.12: that work takes the lock which ``virtnet_close`` holds and waits with).
+    A clone is not told to announce itself: nobody is there to hear it, and a driver that does so while the card is
+    taken down waits for itself for ever (Linux 6.12: that work takes the lock which ``virtnet_close`` holds).
     """
     device = "virtio-net-device,guest_announce=off"
     if not network:
