@@ -100,6 +100,7 @@ def test_no_kernel(pico: Pico, box: Path, tmp_path: Path) -> None:
     assert "hint: make pico" in said
 
 
+@pytest.mark.long
 def test_pulled_from_a_registry(pico: Pico, box: Path, machine_seed: Path) -> None:
     repository = box_repository(machine_seed / "usr/bin/busybox", APPLETS)
     with registry({"box": repository}) as served:

@@ -84,6 +84,7 @@ def test_a_killed_command_leaves_a_machine_that_is_seen(pico: Pico, box: Path) -
     assert pico.state("left") == "gone"
 
 
+@pytest.mark.long
 def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: Pico, box: Path) -> None:
     for step in range(12):
         run = pico.start("run", "--name", f"step{step}", "--no-spare", box, "sleep", "600")
@@ -197,6 +198,16 @@ def test_gc_removes_leftovers(pico: Pico, box: Path) -> None:
     assert pico.state("done") == "exited"
     assert "it has ended" in pico.ok("gc", "--exited")
     assert pico.state("done") == "gone"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("birth", ["copy", "clone"])
+def test_no_start_hangs(pico: Pico, box: Path, birth: str) -> None:
+    """What comes in the first milliseconds of a machine may meet the taking down of its card."""
+    pico.ok("template")
+    words = ("--rm", "--network", "none", *(["--no-spare"] if birth == "clone" else []))
+    for number in range(30):
+        assert pico.ok("run", *words, box, "echo", number, timeout=30) == f"{number}\n"
 
 
 def test_cold_boot(pico: Pico, box: Path) -> None:
