@@ -117,7 +117,11 @@ def _disk(fds: Descriptors) -> list[str]:
 
 
 def _card(network: bool) -> list[str]:
-    """A network card, plugged into nothing in the template: what it is plugged into is no part of the state."""
+    """A network card, plugged into nothing in the template: what it is plugged into is no part of the state.
+
+    After a migration QEMU would let the guest announce itself to its network, which has nobody to hear it; and Linux
+    waits for ever if it is just taking the card down then.
+    """
     if not network:
-        return ["-device", "virtio-net-device"]
-    return ["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-device,netdev=net"]
+        return ["-device", "virtio-net-device,guest_announce=off"]
+    return ["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-device,netdev=net,guest_announce=off"]
