@@ -4,7 +4,7 @@ protocol messages session         the frames between host and agent, see docs/pi
 settings hardware host            what every machine has in common; the command line of QEMU
 oci/ images                       an image as it was found or pulled → one read-only disk in the store
 jail limits qmp state launch      one QEMU: namespaces, control groups, its monitor, its folder, its start
-template spares birth             how a machine comes to life: booted, cloned, or taken from those that wait
+template zygote spares birth      how a machine comes to life: booted, cloned, copied, or taken from those that wait
 options request parser            what was asked for
 run control terminal              a container from its start to its exit code; what is done to one that runs
 listing tidy context              tables; what goes; where things are

@@ -102,9 +102,10 @@ def _copy(host: Host, record: Record, wanted: Wanted) -> tuple[Machine, Record] 
         _forward(control, wanted.forwards)
         control.call("cont")
         control.close()
-    except zygote.NoCopyError:
+    except (zygote.NoCopyError, QmpError) as exc:
         _give_up(machine)
-        spares.discard(parent)
+        if isinstance(exc, zygote.NoCopyError) and exc.lost:
+            spares.discard(parent)
         return None
     except BaseException:
         _give_up(machine)

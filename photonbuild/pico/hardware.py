@@ -69,7 +69,8 @@ def qemu_argv(
         argv += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     argv += _serial(fds)
     argv += _disk(fds)
-    argv += ["-object", "rng-builtin,id=entropy", "-device", "virtio-rng-device,rng=entropy"]
+    # The kernel's generator: one of QEMU's own would be the same in every copy.
+    argv += ["-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-device,rng=entropy"]
     argv += _card(network)
     for number in range(hardware.volumes):
         given = number < len(readonly)

@@ -42,11 +42,11 @@ def fill(host: Host, hardware: Hardware) -> int:
         if not ours:
             return 0
         for spare in [Machine(path) for path in folder.iterdir()] if folder.is_dir() else []:
-            ready = zygote.READY if spare.folder.name == zygote.NAME else "ready"
+            ready = zygote.READY if spare.folder == zygote.folder_of(host, frozen.name) else "ready"
             if spare.pid() is None or not (spare.folder / ready).exists():
                 discard(spare)
         if hardware.copied:
-            return _zygote(host, hardware, frozen, folder / zygote.NAME)
+            return _zygote(host, hardware, frozen, zygote.folder_of(host, frozen.name))
         while len(waiting(host, frozen.name)) < host.spares and template.is_valid(frozen, hardware):
             _one(host, hardware, frozen, folder)
             count += 1

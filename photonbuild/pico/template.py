@@ -150,6 +150,7 @@ def freeze(control: Qmp) -> None:
 def thaw(control: Qmp) -> None:
     """Let a machine that was started as a clone take the template's state. It stays stopped."""
     control.send("migrate-set-capabilities", CAPABILITIES)
+    control.send("migrate-set-parameters", {"announce-rounds": 0})
     control.send("migrate-incoming", {"uri": STATE})
     try:
         control.migrated()

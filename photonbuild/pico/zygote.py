@@ -23,7 +23,6 @@ from .host import Host
 from .launch import CALLS, FILES, Start
 from .state import Machine
 
-NAME = "zygote"
 READY = "ready-to-copy"
 NO_NETWORK = 1
 TRIES, PATIENCE = 10, 3.0
@@ -32,12 +31,21 @@ STEPS = ("", "request", "threads", "clone", "ids", "files", "rights", "filter", 
 
 
 class NoCopyError(PicoError):
-    """The zygote made no copy."""
+    """The zygote made no copy. One that is `lost` will never make any."""
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
+
+
+def folder_of(host: Host, key: str) -> Path:
+    """It lies among the spares of the template `key`, and has a name of its own wherever machines have."""
+    return host.folder / "spares" / key / f"zygote-{key[:12]}"
 
 
 def of(host: Host, key: str) -> Machine | None:
     """The zygote of a template, if it lives and is ready."""
-    machine = Machine(host.folder / "spares" / key / NAME)
+    machine = Machine(folder_of(host, key))
     return machine if (machine.folder / READY).exists() and machine.pid() else None
 
 
@@ -86,7 +94,7 @@ def copy(
         try:
             old = read_json(zygote.folder / FILES)
         except (OSError, ValueError) as exc:
-            raise NoCopyError("the zygote is gone") from exc
+            raise NoCopyError("the zygote is gone", lost=True) from exc
         files = launch.open_files(stack, machine, image)
         request = struct.pack("=II", 0 if network else NO_NETWORK, len(old))
         request += b"".join(struct.pack("=QQ", *pair) for pair in old)
@@ -108,11 +116,11 @@ def _ask(zygote: Machine, request: bytes, files: list[int]) -> None:
         except TimeoutError:
             continue
         except PicoError as exc:
-            raise NoCopyError(exc.message) from exc
+            raise NoCopyError(exc.message, lost=True) from exc
         if len(reply) != 8:
-            raise NoCopyError("the zygote is gone")
+            raise NoCopyError("the zygote is gone", lost=True)
         error, step = struct.unpack("=ii", reply)
         if error == 0:
             return
         raise NoCopyError(f"the zygote cannot be copied: {STEPS[step]}: {os.strerror(error)}")
-    raise NoCopyError("the zygote does not answer")
+    raise NoCopyError("the zygote does not answer", lost=True)
