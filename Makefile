@@ -34,8 +34,8 @@ integration: ## real tools on small packages: minutes
 boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from inside and outside
 	$(PYTEST) tests/boot $(ARGS)
 
-test-matrix: images ## boot every image and install from every kickstart: most of an hour
-	$(PYTEST) tests/matrix $(ARGS)
+test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour
+	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache

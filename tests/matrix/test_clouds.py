@@ -1,4 +1,4 @@
-"""Every image of a cloud, booted and judged in the cloud's own way in; and the ways that need a test of their own."""
+"""Ways into a cloud's machine that need a test of their own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from photonbuild.clouds import fitted, nocloud, way_in
 from photonbuild.clouds.server import Answer, Query, answering
 from photonbuild.config import Config
 from photonbuild.media import medium
-from photonbuild.qemu import HOST_SEEN_BY_GUEST, Firmware, Hardware, Machine, best_accel
+from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
 from photonbuild.verify import BOOT_TIMEOUT
 
-from ..clouds import image_of, judged
+from ..published import image_of, judged
 
 pytestmark = pytest.mark.matrix
 
@@ -52,21 +52,6 @@ print(json.dumps({
     "transport": source.data_access_method,
 }))
 """
-
-
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-@pytest.mark.parametrize("name", ["qcow2", "ami", "gce", "azure", "ova"])
-def test_every_check(
-    name: str,
-    firmware: Firmware,
-    configuration: Config,
-    store: Store,
-    machine_seed: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with capsys.disabled():
-        print(f"\n  {name}", end="")
-        judged(image_of(configuration, name), configuration, store, machine_seed, firmware)
 
 
 def test_a_disk_image_without_a_seed(
