@@ -2,15 +2,17 @@
 RUN := tools/run
 PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
+# ARGS goes to what was asked for: to pytest, not to the images that its tests need.
+IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 
 .DEFAULT_GOAL := help
 .PHONY: iso ova ami gce azure qcow2 raw oci images test test-matrix lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
-	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
 ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
-	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
 images: iso ova ami gce azure qcow2 raw oci ## all of them
 

@@ -27,9 +27,9 @@ Variant = Callable[..., Path]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Tests at once for `-n auto`: each runs a machine of one processor and 2 GiB, which now and then waits."""
+    """Tests at once for `-n auto`: each runs a machine of one processor and 2 GiB."""
     cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(2, min(cores + cores // 2, memory >> 32))
+    return max(2, min(cores, memory >> 32))
 
 
 def pytest_configure(config: pytest.Config) -> None:
