@@ -2,18 +2,20 @@
 RUN := tools/run
 PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
+# ARGS goes to what was asked for: to pytest, not to the images that its tests need.
+IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 
 .DEFAULT_GOAL := help
 .PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
-	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
 ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
-	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(ARGS)
+	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
 pico: ## kernel and first program of machines that are one container: bin/photonbuild pico run IMAGE
-	$(PHOTONBUILD) image $@ $(ARGS)
+	$(PHOTONBUILD) image $@ $(IMAGE_ARGS)
 
 images: iso ova ami gce azure qcow2 raw oci pico ## all of them
 
@@ -37,8 +39,9 @@ integration: ## real tools on small packages: minutes
 boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
 	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
-test-matrix: images ## boot every image and install from every kickstart: most of an hour
-	$(PYTEST) tests/matrix tests/pico $(ARGS)
+test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour
+	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
+	$(PYTEST) tests/pico $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -41,6 +42,14 @@ NAMESERVER_SEEN_BY_GUEST = "10.0.2.3"
 RELAY = "/usr/bin/busybox nc"
 
 
+def processors() -> int:
+    """Of a machine that is given no number of them: $PHOTONBUILD_MACHINE_CPUS, else 2. Raises VerifyError."""
+    text = os.environ.get("PHOTONBUILD_MACHINE_CPUS") or "2"
+    if not re.fullmatch(r"[1-9][0-9]?", text):
+        raise VerifyError(f"'{text}' is no number of processors", where="$PHOTONBUILD_MACHINE_CPUS", hint="1 to 99")
+    return int(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
     """What is plugged together. `forwards`: TCP port of the guest to port of this machine's loopback.
@@ -57,7 +66,7 @@ class Hardware:
     firmware: Firmware = "bios"
     accel: str = TCG
     memory: int = 2048
-    cpus: int = 2
+    cpus: int = field(default_factory=processors)
     forwards: Mapping[int, int] = field(default_factory=dict)
     authorized_key: str | None = None
     login: Path | None = None

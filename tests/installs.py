@@ -275,12 +275,13 @@ def up(machine: Machine) -> None:
     assert state == "running", machine.ssh("systemctl --failed --no-legend; journalctl -b -p warning --no-pager").stdout
 
 
-def suite(machine: Machine, lab: Lab) -> list[str]:
-    """Every check of `photonbuild verify`; the names of those that ran."""
+def suite(machine: Machine, lab: Lab, *, checks_of: Sequence[str] | None = None) -> list[str]:
+    """Every check of `photonbuild verify`, or the system's and those of the named runtimes; the names of what ran."""
+    runtimes = lab.configuration.runtimes
+    chosen = [runtime for runtime in runtimes if checks_of is None or runtime.name in checks_of]
     with outside() as world:
-        runtimes = lab.configuration.runtimes
         facts = facts_for(machine, world, lab.configuration.distribution, runtimes, lab.session.machine_seed.root)
-        checks = run_checks(machine, facts, check_names(runtimes, runtimes))
+        checks = run_checks(machine, facts, check_names(chosen, runtimes))
     bad = [f"{check.name}: {check.message}" for check in checks if check.outcome != "passed"]
     assert not bad, "\n".join(bad)
     return [check.name for check in checks]

@@ -28,17 +28,8 @@ MODULE = "dracut/90live"
 # LZ4 costs a starting system far less than zstd; levels above 6 make no smaller image, and fragments hardly one.
 EROFS_OPTIONS = ("-zlz4hc,6", "-C65536", "-Eztailpacking")
 LABEL_LENGTH = 32
-# systemd's own provision.conf leaves an authorized_keys file alone that is already there, as one made with
-# SSH_KEY= is; the live root is new at each boot, so a key given by credential can be added to it.
-#
 # The initramfs has mounted /var: it stays until the very end, like the root itself.
-ROOT_FILES = (
-    RootfsFile(path="/etc/fstab", text="live /var tmpfs x-initrd.mount 0 0\n"),
-    RootfsFile(
-        path="/etc/tmpfiles.d/live-ssh-key.conf",
-        text="w+^ /root/.ssh/authorized_keys - - - - ssh.authorized_keys.root\n",
-    ),
-)
+ROOT_FILES = (RootfsFile(path="/etc/fstab", text="live /var tmpfs x-initrd.mount 0 0\n"),)
 
 
 def root_files(image: Image, identity: str, title: str) -> Sequence[RootfsFile]:

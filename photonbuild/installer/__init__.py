@@ -7,5 +7,3 @@ layer takes of this package; `photonbuild kickstart` uses the same modules on th
 from __future__ import annotations
 
 SHIPPED = ("__init__.py", "errors.py", "run.py", "documents.py", "gpt.py", "bootloader.py", "installer")
-# Files of the live root that an installed system is better without; /etc/fstab is replaced.
-LIVE_ONLY = ("/etc/tmpfiles.d/live-ssh-key.conf",)

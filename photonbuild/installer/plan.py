@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import bootloader, gpt
 from ..documents import nearest
-from . import LIVE_ONLY, networkd
+from . import networkd
 from .facts import Card, Facts
 from .failures import KickstartError
 from .kickstart import BIOS, DUALBOOT, EFI, VFAT, XFS, Kickstart, Link
@@ -146,7 +146,6 @@ def _settings(kickstart: Kickstart, layout: Storage, facts: Facts) -> list[Step]
         Write(title="write fstab", path="/etc/fstab", text=fstab(layout)),
         Write(title="name the machine", path="/etc/hostname", text=hostname(kickstart, facts) + "\n"),
         Write(title="empty the machine's id", path="/etc/machine-id", text="", mode=0o444),
-        Remove(title="remove what only the medium needs", paths=LIVE_ONLY),
     ]
     for path, text in networkd.files(kickstart.links).items():
         steps.append(Write(title=f"write {path}", path=path, text=text))

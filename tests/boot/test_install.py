@@ -22,8 +22,9 @@ def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: Lab) ->
         finished(term)
         machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
         up(machine)
-        names = suite(machine, installs)
-        assert {name.partition(":")[0] for name in names} >= {"system", "docker", "side_by_side"}
+        # The others' checks run in an installed system of the matrix.
+        names = suite(machine, installs, checks_of=["docker"])
+        assert {name.partition(":")[0] for name in names} == {"system", "docker"}
         # Nobody has this machine's identity, and it has nothing of the medium's.
         identity = machine.ssh("cat /etc/machine-id").stdout.strip()
         assert len(identity) == 32 and machine.ssh("findmnt /etc/machine-id", check=False).returncode == 1

@@ -9,7 +9,7 @@ import pytest
 from photonbuild.config import Config
 from photonbuild.store import Store
 
-from ..clouds import image_of, judged
+from ..published import image_of, judged
 
 pytestmark = pytest.mark.boot
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,28 @@ PARTS = ("build", "kickstarts", "photonbuild", "specs")
 Variant = Callable[..., Path]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests at once for `-n auto`: each runs a machine of one processor and 2 GiB."""
+    cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(2, min(cores, memory >> 32))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Emulated processors wait for each other's locks: sharing the real ones they do best with one each."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("PHOTONBUILD_MACHINE_CPUS", "1")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each machine that was judged: what ran in a worker is not seen otherwise."""
+    reports = terminalreporter.getreports("passed")
+    lines = [str(value) for report in reports for name, value in report.user_properties if name == "boot"]
+    if lines:
+        terminalreporter.section("machines")
+        for line in sorted(lines):
+            terminalreporter.line(line)
+
+
 def session_of(read: Config, place: Store) -> Session:
     return Session(config=read, store=place, reporter=Reporter())
 
@@ -42,12 +65,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def variant(checkout: Path, store: Store) -> Variant:  # noqa: F811
-    """Make an image of the name `base` with other settings of its disk: ``variant("raw", filesystem="xfs")``."""
+    """Make an image of the name `base` with other settings: ``variant("raw", disk={"filesystem": "xfs"})``."""
 
-    def make(base: str, **disk: object) -> Path:
+    def make(base: str, *, disk: Mapping[str, object] | None = None, **changes: object) -> Path:
         settings = yaml.safe_load((checkout / "build" / "images" / f"{base}.yaml").read_text(encoding="utf-8"))
-        settings["disk"] |= disk
-        settings["variant"] = "-" + "".join(str(value).lower().replace(" ", "") for value in disk.values())
+        settings["disk"] |= disk or {}
+        settings |= changes
+        words = "".join([*map(str, (disk or {}).values()), *changes]).lower()
+        settings["variant"] = "-" + "".join(filter(str.isalnum, words))
         name = base + settings["variant"]
         (checkout / "build" / "images" / f"{name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         return make_image(session_of(config.load(checkout), store), name, [])[0].path

@@ -1,4 +1,4 @@
-"""Every image of a cloud, booted and judged in the cloud's own way in; and the ways that need a test of their own."""
+"""Ways into a cloud's machine that need a test of their own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from photonbuild.clouds import fitted, nocloud, way_in
 from photonbuild.clouds.server import Answer, Query, answering
 from photonbuild.config import Config
 from photonbuild.media import medium
-from photonbuild.qemu import HOST_SEEN_BY_GUEST, Firmware, Hardware, Machine, best_accel
+from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
 from photonbuild.verify import BOOT_TIMEOUT
 
-from ..clouds import image_of, judged
+from ..published import image_of
 
 pytestmark = pytest.mark.matrix
 
@@ -54,30 +54,6 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-@pytest.mark.parametrize("name", ["qcow2", "ami", "gce", "azure", "ova"])
-def test_every_check(
-    name: str,
-    firmware: Firmware,
-    configuration: Config,
-    store: Store,
-    machine_seed: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with capsys.disabled():
-        print(f"\n  {name}", end="")
-        judged(image_of(configuration, name), configuration, store, machine_seed, firmware)
-
-
-def test_a_disk_image_without_a_seed(
-    configuration: Config,
-    store: Store,
-    machine_seed: Path,
-) -> None:
-    """It is a machine like any other, which the hypervisor's credential opens."""
-    judged(image_of(configuration, "qcow2"), configuration, store, machine_seed, "bios", platform="none")
-
-
 @contextlib.contextmanager
 def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterator[Machine]:
     with medium(image) as plugged:
@@ -89,6 +65,20 @@ def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterat
 def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str] = ()) -> Completed:
     argv = ["ssh", "-F", str(machine.config), "-o", "ControlPath=none", *options, "-l", user, "machine", command]
     return run(argv, check=False, timeout=180)
+
+
+def test_a_disk_image_without_a_seed(configuration: Config, store: Store, machine_seed: Path) -> None:
+    """It is a machine like any other, which the hypervisor's credential opens; cloud-init asks nobody."""
+    with started(image_of(configuration, "qcow2"), Hardware(), store, machine_seed) as machine:
+        machine.wait_for_ssh(BOOT_TIMEOUT)
+        state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
+        assert state == "running", machine.ssh("systemctl --failed --no-legend").stdout
+        status = json.loads(machine.ssh("cloud-init status --wait --format json", check=False).stdout)
+        assert (status["status"], status["datasource"]) == ("done", "none")
+        assert not status["errors"]
+        machine.ssh("docker info")
+        assert machine.ssh("hostname").stdout.strip() == configuration.distribution.id
+        machine.shut_down()
 
 
 def test_nocloud_over_http_leaves_root_closed(

@@ -67,7 +67,7 @@ def test_the_same_bytes(name: str, configuration: Config, store: Store, checkout
 
 @pytest.mark.parametrize("disk", [{"filesystem": "xfs"}, {"var": True, "root_size": "1 GiB", "filesystem": "xfs"}])
 def test_the_same_bytes_with_xfs(disk: dict[str, object], variant: Variant, checkout: Path, store: Store) -> None:
-    first = variant("raw", **disk)
+    first = variant("raw", disk=disk)
     name = "raw" + first.name.removesuffix(".raw").removeprefix(config.load(checkout).distribution.prefix)
     with fresh_folder(store) as folder:
         elsewhere(checkout, store, name, folder)

@@ -38,7 +38,7 @@ def images(machine_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     ]
     oci_layout(folder / "box", layers, pico_images.configuration(layers, **CONFIG))
     docker_archive(folder / "box.tar", layers, pico_images.configuration(layers, **CONFIG), name="box:latest")
-    with_entry = configuration(
+    with_entry = pico_images.configuration(
         layers, Entrypoint=["/bin/echo", "entry"], Cmd=["default"], User="user", WorkingDir="/home/user"
     )
     oci_layout(folder / "entry", layers, with_entry)

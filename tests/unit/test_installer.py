@@ -25,7 +25,7 @@ import pytest
 import photonbuild
 from photonbuild.errors import PhotonbuildError
 from photonbuild.images import iso
-from photonbuild.installer import LIVE_ONLY, SHIPPED, __main__, answers, execute, fetching, finish, machine, repository
+from photonbuild.installer import SHIPPED, __main__, answers, execute, fetching, finish, machine, repository
 from photonbuild.installer.facts import Card, Disk, Facts, LocalFile, Package, Places
 from photonbuild.installer.failures import (
     Declined,
@@ -699,7 +699,6 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         "root/etc/shadow": "root:!*:::::::\n",
         "root/etc/fstab": "live /var tmpfs x-initrd.mount 0 0\n",
         "root/var/log/README": "",
-        "root/etc/tmpfiles.d/live-ssh-key.conf": "w+\n",
         "grub/i386-pc/boot.img": "b" * 512,
         "root/usr/lib/systemd/system/a.service": "",
         "root/usr/lib/systemd/system/docker.service": "",
@@ -753,7 +752,6 @@ def test_an_installation(fake: Machine, capfd: pytest.CaptureFixture[str]) -> No
     assert (target / "etc/fstab").read_text().startswith("UUID=")
     assert (target / "root/.ssh").stat().st_mode & 0o777 == 0o700
     assert (target / "root/.ssh/authorized_keys").stat().st_mode & 0o777 == 0o600
-    assert not (target / "etc/tmpfiles.d/live-ssh-key.conf").exists()
     assert not (target / "root/.postinstall").exists()
     assert (target / "boot/efi/EFI/BOOT/BOOTX64.EFI").stat().st_size == 2000
     log = target / "var/log/installer.log"
@@ -1046,8 +1044,9 @@ def test_what_is_shipped_runs_with_the_standard_library_and_pyyaml(tmp_path: Pat
     assert "--dry-run" in done.stdout
 
 
-def test_files_of_the_live_root_are_known() -> None:
-    assert {file.path for file in iso.ROOT_FILES} - {"/etc/fstab"} == set(LIVE_ONLY)
+def test_the_live_root_has_no_file_of_its_own_but_its_fstab() -> None:
+    """Which the installer replaces: an installed system would keep any other."""
+    assert {file.path for file in iso.ROOT_FILES} == {"/etc/fstab"}
 
 
 def test_the_unit_starts_what_is_there() -> None:

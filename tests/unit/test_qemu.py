@@ -201,3 +201,13 @@ def test_the_checks_of_a_machine() -> None:
     assert verify.check_names([second], [first, second]) == ["system", "b-check"]
     assert verify.check_names([first], [first]) == ["system", "a-check"]
     assert verify.check_names([], []) == ["system"]
+
+
+def test_processors_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHOTONBUILD_MACHINE_CPUS", raising=False)
+    assert Hardware().cpus == 2
+    monkeypatch.setenv("PHOTONBUILD_MACHINE_CPUS", "1")
+    assert Hardware().cpus == 1 and Hardware(cpus=4).cpus == 4
+    monkeypatch.setenv("PHOTONBUILD_MACHINE_CPUS", "all")
+    with pytest.raises(VerifyError, match="'all' is no number of processors"):
+        Hardware()

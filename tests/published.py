@@ -1,4 +1,4 @@
-"""Images of clouds under test: where they are, and every check of `photonbuild verify` in their cloud's own way in."""
+"""Published images under test: where they are, and every check of `photonbuild verify` in their cloud's own way in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from photonbuild.qemu import Firmware
 from photonbuild.store import Store
 from photonbuild.verify import Boot, require, stage_table, verify
 
-SUFFIXES = {"qcow2": ".qcow2", "ami": ".raw", "gce": ".tar.gz", "azure": ".vhd", "ova": ".ova"}
+SUFFIXES = {
+    "iso": ".iso", "raw": ".raw", "qcow2": ".qcow2", "ami": ".raw", "gce": ".tar.gz", "azure": ".vhd", "ova": ".ova"
+}  # fmt: skip
 
 
 def image_of(configuration: Config, name: str) -> Path:

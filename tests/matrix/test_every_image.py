@@ -1,0 +1,33 @@
+"""Every image that is a machine, with both kinds of firmware: every check of `photonbuild verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from photonbuild.config import Config
+from photonbuild.qemu import FIRMWARES, Firmware
+from photonbuild.store import Store
+
+from ..published import SUFFIXES, image_of, judged
+
+pytestmark = pytest.mark.matrix
+
+
+@pytest.mark.parametrize("firmware", FIRMWARES)
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_every_check(
+    name: str,
+    firmware: Firmware,
+    configuration: Config,
+    store: Store,
+    machine_seed: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    boot = judged(image_of(configuration, name), configuration, store, machine_seed, firmware)
+    assert set(boot.stages) >= {runtime.name for runtime in configuration.runtimes}
+    ready = ", ".join(f"{runtime.name} {boot.stages[runtime.name]:.1f} s" for runtime in configuration.runtimes)
+    checks = f"{len(boot.checks) - len(boot.failed)} of {len(boot.checks)} checks"
+    record_property("boot", f"{name:<8}{firmware:<6}{checks}; {ready}")
