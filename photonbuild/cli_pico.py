@@ -183,6 +183,10 @@ def template(context: Context, options: argparse.Namespace) -> int:
     if options.list:
         print(listing.template_table(host), end="")
         return 0
+    if options.remove and options.all:
+        for folder, _ in work.templates(host.folder):
+            work.remove(host, folder)
+        return 0
     hardware = host.hardware(
         memory=values.memory(options.memory) if options.memory else None,
         cpus=options.cpus,

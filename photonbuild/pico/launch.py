@@ -126,7 +126,7 @@ def _possible(host: Host, hardware: Hardware) -> None:
     program = host.seed / BINARY.lstrip("/")
     if not program.is_file():
         raise PicoError(
-            "there is no QEMU in the machine seed", where=str(program), hint="photonbuild seed make machine"
+            "there is no QEMU in the machine seed", where=str(program), hint="photonbuild seed build machine"
         )
     limits.require_memory(hardware.memory)
 

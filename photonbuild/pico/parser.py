@@ -141,6 +141,7 @@ def _template(made: argparse.ArgumentParser) -> None:
     made.add_argument("--no-spare", action="store_true", help="keep no machine waiting")
     made.add_argument("--list", action="store_true", help="list templates")
     made.add_argument("--remove", action="store_true", help="remove this template and its spares")
+    made.add_argument("--all", action="store_true", help="with --remove: the templates of machines of every size")
 
 
 def _bench(made: argparse.ArgumentParser) -> None:

@@ -66,8 +66,7 @@ class Pico:
         for row in json.loads(self("ps", "--all", "--json")):
             if row["state"] != "spare":
                 self("rm", "--force", row["id"])
-        self("template", "--remove")
-        self("template", "--remove", "--volumes")
+        self("template", "--remove", "--all")
 
 
 def verify(kernel: Path, session: Session, progress: Callable[[str], None]) -> Report:

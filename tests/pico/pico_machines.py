@@ -72,8 +72,7 @@ class Pico:
                 self.call("rm", "-f", row["id"])
 
         def gone() -> bool:
-            self.call("template", "--remove")
-            self.call("template", "--remove", "--volumes")
+            self.call("template", "--remove", "--all")
             self.call("gc")
             return not processes_in(self.folder)
 
