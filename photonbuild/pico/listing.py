@@ -82,7 +82,8 @@ def template_table(host: Host) -> str:
     for folder, facts in template.templates(host.folder):
         machine = facts["hardware"]
         state = "valid" if facts["host"] == host.digest else "stale"
-        waiting = [spare for spare in spares.waiting(host, folder.name) if spare.pid()]
+        known = spares.everywhere(host.folder)
+        waiting = [spare for spare in known if spare.folder.parent.name == folder.name and spare.pid()]
         table.append(
             (
                 folder.name,

@@ -10,12 +10,13 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Welcome:
-    """Who answers: versions of protocol, agent and kernel; ``waiting`` is before SETUP."""
+    """Who answers: versions of protocol, agent and kernel; ``waiting`` is before SETUP. `clock`: the clock source."""
 
     version: int
     agent: str
     kernel: str
     state: Literal["waiting", "ready", "stopping"]
+    clock: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,7 @@ class Session:
             agent=fields.get("agent", ""),
             kernel=fields.get("kernel", ""),
             state=state,  # type: ignore[arg-type]
+            clock=fields.get("clock", ""),
         )
 
     def setup(self, setup: Setup) -> None:

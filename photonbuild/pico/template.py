@@ -28,6 +28,8 @@ CAPABILITIES = {"capabilities": [{"capability": name, "state": True} for name in
 STATE = "file:/run/template/state"
 COMPLETE = "template.json"
 FILES = ("ram", "state")
+# How often a machine is booted for a clock, and the clock sources that are none.
+BOOTS, COARSE = 5, ("jiffies", "refined-jiffies")
 SPARE_SPACE = 64  # MiB that stay free where templates lie
 
 
@@ -62,12 +64,18 @@ def ensure(host: Host, hardware: Hardware, say: Callable[[str], None]) -> Path:
             for path in unfinished(host.folder, folder.name):  # whoever made them is gone: the lock is ours
                 give_up(path)
             remove(host, folder)
-            make(host, hardware, folder)
+            for turn in range(BOOTS):
+                if make(host, hardware, folder, any_clock=turn == BOOTS - 1):
+                    break
     return folder
 
 
-def make(host: Host, hardware: Hardware, folder: Path) -> None:
-    """Boot a machine until its agent waits, freeze it, and give the result its name."""
+def make(host: Host, hardware: Hardware, folder: Path, *, any_clock: bool = True) -> bool:
+    """Boot a machine until its agent waits, freeze it, and give the result its name.
+
+    On a busy host the kernel may find no clock but its own ticks, which then wake every clone a hundred times a second:
+    without `any_clock` such a machine is given up, and False.
+    """
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
     files = staging / "template"
     files.mkdir(parents=True)
@@ -85,6 +93,8 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
         what = Start(hardware=hardware, birth="template", network=False, template=files, image=blank)
         launch.start(host, machine, what)
         agent = _wait_for_agent(host, machine)
+        if agent["clock"] in COARSE and not any_clock:
+            return False
         control = launch.control(staging)
         freeze(control)
         control.send("quit")
@@ -100,6 +110,7 @@ def make(host: Host, hardware: Hardware, folder: Path) -> None:
         facts["files"] = _marks({name: (files / name).stat() for name in FILES})
         write_json(files / COMPLETE, {**facts, "created": time.time()})
         os.rename(files, folder)
+        return True
     finally:
         give_up(staging)
 

@@ -107,13 +107,19 @@ void machine_begin(void)
         close(fd);
 }
 
-/* An idle machine does nothing: no compaction twice a second, no counters every second. */
+/* An idle machine does nothing: no compaction twice a second, no counters every second. With a coarse clock there would
+   be ticks: the host is told. */
 static void be_quiet(void)
 {
     if (machine.test)
         return;
     write_setting(staged("/own/proc/sys/vm/compaction_proactiveness"), "0");
     write_setting(staged("/own/proc/sys/vm/stat_interval"), "3600");
+    int fd = open(staged("/own/sys/devices/system/clocksource/clocksource0/current_clocksource"), O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, machine.clock, sizeof machine.clock - 1);
+    machine.clock[size > 0 ? size : 0] = '\0';
+    machine.clock[strcspn(machine.clock, "\n")] = '\0';
+    close(fd);
 }
 
 bool machine_prepare(struct failure *failure)

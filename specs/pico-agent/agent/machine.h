@@ -13,6 +13,8 @@ struct machine {
     bool rehearsed;
     const char *stage;
     char hostname[65];
+    /* What the kernel takes the time from. */
+    char clock[32];
 };
 
 extern struct machine machine;

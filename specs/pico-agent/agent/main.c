@@ -63,6 +63,7 @@ static void welcome(struct port *port, const struct frame *frame)
     payload_add(&payload, "version", "%d", PROTOCOL_VERSION);
     payload_add(&payload, "agent", "%s", AGENT_VERSION);
     payload_add(&payload, "kernel", "%s", kernel.release);
+    payload_add(&payload, "clock", "%s", machine.clock);
     payload_add(&payload, "state", "%s", states[agent.state]);
     send_payload(port, WELCOME, 0, &payload);
 }
