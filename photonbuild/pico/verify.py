@@ -64,7 +64,7 @@ class Pico:
     def end(self) -> None:
         """End all machines, and the template with those that wait."""
         for row in json.loads(self("ps", "--all", "--json")):
-            if row["state"] != "spare":
+            if row["name"]:
                 self("rm", "--force", row["id"])
         self("template", "--remove", "--all")
 

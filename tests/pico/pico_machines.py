@@ -15,6 +15,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
+WAITING = ("spare", "template")  # states of what QEMU runs for, but no container
+
+
 @dataclass(frozen=True)
 class Done:
     code: int
@@ -68,7 +71,7 @@ class Pico:
     def end(self) -> None:
         """End and remove everything."""
         for row in self.ps().values():
-            if row["state"] != "spare":
+            if row["state"] not in WAITING:
                 self.call("rm", "-f", row["id"])
 
         def gone() -> bool:

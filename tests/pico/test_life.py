@@ -16,7 +16,7 @@ import yaml
 from photonbuild.config import Config
 from photonbuild.pico import state
 
-from .pico_machines import ROOT, Pico, processes_in, until
+from .pico_machines import ROOT, WAITING, Pico, processes_in, until
 
 pytestmark = pytest.mark.boot
 
@@ -95,8 +95,10 @@ def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: Pico, box: Path) 
     known = {row["pid"] for row in pico.ps().values() if row["pid"]}
     assert processes_in(pico.folder) <= known
     for row in pico.ps().values():
-        if row["state"] != "spare":
+        if row["state"] not in WAITING:
             pico.ok("rm", "-f", row["id"])
+    pico.ok("gc")
+    assert "template" not in [row["state"] for row in pico.ps().values()]
     assert processes_in(pico.folder) <= {row["pid"] for row in pico.ps().values()}
 
 

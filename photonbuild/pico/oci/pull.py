@@ -49,7 +49,7 @@ def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: boo
     if session.offline:
         raise PicoError(f"there is no image '{name}' here", hint="run without --offline")
     blobs = root / "blobs"
-    blobs.mkdir(exist_ok=True)
+    blobs.mkdir(parents=True, exist_ok=True)
     # One mount for both: skopeo renames what it has fetched from the layout to the blobs.
     binds = [Bind(source=blobs, target="/blobs", readonly=False)]
     auth, certificates = auth_file(), host_certificates()
