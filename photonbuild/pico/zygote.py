@@ -114,7 +114,7 @@ def _join(groups: Sequence[Path], pid: bytes) -> None:
 
 
 def _ask(zygote: Machine, request: bytes, files: list[int]) -> None:
-    """One request. It may find the zygote in the middle of something, and is then made again."""
+    """One request, made again when there is no answer: a copy whose answer nobody takes ends at once."""
     for _ in range(TRIES):
         try:
             with launch.connect(zygote.folder, CALLS, socket.SOCK_SEQPACKET) as sock:

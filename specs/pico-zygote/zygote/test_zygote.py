@@ -120,6 +120,25 @@ class Copies(unittest.TestCase):
             time.sleep(0.02)
         self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
+    def test_nobody_waits_for_the_answer(self):
+        self.ask("first")
+        file = os.open(self.path("lost.pid"), os.O_CREAT | os.O_RDWR)
+        self.process.send_signal(signal.SIGSTOP)
+        with self.listen("lost") as sock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as calls:
+            calls.connect(self.path("calls"))
+            socket.send_fds(calls, [struct.pack(f"=II{len(self.old)}Q", 0, 2, *self.old)], [sock.fileno(), file])
+        self.process.send_signal(signal.SIGCONT)
+        for _ in range(100):
+            if pid := os.pread(file, 16, 0):
+                break
+            time.sleep(0.02)
+        os.close(file)
+        for _ in range(100):
+            if not os.path.exists(f"/proc/{int(pid)}"):
+                break
+            time.sleep(0.02)
+        self.assertFalse(os.path.exists(f"/proc/{int(pid)}"))
+
     def test_bad_requests(self):
         self.ask("first")
         time.sleep(0.1)  # until the connection is closed there

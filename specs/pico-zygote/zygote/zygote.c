@@ -452,11 +452,11 @@ static long close_in(void)
 
 /* -- requests */
 
-static void answer(int connection, long error, enum step step)
+static long answer(int connection, long error, enum step step)
 {
     struct reply reply = {(int32_t)-error, step};
 
-    call(__NR_sendto, connection, &reply, sizeof reply, MSG_NOSIGNAL | MSG_DONTWAIT, 0);
+    return call(__NR_sendto, connection, &reply, sizeof reply, MSG_NOSIGNAL | MSG_DONTWAIT, 0);
 }
 
 /* A packet with files; the number of files, which are as many as it says, or an error. */
@@ -516,8 +516,9 @@ static void become(int connection, const struct request *request, const int *giv
         for (int at = 0; at < threads && result >= 0; at++)
             result = restart(&parked[at]);
     }
-    answer(connection, result < 0 ? result : 0, step);
-    if (result < 0)
+    /* Nobody is there any more for whom it would be: it is not. */
+    long told = answer(connection, result < 0 ? result : 0, step);
+    if (result < 0 || told < 0)
         call(__NR_exit_group, 125, 0, 0, 0, 0);
     call(__NR_close, connection, 0, 0, 0, 0);
 }
