@@ -24,7 +24,7 @@ from .state import Machine
 BACKLOG = 8
 # Of a zygote: the socket for requests, and device and inode of its files.
 CALLS, FILES = "calls", "files.json"
-AGAIN = 5.0  # seconds without an answer, after which a port is opened anew
+AGAIN = 1.0  # seconds without an answer, after which a port is opened anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,15 +195,16 @@ def greet(folder: Path, name: str, seconds: float) -> tuple[Session, Welcome]:
 
     What a killed program left half-sent on the port may swallow the first HELLO: then it is said again.
     """
-    ends = time.monotonic() + seconds
+    ends, patience = time.monotonic() + seconds, AGAIN
     while True:
         session = Session(connect(folder, name))
         try:
-            return session, session.hello(min(AGAIN, seconds))
+            return session, session.hello(min(patience, seconds))
         except GuestError as exc:
             session.close()
             if isinstance(exc, GuestGoneError) or time.monotonic() >= ends:
                 raise
+        patience *= 2  # on a busy host an answer takes its time
 
 
 def control(folder: Path) -> Qmp:
