@@ -69,7 +69,13 @@ def start(host: Host, machine: Machine, what: Start) -> int:
             network=what.network,
             readonly=[share.readonly for share in what.shares],
         )
-        more, env = _zygote(stack, machine, files) if what.birth == "zygote" else ([], {})
+        more: list[int] = []
+        env: dict[str, str] = {}
+        groups: list[Path] = []
+        if what.birth == "zygote":  # no limits: what its copies take before they join their own would count as its own
+            more, env = _zygote(stack, machine, files)
+        else:
+            groups = limits.groups(machine.id, memory=what.hardware.memory, cpus=what.cpus)
         return jail.start(
             _jail(host, what, env),
             argv,
@@ -77,7 +83,7 @@ def start(host: Host, machine: Machine, what: Start) -> int:
                 output=files.output,
                 alive=files.alive,
                 descriptors=[*files.descriptors.all(), *more],
-                groups=limits.groups(machine.id, memory=what.hardware.memory, cpus=what.cpus),
+                groups=groups,
             ),
         )
 
