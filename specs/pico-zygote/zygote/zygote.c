@@ -203,6 +203,7 @@ static int park(void)
     };
     char entries[4096] __attribute__((aligned(8)));
     long own = call(__NR_gettid, 0, 0, 0, 0, 0), process = call(__NR_getpid, 0, 0, 0, 0, 0), size;
+    bool good = true;
     int count = 0;
 
     arrived = 0;
@@ -227,16 +228,16 @@ static int park(void)
     call(__NR_close, folder, 0, 0, 0, 0);
     if (count > MAX_THREADS)
         return -1;
+    /* All must have arrived, also when one is found busy: who came after the gate was opened would wait for the next. */
     for (int at = 0; at < count; at++) {
         for (int turn = 0; !(__atomic_load_n(&parked[at].good, __ATOMIC_ACQUIRE) & 2); turn++) {
             if (turn > PATIENCE_MS * 10)
                 return -1;
             rest(100000);
         }
-        if (parked[at].good != 3)
-            return -1;
+        good = good && parked[at].good == 3;
     }
-    return count;
+    return good ? count : -1;
 }
 
 /* A thread that goes on where the parked one stands: the kernel takes its registers from the signal's frame. */
