@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .session import GuestError, GuestGoneError, Session
 from .state import Machine
 
 BACKLOG = 8
+QUEUE = 5  # seconds that a connection waits for its turn
 # Of a zygote: the socket for requests, and device and inode of its files.
 CALLS, FILES = "calls", "files.json"
 AGAIN = 1.0  # seconds without an answer, after which a port is opened anew
@@ -189,7 +191,9 @@ def connect(folder: Path, name: str, kind: int = socket.SOCK_STREAM) -> socket.s
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
         with _near(folder, name) as path:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", QUEUE, 0))
             sock.connect(path)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, 0))
     except OSError as exc:
         sock.close()
         raise PicoError(f"machine {folder.name} does not run", detail=qemu_said(folder)) from exc
