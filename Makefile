@@ -6,7 +6,7 @@ PYTEST := $(RUN) python -m pytest
 IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 
 .DEFAULT_GOAL := help
-.PHONY: iso ova ami gce azure qcow2 raw oci images test test-matrix lint unit integration boot clean help
+.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix lint unit integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
 	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -14,7 +14,10 @@ iso: ## build every package of the default profile and the live ISO; SSH_KEY=FIL
 ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
-images: iso ova ami gce azure qcow2 raw oci ## all of them
+pico: ## kernel and first program of machines that are one container: bin/photonbuild pico run IMAGE
+	$(PHOTONBUILD) image $@ $(IMAGE_ARGS)
+
+images: iso ova ami gce azure qcow2 raw oci pico ## all of them
 
 test: ## lint, unit, integration and boot tests
 	$(MAKE) --no-print-directory lint
@@ -33,14 +36,15 @@ unit: ## tests without root, network or tools: seconds
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration $(ARGS)
 
-boot: iso qcow2 ## boot the ISO and the disk image in QEMU and check them from inside and outside
-	$(PYTEST) tests/boot $(ARGS)
+boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
+	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
 test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
+	$(PYTEST) tests/pico $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9 ]*\):[^#]*## /\1\t/p' Makefile | expand -t 40
+	@sed -n 's/^\([a-z0-9 -]*\):[^#]*## /\1\t/p' Makefile | expand -t 40

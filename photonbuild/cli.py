@@ -14,27 +14,14 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_image, cli_kickstart, cli_machine, doctor, pipeline, sandbox, seed, sources
+from . import __version__, cli_image, cli_kickstart, cli_machine, cli_pico, doctor, pipeline, sandbox, seed, sources
 from .config import load, schema
 from .errors import ConfigError, Interrupted, PhotonbuildError
 from .log import Reporter
+from .places import checkout, default_store
 from .plan import plan
 from .session import Session
 from .store import Store
-
-
-def default_store() -> Path:
-    named = os.environ.get("PHOTONBUILD_STORE")
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(named) if named else Path(cache) / "photonbuild"
-
-
-def checkout() -> Path:
-    """The folder that holds build/ and specs/: here, above here, or the one this program came with."""
-    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).parent.parent):
-        if (folder / "build" / "distribution.yaml").exists():
-            return folder
-    raise ConfigError("no checkout here: there is no build/distribution.yaml", hint="change to one, or use --root")
 
 
 def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
@@ -245,6 +232,7 @@ def schema_command(kind: str) -> None:
 cli_image.register(main, command)
 cli_machine.register(main, command)
 main.add_command(cli_kickstart.kickstart_group)
+cli_pico.register(main)
 
 if __name__ == "__main__":
     main()

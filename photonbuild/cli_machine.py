@@ -12,10 +12,13 @@ import click
 
 from . import console, verify
 from .clouds import CLOUDS
+from .errors import VerifyError
 from .media import describe
+from .pico import verify as pico_verify
 from .qemu import FIRMWARES
 from .session import Session
 
+KERNEL = ".vmlinux"  # of pico machines
 IMAGE = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 AS_DISK = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a disk, as a USB stick would be.")
 
@@ -34,6 +37,8 @@ def boot_command(
     session: Session, image: Path, firmware: str, memory: int, as_disk: bool, platform: str | None
 ) -> None:
     """Run an image with its console in this terminal. Nothing is written to it."""
+    if image.suffix == KERNEL:
+        raise VerifyError("this kernel starts nothing but containers", hint="photonbuild pico run IMAGE")
     described = describe(image, platform=platform)
     console.attach(
         image,
@@ -51,19 +56,21 @@ def boot_command(
 def verify_command(
     session: Session, image: Path, firmware: str, as_disk: bool, platform: str | None, report: Path | None
 ) -> None:
-    """Boot an image with BIOS and UEFI, check it from inside and outside, and time it."""
-    described = describe(image, platform=platform)
-    result = verify.verify(
-        image,
-        distribution=session.config.distribution,
-        runtimes=session.config.runtimes,
-        seed=session.machine_seed.root,
-        scratch=session.store.scratch,
-        firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
-        as_disk=as_disk,
-        description=described,
-        progress=session.reporter.info,
-    )
+    """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
+    if image.suffix == KERNEL:
+        result = pico_verify.verify(image, session, session.reporter.info)
+    else:
+        result = verify.verify(
+            image,
+            distribution=session.config.distribution,
+            runtimes=session.config.runtimes,
+            seed=session.machine_seed.root,
+            scratch=session.store.scratch,
+            firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
+            as_disk=as_disk,
+            description=describe(image, platform=platform),
+            progress=session.reporter.info,
+        )
     if report is not None:
         report.write_text(json.dumps(dataclasses.asdict(result), indent=1, default=str) + "\n", encoding="utf-8")
     width = max(len(row[0]) for row in verify.stage_table(result)) + 2

@@ -20,6 +20,7 @@ from photonbuild.config_models import (
     IsoInstaller,
     Mirrors,
     OciImage,
+    PicoImage,
     Profile,
     Runtime,
     Runtimes,
@@ -47,6 +48,7 @@ __all__ = [
     "IsoInstaller",
     "Mirrors",
     "OciImage",
+    "PicoImage",
     "Profile",
     "Runtime",
     "Seed",
@@ -68,6 +70,7 @@ SCHEMAS: Mapping[str, type[Model]] = {
     "filesystems": FileSystems,
     "image": IsoImage,
     "oci-image": OciImage,
+    "pico-image": PicoImage,
     "profile": Profile,
     "runtimes": Runtimes,
     "seed": Seeds,
@@ -263,7 +266,12 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
 
 def _image(document: Document) -> Image:
     """One image, by the model of its format."""
-    models: dict[str, type[Image]] = {"iso": IsoImage, "oci": OciImage, **dict.fromkeys(DISK_FORMATS, DiskImage)}
+    models: dict[str, type[Image]] = {
+        "iso": IsoImage,
+        "oci": OciImage,
+        "pico": PicoImage,
+        **dict.fromkeys(DISK_FORMATS, DiskImage),
+    }
     name = document.data.get("format") if isinstance(document.data, dict) else None
     if isinstance(name, str) and name not in models:
         raise _unknown("format", name, models, where=document.where("format"))

@@ -203,7 +203,20 @@ class OciImage(ImageModel):
     command: tuple[str, ...] = ("/bin/bash",)
 
 
-Image = IsoImage | DiskImage | OciImage
+class PicoImage(ImageModel):
+    """``format: pico``: kernel and initramfs of a machine that is one container.
+
+    `init`: its first program. `preload`: the library that lets a QEMU copy itself. `rehearsal`: the disk with which a
+    machine does once what its copies will do.
+    """
+
+    format: Literal["pico"]
+    init: Annotated[str, Field(pattern=r"^/")]
+    preload: Annotated[str, Field(pattern=r"^/")]
+    rehearsal: Annotated[str, Field(pattern=r"^/")]
+
+
+Image = IsoImage | DiskImage | OciImage | PicoImage
 
 
 class Runtime(Model):

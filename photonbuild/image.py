@@ -8,11 +8,11 @@ from pathlib import Path
 from . import images, installsets, signing
 from .config import BootImage, IsoImage
 from .errors import ConfigError
+from .files import write_json
 from .recipe import Recipe, check_packages, image_identity, image_key, make_recipe
 from .rootfs import RootfsSettings, UnitSetting, build_rootfs
 from .session import Session
 from .stage import read_result, stage_image
-from .store import write_json
 
 
 def make_image(

@@ -12,6 +12,7 @@ from pathlib import Path
 from . import repo, sandbox
 from .config import Profile, load_sources
 from .errors import PhotonbuildError, SourceError
+from .files import read_json, write_json
 from .graph import levels, wanted_specs
 from .log import BuildView
 from .rpmbuild import Built, build, build_sandbox, lookup, stage_sources
@@ -19,7 +20,6 @@ from .sandbox import Bind
 from .schedule import run_graph
 from .session import Session
 from .sources import fetch, sha512_of, stored
-from .store import read_json, write_json
 
 
 def build_packages(session: Session, names: Iterable[str], *, keep_going: bool = False) -> dict[str, Built]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .files import read_json
 from .keys import differences
 from .rpmbuild import Built, load_built, lookup
 from .session import Session
-from .store import read_json
 
 
 @dataclass(frozen=True, kw_only=True)

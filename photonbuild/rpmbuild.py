@@ -13,6 +13,7 @@ from typing import Any
 
 from .config import Config
 from .errors import BuildError
+from .files import read_json, write_json
 from .graph import Graph
 from .keys import BuildEnvironment, build_inputs, key_of
 from .local import local_sources
@@ -21,7 +22,7 @@ from .sandbox import Bind, Sandbox
 from .seed import FrozenSeed
 from .sources import Fetcher, fetch, sha256_of
 from .specs import Spec, macro_binds, macros_digest
-from .store import Store, read_json, write_json
+from .store import Store
 
 BUILDER = Path(__file__).parent / "inside" / "build.py"
 SILENCE = 900.0  # seconds without output after which a build is stopped

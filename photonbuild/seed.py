@@ -23,11 +23,12 @@ from urllib.parse import unquote
 
 from .config import Config, Seed
 from .errors import SandboxError, SourceError
+from .files import read_json, write_json
 from .mirrors import debian_mirrors, download, go_environment, host_certificates
 from .run import run
 from .sandbox import Bind, Sandbox
 from .sources import sha256_of
-from .store import Store, read_json, write_json
+from .store import Store
 
 FREEZE = Path(__file__).parent / "inside" / "freeze.py"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -11,13 +11,14 @@ from . import seed
 from .config import Config
 from .documents import nearest
 from .errors import ConfigError
+from .files import read_json
 from .graph import Graph, build_graph
 from .log import Reporter
 from .rpmbuild import Builder, Cost
 from .seed import FrozenSeed
 from .sources import Fetcher
 from .specs import Spec, read_specs
-from .store import Store, read_json
+from .store import Store
 
 
 @dataclass

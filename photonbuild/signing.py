@@ -17,11 +17,11 @@ from pathlib import Path
 
 from .config_models import Signing
 from .errors import ConfigError, ImageError
+from .files import read_json, write_json
 from .images.request import add_member
 from .run import Completed
 from .sandbox import Bind, Sandbox
 from .sources import sha256_of
-from .store import read_json, write_json
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n")
 

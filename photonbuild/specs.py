@@ -13,10 +13,11 @@ from typing import Any
 
 from .config import Config, SourcesFile, load_sources
 from .errors import SpecError
+from .files import read_json, write_json
 from .local import local_sources
 from .sandbox import Bind, Sandbox
 from .sources import sha256_of
-from .store import Store, read_json, write_json
+from .store import Store
 
 HELPER = Path(__file__).parent / "inside" / "specs.py"
 

@@ -8,8 +8,8 @@ import shutil
 import threading
 from pathlib import Path
 
+from .files import read_json
 from .images import ImageResult
-from .store import read_json
 
 
 def stage_image(stage: Path, cached: Path) -> ImageResult:

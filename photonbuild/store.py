@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .errors import StoreError
+from .files import locked
 from .sandbox import Bind, Sandbox
 
 FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "images", "failed", "tmp", "locks", "mnt", "logs")
@@ -86,12 +85,8 @@ class Store:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Held by one process (and thread) at a time; waits for it."""
-        handle = os.open(self.root / "locks" / name, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(self.root / "locks" / name):
             yield
-        finally:
-            os.close(handle)
 
     def sweep(self) -> None:
         """Remove the work in progress of builds that were killed."""
@@ -128,14 +123,3 @@ class Store:
                 binds.append(Bind(source, f"/{name}"))
         binds += [Bind(path, str(path.absolute()), readonly=False) for path in writable]
         return Sandbox(layers=[skeleton], scratch=self.scratch, binds=binds)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON by rename: sorted keys, one trailing newline."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

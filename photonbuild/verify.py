@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .clouds import Access, fitted, grown, way_in
 from .config_models import Distribution, Runtime
@@ -57,7 +57,7 @@ class Check:
 class Boot:
     """One machine: seconds from the start of QEMU to each stage, memory used when idle (bytes), and its checks."""
 
-    firmware: Firmware
+    firmware: str
     accel: str
     stages: Mapping[str, float]
     memory_used: int
@@ -74,7 +74,7 @@ class Report:
     boots: Sequence[Boot]
 
     @property
-    def failed(self) -> list[tuple[Firmware, Check]]:
+    def failed(self) -> list[tuple[str, Check]]:
         return [(boot.firmware, check) for boot in self.boots for check in boot.failed]
 
 
@@ -209,7 +209,18 @@ def measure(machine: Machine, runtimes: Sequence[Runtime]) -> tuple[dict[str, fl
     return dict(sorted(stages.items(), key=lambda item: item[1])), (total - available) << 10
 
 
-def run_checks(machine: Machine, facts: Mapping[str, Any], names: Sequence[str]) -> tuple[Check, ...]:
+class Judged(Protocol):
+    """What checks are run against."""
+
+    @property
+    def folder(self) -> Path:
+        """Where facts and results go."""
+
+    def check_alive(self) -> None:
+        """Raises VerifyError when the machine is gone."""
+
+
+def run_checks(machine: Judged, facts: Mapping[str, Any], names: Sequence[str]) -> tuple[Check, ...]:
     """Run the named check files against the machine. Raises VerifyError when they cannot be run at all."""
     facts_file, result = machine.folder / "facts.json", machine.folder / "checks.xml"
     facts_file.write_text(json.dumps(facts))

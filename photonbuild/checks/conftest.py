@@ -15,6 +15,7 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from photonbuild.checks.pico import PicoBackend
 from photonbuild.guest import BOX, put_box
 
 FACTS = "PHOTONBUILD_MACHINE"
@@ -22,7 +23,7 @@ FACTS = "PHOTONBUILD_MACHINE"
 
 @pytest.fixture(scope="session")
 def facts() -> dict[str, Any]:
-    """Ports, names and files of this run; see `photonbuild.verify.facts_for`."""
+    """Ports, names and files of this run; see `photonbuild.verify.facts_for`, `photonbuild.pico.verify.start`."""
     if FACTS not in os.environ:
         pytest.fail(f"{FACTS} is not set: these tests are run by photonbuild verify", pytrace=False)
     loaded: dict[str, Any] = json.loads(Path(os.environ[FACTS]).read_text())
@@ -31,7 +32,9 @@ def facts() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def host(facts: dict[str, Any]) -> Host:
-    """The machine, over ssh."""
+    """The machine, over ssh, or the container in a pico machine."""
+    if "pico" in facts:
+        return Host(PicoBackend(facts["pico"]))
     return testinfra.get_host("ssh://machine", ssh_config=facts["ssh_config"])
 
 

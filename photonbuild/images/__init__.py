@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..config import Image
 from ..rootfs import RootfsFile
-from . import cloud, disk, iso, oci, ova
+from . import cloud, disk, iso, oci, ova, pico
 from .request import ImageRequest, ImageResult, InstallerSets
 
 FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {
@@ -18,12 +18,14 @@ FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {
     "gce": cloud.build_gce,
     "azure": cloud.build_azure,
     "oci": oci.build_oci,
+    "pico": pico.build_pico,
 }
 # Files that a format wants in its root file system besides those of the packages: (image, identity, title) → files.
 ROOT_FILES: Mapping[str, Callable[[Image, str, str], Sequence[RootfsFile]]] = {
     **dict.fromkeys(FORMATS, disk.root_files),
     "iso": iso.root_files,
     "oci": oci.root_files,
+    "pico": oci.root_files,
 }
 
 __all__ = ["FORMATS", "ROOT_FILES", "ImageRequest", "ImageResult", "InstallerSets"]

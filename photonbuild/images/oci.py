@@ -31,8 +31,6 @@ def build_oci(request: ImageRequest) -> ImageResult:
     seconds: dict[str, float] = {}
     started = time.monotonic()
     layout = request.workdir / "layout"
-    (layout / "blobs/sha256").mkdir(parents=True)
-    layer, diff_id = write_layer(layout, request.rootfs.tar)
     created = datetime.fromtimestamp(distribution.source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     labels = {
         "org.opencontainers.image.title": f"{distribution.name} {distribution.version}",
@@ -44,27 +42,37 @@ def build_oci(request: ImageRequest) -> ImageResult:
         "architecture": ARCHITECTURES[distribution.arch],
         "os": "linux",
         "config": {"Env": list(image.environment), "Cmd": list(image.command), "Labels": labels},
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{"created": created, "comment": f"{len(request.rootfs.packages)} packages"}],
     }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": f"{MEDIA}.manifest.v1+json",
-        "config": write_json_blob(layout, config, f"{MEDIA}.config.v1+json"),
-        "layers": [layer],
-        "annotations": labels,
-    }
     # docker load takes the name as it is, and then finds only what has a registry's name in front, or "localhost".
-    reference = {"org.opencontainers.image.ref.name": f"localhost/{distribution.id}:{distribution.version}"}
-    entry = {**write_json_blob(layout, manifest, f"{MEDIA}.manifest.v1+json"), "annotations": reference}
-    index = {"schemaVersion": 2, "mediaType": f"{MEDIA}.index.v1+json", "manifests": [entry]}
-    (layout / "index.json").write_bytes(encoded(index))
-    (layout / "oci-layout").write_bytes(encoded({"imageLayoutVersion": "1.0.0"}))
+    name = f"localhost/{distribution.id}:{distribution.version}"
+    write_layout(layout, request.rootfs.tar, config, name=name, annotations=labels)
     target = request.workdir / "image.oci.tar"
     members = {path.relative_to(layout).as_posix(): path for path in sorted(layout.rglob("*")) if path.is_file()}
     pack(target, members, distribution.source_date_epoch)
     timed(seconds, "oci", started)
     return published(request, target, seconds)
+
+
+def write_layout(
+    layout: Path, tar: Path, config: Mapping[str, Any], *, name: str, annotations: Mapping[str, str]
+) -> None:
+    """An image of one layer, the root in `tar`, as a new folder `layout`. `config` lacks its ``rootfs``."""
+    (layout / "blobs/sha256").mkdir(parents=True)
+    layer, diff_id = write_layer(layout, tar)
+    whole = {**config, "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{MEDIA}.manifest.v1+json",
+        "config": write_json_blob(layout, whole, f"{MEDIA}.config.v1+json"),
+        "layers": [layer],
+        "annotations": annotations,
+    }
+    reference = {"org.opencontainers.image.ref.name": name}
+    entry = {**write_json_blob(layout, manifest, f"{MEDIA}.manifest.v1+json"), "annotations": reference}
+    index = {"schemaVersion": 2, "mediaType": f"{MEDIA}.index.v1+json", "manifests": [entry]}
+    (layout / "index.json").write_bytes(encoded(index))
+    (layout / "oci-layout").write_bytes(encoded({"imageLayoutVersion": "1.0.0"}))
 
 
 def root_files(image: Image, identity: str, title: str) -> Sequence[RootfsFile]:

@@ -16,6 +16,7 @@ import pytest
 
 from photonbuild.config import DiskImage, Signing, load
 from photonbuild.errors import ConfigError
+from photonbuild.files import write_json
 from photonbuild.images import FORMATS, ImageRequest, ImageResult, cloud, disk, ova
 from photonbuild.log import Reporter
 from photonbuild.run import run
@@ -23,7 +24,7 @@ from photonbuild.sandbox import Bind, Sandbox
 from photonbuild.session import Session
 from photonbuild.signing import Signer, sign_image, signer
 from photonbuild.sources import sha256_of
-from photonbuild.store import Store, write_json
+from photonbuild.store import Store
 
 from ..ova_rules import package_problems
 from ..unit.test_disk import request as request_of

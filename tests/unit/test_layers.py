@@ -27,6 +27,8 @@ PACKAGE = Path(__file__).parents[2] / "photonbuild"
 ORDER = [
     "__init__",
     "errors",
+    "places",
+    "files",
     "run",
     "log",
     "documents",
@@ -71,9 +73,11 @@ ORDER = [
     "installsets",
     "recipe",
     "image",
+    "pico",
     "cli_image",
     "cli_kickstart",
     "cli_machine",
+    "cli_pico",
     "cli",
     "__main__",
 ]

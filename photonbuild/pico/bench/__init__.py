@@ -1,0 +1,1 @@
+"""How fast machines start and what they cost."""

@@ -1,0 +1,1 @@
+"""Container images as files: https://github.com/opencontainers/image-spec"""
