@@ -1,9 +1,57 @@
-"""All tests: signals as a terminal sets them up."""
+"""All tests: signals as a terminal sets them up; the checkout, its store, its ISO. What is missing fails a test."""
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
+
+import pytest
+
+from photonbuild import config
+from photonbuild.config import Config
+from photonbuild.log import Reporter
+from photonbuild.places import default_store
+from photonbuild.qemu import one_time_key
+from photonbuild.session import Session
+from photonbuild.store import Store
+
+from .installs import Lab
 
 # A shell starts background jobs with SIGINT ignored, and programs hand that on to those they start: there, nothing
 # would end on Ctrl-C, and the tests that it does would judge the shell.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def configuration() -> Config:
+    return config.load(ROOT)
+
+
+@pytest.fixture(scope="session")
+def store(configuration: Config) -> Store:
+    return Store.open(configuration.user.store_path or default_store())
+
+
+@pytest.fixture(scope="session")
+def machine_seed(configuration: Config, store: Store) -> Path:
+    return Session(config=configuration, store=store, reporter=Reporter()).machine_seed.root
+
+
+@pytest.fixture(scope="session")
+def iso(configuration: Config) -> Path:
+    """PHOTONBUILD_IMAGE, else the ISO of this checkout."""
+    default = configuration.stage_dir / "images" / f"{configuration.distribution.prefix}.iso"
+    image = Path(os.environ.get("PHOTONBUILD_IMAGE") or default)
+    if not image.is_file():
+        pytest.fail(f"{image} does not exist: make iso", pytrace=False)
+    return image
+
+
+@pytest.fixture(scope="session")
+def installs(configuration: Config, store: Store, iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Where installations are tried. The disks are sparse files, a few hundred MB each."""
+    session = Session(config=configuration, store=store, reporter=Reporter())
+    folder = tmp_path_factory.mktemp("installs")
+    return Lab(iso=iso, configuration=configuration, session=session, folder=folder, key=one_time_key(folder))

@@ -23,21 +23,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
-
 from photonbuild.config import Config
 from photonbuild.errors import ImageError
-from photonbuild.log import Reporter
 from photonbuild.media import Bus, Drive, Medium
 from photonbuild.outside import outside
 from photonbuild.pipeline import build_packages
-from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port, one_time_key
+from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port
 from photonbuild.repo import make_repository
 from photonbuild.run import tail_of
 from photonbuild.sandbox import Bind, Sandbox
 from photonbuild.session import Session
-from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT, BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
+from photonbuild.verify import BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
+
+from .published import settled
 
 DISK_SIZE = 8 << 30
 INSTALL_TIMEOUT = 400.0
@@ -45,14 +43,6 @@ INSTALL_TIMEOUT = 400.0
 INSTALLED, FAILED = "installed; the machine ", "installation failed, see /var/log/installer.log"
 DEVICES: dict[Bus, str] = {"virtio": "/dev/vda", "pvscsi": "/dev/sda", "sata": "/dev/sda", "nvme": "/dev/nvme0n1"}
 UP, DOWN, CONTROL_E, CONTROL_X = "\x1b[A", "\x1b[B", "\x05", "\x18"
-
-
-@pytest.fixture(scope="session")
-def installs(configuration: Config, store: Store, iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """Where installations are tried. The disks are sparse files, a few hundred MB each."""
-    session = Session(config=configuration, store=store, reporter=Reporter())
-    folder = tmp_path_factory.mktemp("installs")
-    return Lab(iso=iso, configuration=configuration, session=session, folder=folder, key=one_time_key(folder))
 
 
 class Terminal:
@@ -237,8 +227,7 @@ class Lab:
         """The machine of an installed disk, reached with the kickstart's key; up when it is given."""
         medium = Medium(file=disk, format="raw", bus=bus, writable=True)
         with self.machine(self.hardware(medium=medium, login=self.key, **changes)) as machine:
-            machine.wait_for_ssh(BOOT_TIMEOUT)
-            up(machine)
+            settled(machine)
             yield machine
 
 
@@ -267,12 +256,6 @@ def ended(machine: Machine, timeout: float = 60) -> None:
         machine.process.wait(timeout)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"still on after {timeout:.0f} s\n{tail_of(machine.console, 30)}") from None
-
-
-def up(machine: Machine) -> None:
-    """Everything has started, and nothing has failed."""
-    state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
-    assert state == "running", machine.ssh("systemctl --failed --no-legend; journalctl -b -p warning --no-pager").stdout
 
 
 def suite(machine: Machine, lab: Lab, *, checks_of: Sequence[str] | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Published images under test: where they are, and every check of `photonbuild verify` in their cloud's own way in."""
+"""Published images under test: where they are, every check of `photonbuild verify`, the end of a boot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from photonbuild.config import Config
 from photonbuild.media import describe
-from photonbuild.qemu import Firmware
+from photonbuild.qemu import Firmware, Machine
 from photonbuild.store import Store
-from photonbuild.verify import Boot, require, stage_table, verify
+from photonbuild.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
 
 SUFFIXES = {
     "iso": ".iso", "raw": ".raw", "qcow2": ".qcow2", "ami": ".raw", "gce": ".tar.gz", "azure": ".vhd", "ova": ".ova"
@@ -27,10 +27,8 @@ def image_of(configuration: Config, name: str) -> Path:
     return path
 
 
-def judged(
-    image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware, *, platform: str | None = None
-) -> Boot:
-    """Boot the image once, print its stages, and require every check. `platform` as `photonbuild.media.describe`."""
+def judged(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
+    """Boot the image once, print its stages, and require every check."""
     report = verify(
         image,
         distribution=configuration.distribution,
@@ -38,10 +36,17 @@ def judged(
         seed=seed,
         scratch=store.scratch,
         firmwares=[firmware],
-        description=describe(image, platform=platform),
+        description=describe(image),
     )
     print()
     for row in stage_table(report):
         print("  " + "".join(cell.ljust(20) for cell in row))
     require(report)
     return report.boots[0]
+
+
+def settled(machine: Machine) -> None:
+    """Wait until everything has started: nothing has failed."""
+    machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
+    state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
+    assert state == "running", machine.ssh("systemctl --failed --no-legend; journalctl -b -p warning --no-pager").stdout

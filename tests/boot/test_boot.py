@@ -11,7 +11,9 @@ from photonbuild.config import Config
 from photonbuild.media import Medium
 from photonbuild.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
+from photonbuild.verify import BOOT_TIMEOUT, Boot
+
+from ..published import judged
 
 pytestmark = pytest.mark.boot
 
@@ -30,20 +32,8 @@ def test_every_check(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def boot() -> Boot:
-        report = verify(
-            iso,
-            distribution=configuration.distribution,
-            runtimes=configuration.runtimes,
-            seed=machine_seed,
-            scratch=store.scratch,
-            firmwares=[firmware],
-        )
         with capsys.disabled():
-            print()
-            for row in stage_table(report):
-                print("  " + "".join(cell.ljust(20) for cell in row))
-        require(report)
-        return report.boots[0]
+            return judged(iso, configuration, store, machine_seed, firmware)
 
     first = boot()
     for runtime in configuration.runtimes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from photonbuild.verify import BOOT_TIMEOUT
-
-from ..installs import Lab, finished, suite, up
+from ..installs import Lab, finished, suite
+from ..published import settled
 
 pytestmark = pytest.mark.boot
 
@@ -20,8 +19,7 @@ def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: Lab) ->
         term,
     ):
         finished(term)
-        machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
-        up(machine)
+        settled(machine)
         # The others' checks run in an installed system of the matrix.
         names = suite(machine, installs, checks_of=["docker"])
         assert {name.partition(":")[0] for name in names} == {"system", "docker"}

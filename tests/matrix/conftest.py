@@ -17,9 +17,6 @@ from photonbuild.log import Reporter
 from photonbuild.session import Session
 from photonbuild.store import Store
 
-from ..boot.conftest import configuration, iso, machine_seed, store  # noqa: F401 (fixtures here, too)
-from ..installs import installs  # noqa: F401
-
 ROOT = Path(__file__).resolve().parents[2]
 # What a checkout consists of, as far as images are concerned.
 PARTS = ("build", "kickstarts", "photonbuild", "specs")
@@ -64,7 +61,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def variant(checkout: Path, store: Store) -> Variant:  # noqa: F811
+def variant(checkout: Path, store: Store) -> Variant:
     """Make an image of the name `base` with other settings: ``variant("raw", disk={"filesystem": "xfs"})``."""
 
     def make(base: str, *, disk: Mapping[str, object] | None = None, **changes: object) -> Path:

@@ -21,7 +21,7 @@ from photonbuild.run import Completed, run
 from photonbuild.store import Store
 from photonbuild.verify import BOOT_TIMEOUT
 
-from ..published import image_of
+from ..published import image_of, settled
 
 pytestmark = pytest.mark.matrix
 
@@ -70,9 +70,7 @@ def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str]
 def test_a_disk_image_without_a_seed(configuration: Config, store: Store, machine_seed: Path) -> None:
     """It is a machine like any other, which the hypervisor's credential opens; cloud-init asks nobody."""
     with started(image_of(configuration, "qcow2"), Hardware(), store, machine_seed) as machine:
-        machine.wait_for_ssh(BOOT_TIMEOUT)
-        state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
-        assert state == "running", machine.ssh("systemctl --failed --no-legend").stdout
+        settled(machine)
         status = json.loads(machine.ssh("cloud-init status --wait --format json", check=False).stdout)
         assert (status["status"], status["datasource"]) == ("done", "none")
         assert not status["errors"]

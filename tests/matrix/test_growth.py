@@ -15,8 +15,9 @@ from photonbuild.qemu import Firmware, Hardware, Machine, best_accel, one_time_k
 from photonbuild.run import run
 from photonbuild.sandbox import Bind, Sandbox
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT, BUSYBOX
+from photonbuild.verify import BUSYBOX
 
+from ..published import settled
 from .conftest import Variant
 
 pytestmark = pytest.mark.matrix
@@ -60,7 +61,7 @@ def test_the_disk_is_filled(
     )
     first = boot(hardware, store, machine_seed, layout)
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-        settle(machine)
+        settled(machine)
         assert table(machine) == first, "the second boot changed the table"
         said = machine.ssh("journalctl -b -o cat -u systemd-repart -u 'systemd-growfs*'").stdout
         assert "Adding new partition" not in said and "Growing" not in said and "rror" not in said, said
@@ -72,7 +73,7 @@ def boot(hardware: Hardware, store: Store, machine_seed: Path, layout: str) -> d
     """The first boot; returns the partition table it leaves."""
     place = "/var" if "var" in layout else "/"
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-        settle(machine)
+        settled(machine)
         found = table(machine)
         sectors, parts = SIZE // 512, found["partitions"]
         assert isinstance(parts, list)
@@ -95,13 +96,6 @@ def boot(hardware: Hardware, store: Store, machine_seed: Path, layout: str) -> d
     return found
 
 
-def settle(machine: Machine) -> None:
-    """Wait for the end of booting: no unit failed."""
-    machine.wait_for_ssh(BOOT_TIMEOUT)
-    state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
-    assert state == "running", machine.ssh("systemctl --failed --no-legend; journalctl -b -p err -o cat").stdout
-
-
 def table(machine: Machine) -> dict[str, object]:
     result: dict[str, object] = json.loads(machine.ssh("sfdisk --json /dev/vda").stdout)["partitiontable"]
     return result
@@ -115,7 +109,7 @@ def test_a_file_system_that_is_checked(variant: Variant, store: Store, machine_s
         disk = Medium(file=folder / "disk.raw", format="raw", writable=True)
         accel = best_accel(machine_seed, store.scratch)
         with Machine(Hardware(medium=disk, accel=accel), seed=machine_seed, scratch=store.scratch) as machine:
-            settle(machine)
+            settled(machine)
             assert "ftype=1" in machine.ssh("xfs_info /").stdout
             assert "data" in machine.ssh("xfs_growfs -n /").stdout
             assert machine.ssh("command -v xfs_repair xfs_growfs fsck.xfs").stdout.count("\n") == 3

@@ -16,8 +16,8 @@ from photonbuild.image import make_image
 from photonbuild.media import medium
 from photonbuild.qemu import Hardware, Machine, best_accel
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT
 
+from ..published import settled
 from .conftest import session_of
 
 pytestmark = pytest.mark.matrix
@@ -83,8 +83,7 @@ def test_docker_loads_and_runs_it(image: Path, configuration: Config, store: Sto
             scratch=store.scratch,
         ) as machine,
     ):
-        machine.wait_for_ssh(BOOT_TIMEOUT)
-        machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False)
+        settled(machine)
         machine.ssh("cat > /root/image.tar", input=image.read_bytes())
         loaded = machine.ssh("docker load --quiet --input /root/image.tar", timeout=300).stdout
         name = f"localhost/{configuration.distribution.id}:{configuration.distribution.version}"

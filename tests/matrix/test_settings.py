@@ -9,8 +9,8 @@ import pytest
 from photonbuild.media import medium
 from photonbuild.qemu import Hardware, Machine, best_accel
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT
 
+from ..published import settled
 from .conftest import Variant
 
 pytestmark = pytest.mark.matrix
@@ -29,9 +29,7 @@ def test_settings_of_an_image(variant: Variant, store: Store, machine_seed: Path
     with medium(image) as plugged:
         hardware = Hardware(medium=plugged, accel=best_accel(machine_seed, store.scratch))
         with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-            machine.wait_for_ssh(BOOT_TIMEOUT)
-            state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
-            assert state == "running", machine.ssh("systemctl --failed --no-legend").stdout
+            settled(machine)
 
             def said(command: str) -> list[str]:
                 return machine.ssh(command, check=False).stdout.split()

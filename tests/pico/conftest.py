@@ -12,7 +12,6 @@ from photonbuild.config import Config
 from photonbuild.store import Store
 
 from .. import pico_images
-from ..boot.conftest import configuration, iso, machine_seed, store  # noqa: F401
 from ..pico_images import busybox_layer, docker_archive, file, layer, oci_layout
 from .pico_machines import Pico
 
@@ -29,7 +28,7 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def images(machine_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def images(machine_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the image ``box`` as an OCI layout and as a docker archive."""
     folder = tmp_path_factory.mktemp("images")
     layers = [
@@ -47,7 +46,7 @@ def images(machine_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def pico(store: Store, configuration: Config) -> Iterator[Pico]:  # noqa: F811
+def pico(store: Store, configuration: Config) -> Iterator[Pico]:
     if not any((configuration.stage_dir / "images").glob("*-pico.vmlinux")):
         pytest.fail("there is no pico kernel: make pico", pytrace=False)
     with store.staging() as work:
