@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -16,7 +17,7 @@ import click
 
 from . import __version__, cli_image, cli_kickstart, cli_machine, cli_pico, doctor, pipeline, sandbox, seed, sources
 from .config import load, schema
-from .errors import ConfigError, Interrupted, PhotonbuildError
+from .errors import ConfigError, Interrupted, PhotonbuildError, StoreError
 from .log import Reporter
 from .places import checkout, default_store
 from .plan import plan
@@ -64,6 +65,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except PhotonbuildError as error:
             reporter.error(error)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            place = error.filename2 or error.filename
+            hint = "free some space there and run the same command again: what was built is kept"
+            reporter.error(StoreError("no space left", where=str(place) if place else None, hint=hint))
+            sys.exit(StoreError.exit_code)
 
     for option in reversed(SHARED):
         wrapper = option(wrapper)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import images, installsets, signing
-from .config import BootImage, IsoImage
+from .config import BootImage, Config, IsoImage
 from .errors import ConfigError
-from .files import write_json
 from .recipe import Recipe, check_packages, image_identity, image_key, make_recipe
 from .rootfs import RootfsSettings, UnitSetting, build_rootfs
 from .session import Session
-from .stage import read_result, stage_image
+from .stage import read_result, stage_image, write_result
 
 
 def make_image(
@@ -60,15 +59,9 @@ def _signer(session: Session, name: str) -> signing.Signer:
         return signing.signer(session.config.user.signing, seed=seed, scratch=scratch, work=work)
 
 
-def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
-    check_packages(recipe)
-    config, image = session.config, recipe.image
-    identity = image_identity(session, recipe)
-    title = f"{config.distribution.name} {config.distribution.version}"
-    extra = config.profile(image.initramfs_profile) if isinstance(image, IsoImage) else None
-    log = session.store.root / "logs" / f"image-{recipe.name}.log"
-    log.write_text("", encoding="utf-8")
-    settings = RootfsSettings(
+def _rootfs_settings(config: Config, recipe: Recipe, identity: str, title: str) -> RootfsSettings:
+    image = recipe.image
+    return RootfsSettings(
         source_date_epoch=config.distribution.source_date_epoch,
         hostname=config.distribution.id,
         authorized_keys=recipe.keys,
@@ -81,6 +74,16 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
             for unit, state in sorted(image.services.items())
         ],
     )
+
+
+def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
+    check_packages(recipe)
+    config, image = session.config, recipe.image
+    identity = image_identity(session, recipe)
+    title = f"{config.distribution.name} {config.distribution.version}"
+    extra = config.profile(image.initramfs_profile) if isinstance(image, IsoImage) else None
+    log = session.store.root / "logs" / f"image-{recipe.name}.log"
+    log.write_text("", encoding="utf-8")
     macros = [bind.source for bind in session.builder.macros]
     with session.store.staging() as work:
         for part in ("root", "image", "out", "no-loader"):
@@ -90,7 +93,7 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
                 seed=session.seed.root,
                 rpms=[choice.path for choice in recipe.install],
                 first=config.profile(image.profile).first,
-                settings=settings,
+                settings=_rootfs_settings(config, recipe, identity, title),
                 macros=macros,
                 workdir=work / "root",
                 log=log,
@@ -118,14 +121,5 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
                     log=log,
                 )
             )
-        record = {
-            "path": result.path.name,
-            "checksum": result.checksum.name,
-            "manifest": result.manifest.name,
-            "sha256": result.sha256,
-            "size": result.size,
-            "seconds": dict(result.seconds),
-            "extras": [path.name for path in result.extras],
-        }
-        write_json(work / "out" / "result.json", record)
+        write_result(work / "out", result)
         session.store.publish(work / "out", final)

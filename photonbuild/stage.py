@@ -8,7 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from .files import read_json
+from .files import read_json, write_json
 from .images import ImageResult
 
 
@@ -24,11 +24,28 @@ def stage_image(stage: Path, cached: Path) -> ImageResult:
                 continue
         temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
         try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
+            try:
+                os.link(source, temporary)
+            except OSError:
+                shutil.copyfile(source, temporary)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
     return read_result(cached, outdir)
+
+
+def write_result(folder: Path, result: ImageResult) -> None:
+    """Put down in `folder`, which holds the files of an image, what `read_result` reads."""
+    record = {
+        "path": result.path.name,
+        "checksum": result.checksum.name,
+        "manifest": result.manifest.name,
+        "sha256": result.sha256,
+        "size": result.size,
+        "seconds": dict(result.seconds),
+        "extras": [path.name for path in result.extras],
+    }
+    write_json(folder / "result.json", record)
 
 
 def read_result(cached: Path, outdir: Path | None = None) -> ImageResult:
