@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ConfigError
+from photonbuild.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,9 +1,10 @@
-"""Files that more than one process writes and reads: JSON that appears by rename, and locks."""
+"""Files that more than one process writes and reads: JSON that appears by rename, digests, and locks."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -20,6 +21,21 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    return _digest_of(path, "sha256")
+
+
+def sha512_of(path: Path) -> str:
+    """SHA-512 of a file's content, in hexadecimal digits."""
+    return _digest_of(path, "sha512")
+
+
+def _digest_of(path: Path, algorithm: str) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, algorithm).hexdigest()
 
 
 @contextlib.contextmanager

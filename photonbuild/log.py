@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .errors import PhotonbuildError
+from photonbuild.errors import PhotonbuildError
 
 
 def clock(seconds: float) -> str:

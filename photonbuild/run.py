@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import PhotonbuildError
+from photonbuild.errors import PhotonbuildError
 
 # What a host program may need of the caller's environment: where it is, who we are, how to reach the network.
 PASSED_ON = (

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import StoreError
-from .files import locked
-from .sandbox import Bind, Sandbox
+from photonbuild.errors import StoreError
+from photonbuild.files import locked
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "images", "failed", "tmp", "locks", "mnt", "logs")
 LEAST_FREE = 2 << 30

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config
-from photonbuild.config import Config
+from photonbuild.config import load as config
+from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.places import default_store
-from photonbuild.qemu import one_time_key
-from photonbuild.session import Session
+from photonbuild.machines.qemu import one_time_key
+from photonbuild.paths import default_store
+from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
-
-from .installs import Lab
+from tests.installs import Lab
 
 # A shell starts background jobs with SIGINT ignored, and programs hand that on to those they start: there, nothing
 # would end on Ctrl-C, and the tests that it does would judge the shell.

@@ -23,19 +23,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from photonbuild.config import Config
+from photonbuild.config.load import Config
 from photonbuild.errors import ImageError
-from photonbuild.media import Bus, Drive, Medium
-from photonbuild.outside import outside
-from photonbuild.pipeline import build_packages
-from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port
-from photonbuild.repo import make_repository
+from photonbuild.machines.drive import Bus, Drive, Medium
+from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port
+from photonbuild.machines.testnet import outside
+from photonbuild.machines.verify import BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
+from photonbuild.packages.repo import make_repository
+from photonbuild.pipeline.build import build_packages
+from photonbuild.pipeline.session import Session
 from photonbuild.run import tail_of
-from photonbuild.sandbox import Bind, Sandbox
-from photonbuild.session import Session
-from photonbuild.verify import BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
-
-from .published import settled
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from tests.published import settled
 
 DISK_SIZE = 8 << 30
 INSTALL_TIMEOUT = 400.0

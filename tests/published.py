@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
-from photonbuild.media import describe
-from photonbuild.qemu import Firmware, Machine
+from photonbuild.config.load import Config
+from photonbuild.machines.drive import describe
+from photonbuild.machines.qemu import Firmware, Machine
+from photonbuild.machines.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
 
 SUFFIXES = {
     "iso": ".iso", "raw": ".raw", "qcow2": ".qcow2", "ami": ".raw", "gce": ".tar.gz", "azure": ".vhd", "ova": ".ova"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..config import Image
-from ..rootfs import RootfsFile
-from . import cloud, disk, iso, oci, ova, pico
-from .request import ImageRequest, ImageResult, InstallerSets
+from photonbuild.config.models import Image
+from photonbuild.images import cloud, disk, iso, oci, ova, pico
+from photonbuild.images.request import ImageRequest, ImageResult, InstallerSets
+from photonbuild.images.rootfs import RootfsFile
 
 FORMATS: Mapping[str, Callable[[ImageRequest], ImageResult]] = {
     "iso": iso.build_iso,

@@ -7,10 +7,10 @@ import struct
 import time
 from pathlib import Path
 
-from . import vmdk
-from .disk import make_raw, published, timed
-from .layout import MIB, named_uuid
-from .request import ImageRequest, ImageResult, tools
+from photonbuild.disk.gpt import MIB, named_uuid
+from photonbuild.images import vmdk
+from photonbuild.images.disk import make_raw, published, timed
+from photonbuild.images.request import ImageRequest, ImageResult, tools
 
 VHD_FOOTER_SIZE = 512
 VHD_EPOCH = 946684800  # 2000-01-01T00:00:00Z, as Unix time

@@ -12,14 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..bootloader import boot_blocks
-from ..config import DiskImage, Image
-from ..errors import ImageError
-from ..rootfs import RootfsFile
-from . import grub
-from .filesystems import OPTIONS, make_filesystems
-from .layout import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, partition, partitions, sfdisk_script
-from .request import ImageRequest, ImageResult, publish, tools
+from photonbuild.config.models import DiskImage, Image
+from photonbuild.disk import grub
+from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, sfdisk_script
+from photonbuild.errors import ImageError
+from photonbuild.images.filesystems import OPTIONS, make_filesystems
+from photonbuild.images.layout import partition, partitions
+from photonbuild.images.request import ImageRequest, ImageResult, publish, tools
+from photonbuild.images.rootfs import RootfsFile
 
 
 def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
@@ -128,7 +128,7 @@ def place_bios_loader(disk: Path, *, boot: bytes, core: bytes, part: Partition) 
     """Write GRUB's boot code before the table and its core image into `part`. Raises ImageError if it is too large."""
     if len(core) > part.size:
         raise ImageError(f"GRUB's core image, {len(core)} bytes, is larger than its partition of {part.size} bytes")
-    code, blocks = boot_blocks(boot, core, part.start // SECTOR)
+    code, blocks = grub.boot_blocks(boot, core, part.start // SECTOR)
     with disk.open("r+b") as handle:
         handle.write(code)
         handle.seek(part.start)

@@ -7,16 +7,17 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..bootloader import EXT4_FEATURES
-from ..errors import ImageError
-from ..sandbox import Bind
-from .layout import MIB, ROOT, VAR, Partition, partition
-from .request import ImageRequest, tools
+from photonbuild.disk.gpt import MIB, ROOT, VAR, Partition
+from photonbuild.disk.grub import EXT4_FEATURES
+from photonbuild.errors import ImageError
+from photonbuild.images.layout import partition
+from photonbuild.images.request import ImageRequest, tools
+from photonbuild.sandbox.sandbox import Bind
 
 BLOCK = 4096
 # A file system's own structures: journal and tables, of which the size of its inodes is the most.
 OVERHEAD, INODE = 32 * MIB, 512
-INSIDE = Path(__file__).parents[1] / "inside"
+INSIDE = Path(__file__).parent / "inside"
 HELPERS = "/usr/lib/photonbuild"
 OPTIONS = {"ext4": ("ext4 rw", 1), "xfs": ("xfs rw", 0)}  # of fstab(5): type and options, order of checks
 

@@ -11,12 +11,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import installer, repo, rootfs
-from ..config import IsoImage, IsoInstaller
-from ..errors import ImageError
-from ..initramfs import build_initramfs
-from ..sandbox import Bind, Sandbox
-from .request import ImageRequest, InstallerSets
+from photonbuild import installer
+from photonbuild.config.models import IsoImage, IsoInstaller
+from photonbuild.errors import ImageError
+from photonbuild.images import rootfs
+from photonbuild.images.initramfs import build_initramfs
+from photonbuild.images.request import ImageRequest, InstallerSets
+from photonbuild.packages import repo
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 CODE = Path(installer.__file__).parents[1]
 HOME = "usr/lib/installer"

@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..config import Image, IsoImage
-from ..errors import ImageError
-from ..initramfs import Initramfs, build_initramfs
-from ..rootfs import RootfsFile
-from ..sources import sha256_of
-from . import grub, installer
-from .request import ImageRequest, ImageResult, publish, tools
+from photonbuild.config.models import Image, IsoImage
+from photonbuild.disk import grub
+from photonbuild.errors import ImageError
+from photonbuild.files import sha256_of
+from photonbuild.images import installer, menu
+from photonbuild.images.initramfs import Initramfs, build_initramfs
+from photonbuild.images.request import ImageRequest, ImageResult, publish, tools
+from photonbuild.images.rootfs import RootfsFile
 
 MODULE = "dracut/90live"
 # LZ4 costs a starting system far less than zstd; levels above 6 make no smaller image, and fragments hardly one.
@@ -114,7 +115,7 @@ def volume_label(prefix: str, digest: str) -> str:
     return label
 
 
-def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
+def entries(request: ImageRequest, label: str) -> list[menu.Entry]:
     """The menu: the live system, the installer, and the live system with a log-in without password on the consoles."""
     distribution, image = request.distribution, request.image
     assert isinstance(image, IsoImage)
@@ -123,9 +124,9 @@ def entries(request: ImageRequest, label: str) -> list[grub.Entry]:
     settings = image.installer if request.installer else None
     installing = [*arguments, *(settings.kernel_args if settings else ())]
     return [
-        grub.Entry(title=title, arguments=arguments),
-        *([grub.Entry(title=f"Install {title} to a disk", arguments=installing)] if settings else []),
-        grub.Entry(
+        menu.Entry(title=title, arguments=arguments),
+        *([menu.Entry(title=f"Install {title} to a disk", arguments=installing)] if settings else []),
+        menu.Entry(
             title=f"{title}, log in automatically on the console",
             arguments=[*arguments, *image.autologin_args],
         ),
@@ -136,9 +137,9 @@ def write_loader(request: ImageRequest, tree: Path, label: str, digest: str) -> 
     """GRUB for both firmwares: grub.cfg, the El Torito image, and the ESP with its removable-media path."""
     work, image = request.workdir, request.image
     assert isinstance(image, IsoImage)
-    text = grub.menu(entries=entries(request, label), label=label, timeout=image.menu_timeout)
+    text = menu.menu(entries=entries(request, label), label=label, timeout=image.menu_timeout)
     (tree / "boot/grub/grub.cfg").write_text(text, encoding="utf-8")
-    (work / "first.cfg").write_text(grub.first_stage(label), encoding="utf-8")
+    (work / "first.cfg").write_text(menu.first_stage(label), encoding="utf-8")
     (work / "efi").mkdir()
     targets = {"i386-pc-eltorito": "/work/iso/boot/grub/bios.img", "x86_64-efi": "/work/efi/BOOTX64.EFI"}
     for platform, output in targets.items():

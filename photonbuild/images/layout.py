@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..config import Disk
-from ..gpt import BIOS_BOOT, BIOS_BOOT_SIZE, ESP, MARGIN, MIB, ROOT, SECTOR, VAR, Partition, named_uuid, sfdisk_script
-
-__all__ = [
-    "BIOS_BOOT",
-    "ESP",
-    "MIB",
-    "ROOT",
-    "SECTOR",
-    "VAR",
-    "Partition",
-    "named_uuid",
-    "partition",
-    "partitions",
-    "sfdisk_script",
-]
+from photonbuild.config.disk import Disk
+from photonbuild.disk.gpt import (
+    BIOS_BOOT,
+    BIOS_BOOT_SIZE,
+    ESP,
+    MARGIN,
+    ROOT,
+    VAR,
+    Partition,
+    named_uuid,
+)
 
 
 def partitions(disk: Disk, identity: str) -> tuple[Partition, ...]:

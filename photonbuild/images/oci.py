@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..config import Image, OciImage
-from ..rootfs import RootfsFile
-from ..sources import sha256_of
-from .disk import published, timed
-from .request import ImageRequest, ImageResult, pack
+from photonbuild.config.models import Image, OciImage
+from photonbuild.files import sha256_of
+from photonbuild.images.disk import published, timed
+from photonbuild.images.request import ImageRequest, ImageResult, pack
+from photonbuild.images.rootfs import RootfsFile
 
 MEDIA = "application/vnd.oci.image"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import jinja2
 
-from ..config import DiskImage
-from ..errors import ImageError
-from ..sources import sha256_of
-from . import vmdk
-from .disk import make_raw, published, timed
-from .request import ImageRequest, ImageResult, pack
+from photonbuild.config.models import DiskImage
+from photonbuild.errors import ImageError
+from photonbuild.files import sha256_of
+from photonbuild.images import vmdk
+from photonbuild.images.disk import make_raw, published, timed
+from photonbuild.images.request import ImageRequest, ImageResult, pack
 
 TEMPLATE = "ovf/machine.ovf.j2"
 

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..config import PicoImage
-from ..errors import ImageError
-from ..sources import sha256_of
-from .disk import timed
-from .request import ImageRequest, ImageResult, publish
+from photonbuild.config.models import PicoImage
+from photonbuild.errors import ImageError
+from photonbuild.files import sha256_of
+from photonbuild.images.disk import timed
+from photonbuild.images.request import ImageRequest, ImageResult, publish
 
 DIRECTORY, REGULAR = 0o040000, 0o100000
 FOLDERS = ("dev", "proc", "run", "sys")

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import Distribution, Image
-from ..errors import ImageError
-from ..rootfs import Package, RootfsResult
-from ..sandbox import Bind, Sandbox
-from ..sources import sha256_of
+from photonbuild.config.models import Distribution, Image
+from photonbuild.errors import ImageError
+from photonbuild.files import sha256_of
+from photonbuild.images.rootfs import Package, RootfsResult
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 
 @dataclass(frozen=True, kw_only=True)

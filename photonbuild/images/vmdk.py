@@ -9,9 +9,9 @@ import re
 import struct
 from pathlib import Path
 
-from ..errors import ImageError
-from .layout import SECTOR
-from .request import ImageRequest, tools
+from photonbuild.disk.gpt import SECTOR
+from photonbuild.errors import ImageError
+from photonbuild.images.request import ImageRequest, tools
 
 NAME = "disk.vmdk"
 MAGIC = b"KDMV"

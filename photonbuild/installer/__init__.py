@@ -6,4 +6,4 @@ layer takes of this package; `photonbuild kickstart` uses the same modules on th
 
 from __future__ import annotations
 
-SHIPPED = ("__init__.py", "errors.py", "run.py", "documents.py", "gpt.py", "bootloader.py", "installer")
+SHIPPED = ("__init__.py", "errors.py", "run.py", "documents.py", "disk", "installer")

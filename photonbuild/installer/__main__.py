@@ -15,17 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from ..errors import PhotonbuildError
-from . import answers, finish
-from .execute import Log, execute, prepare, require_programs
-from .facts import Places
-from .failures import Declined, KickstartError, MachineError
-from .fetching import FORMS, Fetcher, Source, source
-from .kickstart import Kickstart, parse
-from .machine import Kernel, disks, gather
-from .plan import make_plan
-from .steps import describe
-from .terminals import Terminals
+from photonbuild.errors import PhotonbuildError
+from photonbuild.installer import answers, finish
+from photonbuild.installer.execute import Log, execute, prepare, require_programs
+from photonbuild.installer.facts import Places
+from photonbuild.installer.failures import Declined, KickstartError, MachineError
+from photonbuild.installer.fetching import FORMS, Fetcher, Source, source
+from photonbuild.installer.kickstart import Kickstart, parse
+from photonbuild.installer.machine import Kernel, disks, gather
+from photonbuild.installer.plan import make_plan
+from photonbuild.installer.steps import describe
+from photonbuild.installer.terminals import Terminals
 
 # A medium with this label has a kickstart for the machine that it is plugged into.
 LABEL, NAMES = "KICKSTART", ("kickstart.yaml", "kickstart.json")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..documents import Document
-from .facts import Disk
-from .failures import Declined, DiskError
-from .kickstart import Kickstart, from_document
-from .passwords import crypted
-from .schema import HOST, KEY_LINE
-from .steps import Plan
-from .terminals import Terminals
+from photonbuild.documents import Document
+from photonbuild.installer.facts import Disk
+from photonbuild.installer.failures import Declined, DiskError
+from photonbuild.installer.kickstart import Kickstart, from_document
+from photonbuild.installer.passwords import crypted
+from photonbuild.installer.schema import HOST, KEY_LINE
+from photonbuild.installer.steps import Plan
+from photonbuild.installer.terminals import Terminals
 
 GIB = 1 << 30
 

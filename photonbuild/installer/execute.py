@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..bootloader import boot_blocks
-from ..errors import PhotonbuildError
-from ..gpt import SECTOR
-from ..run import run
-from .facts import Facts, Places
-from .failures import MachineError, PackageError, StepError
-from .repository import providers
-from .steps import BootCode, Command, Copy, Folder, Patch, Plan, Remove, Step, Write
+from photonbuild.disk.gpt import SECTOR
+from photonbuild.disk.grub import boot_blocks
+from photonbuild.errors import PhotonbuildError
+from photonbuild.installer.facts import Facts, Places
+from photonbuild.installer.failures import MachineError, PackageError, StepError
+from photonbuild.installer.repository import providers
+from photonbuild.installer.steps import BootCode, Command, Copy, Folder, Patch, Plan, Remove, Step, Write
+from photonbuild.run import run
 
 LEVELS = ("error", "warning", "info", "debug")
 TARGET_LOG = "/var/log/installer.log"

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from .fields import Choice, Either, Field, Flag, Items, Kind, Names, Number, Record, Refused, Text
-from .schema import KICKSTART, REFUSED, SUPPORTED, fields_of
+from photonbuild.installer.fields import Choice, Either, Field, Flag, Items, Kind, Names, Number, Record, Refused, Text
+from photonbuild.installer.schema import KICKSTART, REFUSED, SUPPORTED, fields_of
 
 WIDTH = 120
 INTRODUCTION = """# Installing to a disk

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..bootloader import GRUB
+from photonbuild.disk.grub import GRUB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError, ImageError, Interrupted, SandboxError, SolveError, SourceError, StoreError
+from photonbuild.errors import ConfigError, ImageError, Interrupted, SandboxError, SolveError, SourceError, StoreError
 
 
 class KickstartError(ConfigError):

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ..run import run
-from .facts import Places
-from .failures import FetchError, KickstartError
+from photonbuild.installer.facts import Places
+from photonbuild.installer.failures import FetchError, KickstartError
+from photonbuild.run import run
 
 FORMS = "https://…, cdrom:/…, LABEL=…:/… or file:/…"
 ATTEMPTS = 5

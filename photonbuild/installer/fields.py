@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..documents import nearest
+from photonbuild.documents import nearest
 
 Location = tuple[int | str, ...]
 

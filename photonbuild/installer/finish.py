@@ -7,9 +7,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from ..run import run
-from .facts import Places
-from .machine import Kernel, mounts
+from photonbuild.installer.facts import Places
+from photonbuild.installer.machine import Kernel, mounts
+from photonbuild.run import run
 
 CDROMEJECT, CDROM_LOCKDOOR = 0x5309, 0x5329
 MCL_CURRENT = 1

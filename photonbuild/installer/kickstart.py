@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..documents import Document, Problem, fail, parse_json, parse_yaml, read_text
-from .failures import KickstartError
-from .fields import Fault, check
-from .schema import CRYPTED, KICKSTART
+from photonbuild.documents import Document, Problem, fail, parse_json, parse_yaml, read_text
+from photonbuild.installer.failures import KickstartError
+from photonbuild.installer.fields import Fault, check
+from photonbuild.installer.schema import CRYPTED, KICKSTART
 
 BIOS, EFI, DUALBOOT = "bios", "efi", "dualboot"
 EXT4, XFS, VFAT, SWAP = "ext4", "xfs", "vfat", "swap"

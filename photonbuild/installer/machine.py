@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PhotonbuildError
-from ..run import run
-from .facts import Card, Disk, Facts, LocalFile, Package, Places
-from .failures import DiskError, MachineError, PackageError
-from .fetching import Fetcher, Source, source
-from .kickstart import XFS, Kickstart, Repository
-from .repository import choose, read_repository, required
+from photonbuild.errors import PhotonbuildError
+from photonbuild.installer.facts import Card, Disk, Facts, LocalFile, Package, Places
+from photonbuild.installer.failures import DiskError, MachineError, PackageError
+from photonbuild.installer.fetching import Fetcher, Source, source
+from photonbuild.installer.kickstart import XFS, Kickstart, Repository
+from photonbuild.installer.repository import choose, read_repository, required
+from photonbuild.run import run
 
 RESOLVER = "/run/systemd/resolve"
 SECTOR = 512

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .kickstart import Link
+from photonbuild.installer.kickstart import Link
 
 FOLDER = "/etc/systemd/network"
 

@@ -7,15 +7,16 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from .. import bootloader, gpt
-from ..documents import nearest
-from . import networkd
-from .facts import Card, Facts
-from .failures import KickstartError
-from .kickstart import BIOS, DUALBOOT, EFI, VFAT, XFS, Kickstart, Link
-from .passwords import shadow
-from .steps import BootCode, Command, Copy, Folder, Plan, Remove, Step, Write
-from .storage import Storage, filesystem_steps, fstab, storage, table_steps
+from photonbuild.disk import gpt
+from photonbuild.disk import grub as bootloader
+from photonbuild.documents import nearest
+from photonbuild.installer import networkd
+from photonbuild.installer.facts import Card, Facts
+from photonbuild.installer.failures import KickstartError
+from photonbuild.installer.kickstart import BIOS, DUALBOOT, EFI, VFAT, XFS, Kickstart, Link
+from photonbuild.installer.passwords import shadow
+from photonbuild.installer.steps import BootCode, Command, Copy, Folder, Plan, Remove, Step, Write
+from photonbuild.installer.storage import Storage, filesystem_steps, fstab, storage, table_steps
 
 MENU_TIMEOUT = 2
 SCRIPT = "/root/.postinstall"

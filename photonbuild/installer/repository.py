@@ -11,11 +11,11 @@ import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 
-from ..documents import nearest
-from .facts import Package
-from .failures import FetchError, PackageError
-from .fetching import Fetcher, source
-from .kickstart import Repository
+from photonbuild.documents import nearest
+from photonbuild.installer.facts import Package
+from photonbuild.installer.failures import FetchError, PackageError
+from photonbuild.installer.fetching import Fetcher, source
+from photonbuild.installer.kickstart import Repository
 
 REPO = "{http://linux.duke.edu/metadata/repo}"
 COMMON = "{http://linux.duke.edu/metadata/common}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from .fields import Choice, Either, Field, Flag, Items, Kind, Names, Number, Record, Refused, Text
+from photonbuild.installer.fields import Choice, Either, Field, Flag, Items, Kind, Names, Number, Record, Refused, Text
 
 ONE_DISK = "one disk is installed onto; name it with the key 'disk' at the top"
 NO_NEWLINE = r"[^\n\x00]+"

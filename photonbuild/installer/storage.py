@@ -12,12 +12,24 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import gpt
-from ..bootloader import EXT4_FEATURES
-from .facts import Facts
-from .failures import DiskError, MachineError
-from .kickstart import BIOS, DUALBOOT, EFI, ESP_MOUNTPOINT, EXT4, SWAP, VFAT, XFS, XFS_MINIMUM, Filesystem, Kickstart
-from .steps import Command, Patch, Step
+from photonbuild.disk import gpt
+from photonbuild.disk.grub import EXT4_FEATURES
+from photonbuild.installer.facts import Facts
+from photonbuild.installer.failures import DiskError, MachineError
+from photonbuild.installer.kickstart import (
+    BIOS,
+    DUALBOOT,
+    EFI,
+    ESP_MOUNTPOINT,
+    EXT4,
+    SWAP,
+    VFAT,
+    XFS,
+    XFS_MINIMUM,
+    Filesystem,
+    Kickstart,
+)
+from photonbuild.installer.steps import Command, Patch, Step
 
 MIB = gpt.MIB
 ESP_SIZE = 32 * MIB

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .failures import Declined
+from photonbuild.installer.failures import Declined
 
 ACTIVE = Path("/sys/class/tty/console/active")
 

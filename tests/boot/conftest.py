@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
-from photonbuild.guest import APPLETS, BOX, put_box
+from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.pipeline import build_packages
-from photonbuild.session import Session
+from photonbuild.machines.guest import APPLETS, BOX, put_box
+from photonbuild.pipeline.build import build_packages
+from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
-
-from .garden_client import Garden
-from .garden_lab import SOCKET, Lab
-from .machines import Guest, booted
-from .registry import Registry, box_repository, registry
+from tests.boot.garden_client import Garden
+from tests.boot.garden_lab import SOCKET, Lab
+from tests.boot.machines import Guest, booted
+from tests.boot.registry import Registry, box_repository, registry
 
 
 @pytest.fixture(scope="session")

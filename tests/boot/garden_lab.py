@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from .garden_client import Garden, GardenError, Process
-from .machines import Guest
+from tests.boot.garden_client import Garden, GardenError, Process
+from tests.boot.machines import Guest
 
 Entry = tarfile.TarInfo | tuple[str, str | bytes]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photonbuild.config import Config
-from photonbuild.media import medium
-from photonbuild.outside import outside
-from photonbuild.qemu import Hardware, Machine, best_accel, free_port
+from photonbuild.config.load import Config
+from photonbuild.machines.drive import medium
+from photonbuild.machines.qemu import Hardware, Machine, best_accel, free_port
+from photonbuild.machines.testnet import outside
+from photonbuild.machines.verify import BOOT_TIMEOUT, PUBLISHED, facts_for
 from photonbuild.run import Completed, run
-from photonbuild.verify import BOOT_TIMEOUT, PUBLISHED, facts_for
 
 FACTS = "PHOTONBUILD_MACHINE"
 

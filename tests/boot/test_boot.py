@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
-from photonbuild.media import Medium
-from photonbuild.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
+from photonbuild.config.load import Config
+from photonbuild.machines.drive import Medium
+from photonbuild.machines.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
+from photonbuild.machines.verify import BOOT_TIMEOUT, Boot
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT, Boot
-
-from ..published import judged
+from tests.published import judged
 
 pytestmark = pytest.mark.boot
 

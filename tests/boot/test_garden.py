@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from photonbuild.guest import BOX, UID, USER
-
-from . import garden_fixtures as api
-from .garden_client import Garden, GardenError
-from .garden_lab import HTTPD, MIB, Entry, Lab, files_of, from_outside, refused, special, tar_of, until
-from .machines import Guest
-from .registry import Registry
+from photonbuild.machines.guest import BOX, UID, USER
+from tests.boot import garden_fixtures as api
+from tests.boot.garden_client import Garden, GardenError
+from tests.boot.garden_lab import HTTPD, MIB, Entry, Lab, files_of, from_outside, refused, special, tar_of, until
+from tests.boot.machines import Guest
+from tests.boot.registry import Registry
 
 pytestmark = pytest.mark.boot
 

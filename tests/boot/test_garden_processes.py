@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from photonbuild.guest import BOX, UID, USER
-
-from .garden_client import GardenError, Process, StreamError
-from .garden_lab import Lab, refused, until
+from photonbuild.machines.guest import BOX, UID, USER
+from tests.boot.garden_client import GardenError, Process, StreamError
+from tests.boot.garden_lab import Lab, refused, until
 
 pytestmark = pytest.mark.boot
 

@@ -8,12 +8,11 @@ import socket
 
 import pytest
 
-from photonbuild.guest import left_behind, traces
-
-from . import garden_fixtures as api
-from .garden_client import Garden, GardenError, Process
-from .garden_lab import HTTPD, MIB, UNIT, Lab, from_outside, refused, tar_of, until
-from .machines import Guest
+from photonbuild.machines.guest import left_behind, traces
+from tests.boot import garden_fixtures as api
+from tests.boot.garden_client import Garden, GardenError, Process
+from tests.boot.garden_lab import HTTPD, MIB, UNIT, Lab, from_outside, refused, tar_of, until
+from tests.boot.machines import Guest
 
 pytestmark = pytest.mark.boot
 

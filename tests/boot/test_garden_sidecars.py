@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from photonbuild.guest import BOX, UID, USER
-
-from .garden_client import Process
-from .garden_lab import MIB, Lab, refused, until
+from photonbuild.machines.guest import BOX, UID, USER
+from tests.boot.garden_client import Process
+from tests.boot.garden_lab import MIB, Lab, refused, until
 
 pytestmark = pytest.mark.boot
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..installs import Lab, finished, suite
-from ..published import settled
+from tests.installs import Lab, finished, suite
+from tests.published import settled
 
 pytestmark = pytest.mark.boot
 

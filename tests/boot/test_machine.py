@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import VerifyError
-from photonbuild.qemu import Hardware, Machine
+from photonbuild.machines.qemu import Hardware, Machine
 from photonbuild.store import Store
 
 pytestmark = pytest.mark.boot

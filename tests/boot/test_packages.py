@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
-from photonbuild.image import make_image
+from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.pipeline import build_packages, profile_specs
-from photonbuild.rpmbuild import Built
-from photonbuild.session import Session
+from photonbuild.packages.build import Built
+from photonbuild.pipeline.build import build_packages, profile_specs
+from photonbuild.pipeline.image import make_image
+from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 
 pytestmark = pytest.mark.boot

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
+from photonbuild.config.load import Config
 from photonbuild.store import Store
-
-from ..published import image_of, judged
+from tests.published import image_of, judged
 
 pytestmark = pytest.mark.boot
 

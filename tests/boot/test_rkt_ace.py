@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.guest import left_behind, traces
+from photonbuild.machines.guest import left_behind, traces
 from photonbuild.run import Completed
-
-from .machines import Guest
+from tests.boot.machines import Guest
 
 pytestmark = pytest.mark.boot
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from .machines import Guest
-from .registry import Registry
+from tests.boot.machines import Guest
+from tests.boot.registry import Registry
 
 pytestmark = pytest.mark.boot
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from photonbuild.guest import put_aci
-
-from .garden_client import Garden
-from .machines import Guest
+from photonbuild.machines.guest import put_aci
+from tests.boot.garden_client import Garden
+from tests.boot.machines import Guest
 
 pytestmark = pytest.mark.boot
 

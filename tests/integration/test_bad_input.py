@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Checkout
+from tests.integration.conftest import Checkout
 
 
 def sources_yaml(checkout: Checkout, name: str, text: str) -> None:

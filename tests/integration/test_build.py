@@ -9,9 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from photonbuild import repo, solve
-
-from .conftest import PROJECT, Checkout
+from photonbuild.packages import repo, solve
+from tests.integration.conftest import PROJECT, Checkout
 
 EPOCH = 1767225600
 

@@ -14,21 +14,20 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config import DiskImage, Signing, load
+from photonbuild.config.load import load
+from photonbuild.config.models import DiskImage, Signing
 from photonbuild.errors import ConfigError
-from photonbuild.files import write_json
+from photonbuild.files import sha256_of, write_json
 from photonbuild.images import FORMATS, ImageRequest, ImageResult, cloud, disk, ova
+from photonbuild.images.sign import Signer, sign_image, signer
 from photonbuild.log import Reporter
+from photonbuild.pipeline.session import Session
 from photonbuild.run import run
-from photonbuild.sandbox import Bind, Sandbox
-from photonbuild.session import Session
-from photonbuild.signing import Signer, sign_image, signer
-from photonbuild.sources import sha256_of
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
-
-from ..ova_rules import package_problems
-from ..unit.test_disk import request as request_of
-from .conftest import PROJECT, STORE
+from tests.integration.conftest import PROJECT, STORE
+from tests.ova_rules import package_problems
+from tests.unit.test_disk import request as request_of
 
 pytestmark = pytest.mark.integration
 

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load, load_sources
-from photonbuild.local import walk
+from photonbuild.config.load import load, load_sources
 from photonbuild.log import Reporter
+from photonbuild.pipeline.session import Session
 from photonbuild.run import Completed
-from photonbuild.sandbox import Bind, Sandbox
-from photonbuild.session import Session
-from photonbuild.sources import fetch
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sources.fetch import fetch
+from photonbuild.sources.local import walk
 from photonbuild.store import Store
-
-from .conftest import PROJECT
+from tests.integration.conftest import PROJECT
 
 MODULES = sorted(path.parent for path in (PROJECT / "specs").glob("*/*/go.mod"))
 FUZZ_SECONDS = 2

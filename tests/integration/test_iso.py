@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config, seed
+from photonbuild.config import load as config
+from photonbuild.config.models import IsoImage
 from photonbuild.errors import ImageError
 from photonbuild.images import ImageRequest, ImageResult, InstallerSets, installer, iso
-from photonbuild.initramfs import Initramfs
-from photonbuild.rootfs import RootfsResult
-from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.images.initramfs import Initramfs
+from photonbuild.images.rootfs import RootfsResult
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.seeds import seed
 from photonbuild.store import Store
-
-from .conftest import PROJECT
+from tests.integration.conftest import PROJECT
 
 KERNEL = "usr/lib/modules/6.12/vmlinuz"
 Build = Callable[[str], ImageResult]
@@ -139,7 +140,7 @@ def layer(tmp_path: Path, seeded_store: Path, scriptlet: str) -> tuple[Path, str
     rpms = list((work / "built").rglob("*.rpm"))
     sets = InstallerSets(layer=rpms, packages=[], initramfs=[], first=[], listed={})
     image = settings.image("iso")
-    assert isinstance(image, config.IsoImage) and image.installer
+    assert isinstance(image, IsoImage) and image.installer
     installer.make_layer(request, image.installer, sets, work)
     sandbox.run(["bash", "-c", "unsquashfs -ll /work/layer.squashfs > /work/list"])
     return work / "layer.squashfs", (work / "list").read_text(encoding="utf-8")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config, seed
+from photonbuild.config import load as config
 from photonbuild.errors import ImageError
-from photonbuild.rootfs import RootfsResult, RootfsSettings, build_rootfs
-from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.images.rootfs import RootfsResult, RootfsSettings, build_rootfs
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.seeds import seed
 from photonbuild.store import Store
-
-from .conftest import PROJECT
+from tests.integration.conftest import PROJECT
 
 MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
 EPOCH = 1767225600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .conftest import PROJECT, Checkout
+from tests.integration.conftest import PROJECT, Checkout
 
 
 def test_records_are_what_rpm_says(checkout: Checkout) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from photonbuild import config
-from photonbuild.config import Config
-from photonbuild.image import make_image
+from photonbuild.config import load as config
+from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.session import Session
+from photonbuild.pipeline.image import make_image
+from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.clouds import fitted, nocloud, way_in
-from photonbuild.clouds.server import Answer, Query, answering
-from photonbuild.config import Config
-from photonbuild.media import medium
-from photonbuild.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel
+from photonbuild.config.load import Config
+from photonbuild.machines.clouds import fitted, nocloud, way_in
+from photonbuild.machines.clouds.server import Answer, Query, answering
+from photonbuild.machines.drive import medium
+from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel
+from photonbuild.machines.verify import BOOT_TIMEOUT
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
-from photonbuild.verify import BOOT_TIMEOUT
-
-from ..published import image_of, settled
+from tests.published import image_of, settled
 
 pytestmark = pytest.mark.matrix
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
-from photonbuild.qemu import FIRMWARES, Firmware
+from photonbuild.config.load import Config
+from photonbuild.machines.qemu import FIRMWARES, Firmware
 from photonbuild.store import Store
-
-from ..published import SUFFIXES, image_of, judged
+from tests.published import SUFFIXES, image_of, judged
 
 pytestmark = pytest.mark.matrix
 

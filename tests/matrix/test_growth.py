@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.guest import put_box
-from photonbuild.media import Medium
-from photonbuild.qemu import Firmware, Hardware, Machine, best_accel, one_time_key
+from photonbuild.machines.drive import Medium
+from photonbuild.machines.guest import put_box
+from photonbuild.machines.qemu import Firmware, Hardware, Machine, best_accel, one_time_key
+from photonbuild.machines.verify import BUSYBOX
 from photonbuild.run import run
-from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
-from photonbuild.verify import BUSYBOX
-
-from ..published import settled
-from .conftest import Variant
+from tests.matrix.conftest import Variant
+from tests.published import settled
 
 pytestmark = pytest.mark.matrix
 
@@ -29,7 +28,7 @@ LAYOUTS: dict[str, dict[str, object]] = {
     "xfs": {"filesystem": "xfs"},
     "xfs-var": {"filesystem": "xfs", "var": True, "root_size": "1 GiB"},
 }
-# The plain layout grows in each image of a cloud: photonbuild/checks/test_cloud.py.
+# The plain layout grows in each image of a cloud: photonbuild/machines/checks/test_cloud.py.
 CASES = [("var", "bios"), ("xfs", "bios"), ("xfs-var", "uefi")]
 
 

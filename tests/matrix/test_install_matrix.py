@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.media import Drive
-from photonbuild.qemu import Machine
-
-from ..installs import (
+from photonbuild.machines.drive import Drive
+from photonbuild.machines.qemu import Machine
+from tests.installs import (
     Lab,
     Server,
     Terminal,

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config import Config, OciImage
-from photonbuild.image import make_image
-from photonbuild.media import medium
-from photonbuild.qemu import Hardware, Machine, best_accel
+from photonbuild.config.load import Config
+from photonbuild.config.models import OciImage
+from photonbuild.machines.drive import medium
+from photonbuild.machines.qemu import Hardware, Machine, best_accel
+from photonbuild.pipeline.image import make_image
 from photonbuild.store import Store
-
-from ..published import settled
-from .conftest import session_of
+from tests.matrix.conftest import session_of
+from tests.published import settled
 
 pytestmark = pytest.mark.matrix
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config
-from photonbuild.config import Config
-from photonbuild.image import make_image
-from photonbuild.sandbox import Bind, Sandbox
-from photonbuild.sources import sha256_of
+from photonbuild.config import load as config
+from photonbuild.config.load import Config
+from photonbuild.files import sha256_of
+from photonbuild.pipeline.image import make_image
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
-
-from .conftest import ROOT, Variant, session_of
+from tests.matrix.conftest import ROOT, Variant, session_of
 
 pytestmark = pytest.mark.matrix
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.media import medium
-from photonbuild.qemu import Hardware, Machine, best_accel
+from photonbuild.machines.drive import medium
+from photonbuild.machines.qemu import Hardware, Machine, best_accel
 from photonbuild.store import Store
-
-from ..published import settled
-from .conftest import Variant
+from tests.matrix.conftest import Variant
+from tests.published import settled
 
 pytestmark = pytest.mark.matrix
 

@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
+from photonbuild.config.load import Config
+from photonbuild.disk.gpt import Partition
 from photonbuild.errors import ImageError
-from photonbuild.gpt import Partition
 from photonbuild.images import ImageRequest
 from photonbuild.images.filesystems import make_xfs
-from photonbuild.pipeline import build_packages
-from photonbuild.rpmbuild import with_requirements
-from photonbuild.sandbox import Bind, Sandbox
+from photonbuild.packages.build import with_requirements
+from photonbuild.pipeline.build import build_packages
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
-
-from ..unit.test_disk import request as request_of
-from .conftest import session_of
+from tests.matrix.conftest import session_of
+from tests.unit.test_disk import request as request_of
 
 pytestmark = pytest.mark.matrix
 

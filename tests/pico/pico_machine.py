@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.errors import VerifyError
-from photonbuild.pico.protocol import Exit, LogEntry, read_log
-from photonbuild.pico.session import GuestError, GuestGoneError, Process, Session, Setup, Welcome
-from photonbuild.qemu import TCG
+from photonbuild.machines.qemu import TCG
 from photonbuild.run import tail_of
-from photonbuild.sandbox import Bind, Sandbox
-from photonbuild.sandbox import Process as Running
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sandbox.sandbox import Process as Running
+from pico.protocol import Exit, LogEntry, read_log
+from pico.session import GuestError, GuestGoneError, Process, Session, Setup, Welcome
 
 INSIDE = "/run/machine"
 PORTS = 4

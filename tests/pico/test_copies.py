@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.pico.bench.measure import memory
-from photonbuild.pico.state import Machine
-from photonbuild.qemu import TCG, best_accel
+from photonbuild.machines.qemu import TCG, best_accel
 from photonbuild.store import Store
-
-from .pico_machines import Pico, until
+from pico.bench.measure import memory
+from pico.state import Machine
+from tests.pico.pico_machines import Pico, until
 
 pytestmark = pytest.mark.boot
 WANTED_MIB = 24

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
-from photonbuild.pico import limits
-from photonbuild.pico.options import MOST_MEMORY
-
-from ..boot.registry import box_repository, registry
-from ..pico_images import configuration, file, layer, oci_layout
-from .conftest import APPLETS
-from .pico_machines import Pico
+from photonbuild.config.load import Config
+from pico import limits
+from pico.options import MOST_MEMORY
+from tests.boot.registry import box_repository, registry
+from tests.pico.conftest import APPLETS
+from tests.pico.pico_machines import Pico
+from tests.pico_images import configuration, file, layer, oci_layout
 
 pytestmark = pytest.mark.boot
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from photonbuild.config import Config
-from photonbuild.pico import state
-
-from .pico_machines import ROOT, WAITING, Pico, processes_in, until
+from photonbuild.config.load import Config
+from pico import state
+from tests.pico.pico_machines import ROOT, WAITING, Pico, processes_in, until
 
 pytestmark = pytest.mark.boot
 

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
+from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.pico.protocol import Exit, Frame, LogEntry, Type, encode
-from photonbuild.pico.session import GuestError, GuestGoneError, Process, Session, Volume
-from photonbuild.session import Session as BuildSession
+from photonbuild.pipeline.session import Session as BuildSession
 from photonbuild.store import Store
-
-from .pico_machine import TIMEOUT, PicoMachine, Plugged, Result, lived, make_root, pumped, settings
+from pico.protocol import Exit, Frame, LogEntry, Type, encode
+from pico.session import GuestError, GuestGoneError, Process, Session, Volume
+from tests.pico.pico_machine import TIMEOUT, PicoMachine, Plugged, Result, lived, make_root, pumped, settings
 
 pytestmark = [pytest.mark.boot, pytest.mark.long]
 Boot = Callable[..., PicoMachine]

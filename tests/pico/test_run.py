@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Config
+from photonbuild.config.load import Config
 from photonbuild.store import Store
-
-from .pico_machines import ROOT, Pico, until
+from tests.pico.pico_machines import ROOT, Pico, until
 
 pytestmark = pytest.mark.boot
 

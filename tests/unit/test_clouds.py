@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.clouds import azure, dhcp, ec2, fitted, gce, nocloud, ovf, way_in
-from photonbuild.clouds.access import MAC, Access, Order, Service, Workshop
-from photonbuild.clouds.server import Answer, Query, answering, at
 from photonbuild.errors import VerifyError
-from photonbuild.media import Description, Medium, describe
-from photonbuild.qemu import Hardware, qemu_argv
+from photonbuild.machines.clouds import azure, dhcp, ec2, fitted, gce, nocloud, ovf, way_in
+from photonbuild.machines.clouds.access import MAC, Access, Order, Service, Workshop
+from photonbuild.machines.clouds.server import Answer, Query, answering, at
+from photonbuild.machines.drive import Description, Medium, describe
+from photonbuild.machines.qemu import Hardware, qemu_argv
 
 ORDER = Order(
     hostname="guest-1",

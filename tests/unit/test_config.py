@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config
+from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from photonbuild import bootloader
-from photonbuild.config import Disk, Image, load
+from photonbuild.config.disk import Disk
+from photonbuild.config.load import load
+from photonbuild.config.models import Image
+from photonbuild.disk import gpt
+from photonbuild.disk import grub as bootloader
 from photonbuild.errors import ImageError
+from photonbuild.files import sha256_of
 from photonbuild.images import cloud, disk, filesystems, layout, ova, vmdk
 from photonbuild.images.request import ImageRequest, pack
-from photonbuild.rootfs import RootfsResult
-from photonbuild.sources import sha256_of
+from photonbuild.images.rootfs import RootfsResult
 
 ROOT = Path(__file__).parents[2]
 GIB = 1 << 30
@@ -57,12 +60,12 @@ def test_partitions_are_aligned_in_order_and_within_the_disk(changes: dict[str, 
     assert [part.name for part in table] == ["bios", "esp", "root", *(["var"] if changes else [])]
     for before, after in itertools.pairwise(table):
         assert before.start + before.size == after.start
-    assert all(part.start % layout.MIB == 0 and part.size % layout.MIB == 0 for part in table)
-    assert table[-1].start + table[-1].size == GIB - layout.MIB, "no room for the backup table, or some left over"
+    assert all(part.start % gpt.MIB == 0 and part.size % gpt.MIB == 0 for part in table)
+    assert table[-1].start + table[-1].size == GIB - gpt.MIB, "no room for the backup table, or some left over"
 
 
 def test_identifiers_follow_the_content() -> None:
-    one, same, other = (layout.sfdisk_script(layout.partitions(small(), name), name) for name in "aab")
+    one, same, other = (gpt.sfdisk_script(layout.partitions(small(), name), name) for name in "aab")
     assert one == same
     assert not set(one.split()) & set(other.split()) & {word for word in one.split() if "uuid=" in word}
 
@@ -105,12 +108,12 @@ def test_a_root_that_does_not_fit(tmp_path: Path, split: bool, missing: str) -> 
             info.size = size
             archive.addfile(info, io.BytesIO(bytes(size)))
     sizes = filesystems.needed(tmp_path / "root.tar", split=split)
-    assert sizes[layout.ROOT] >= 300 << 20 and sizes.get(layout.VAR, 8192) >= 8192
+    assert sizes[gpt.ROOT] >= 300 << 20 and sizes.get(gpt.VAR, 8192) >= 8192
     changes = {"var": True, "root_size": "200 MiB"} if split else {"size": "300 MiB"}
     with pytest.raises(ImageError, match="'root' needs 333 MiB and has") as caught:
         filesystems.check_room(layout.partitions(small(**changes), "i"), sizes)
     assert missing in str(caught.value.hint)
-    filesystems.check_room(layout.partitions(small(), "i"), {layout.ROOT: sizes[layout.ROOT]})
+    filesystems.check_room(layout.partitions(small(), "i"), {gpt.ROOT: sizes[gpt.ROOT]})
 
 
 def test_vhd_footer() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from photonbuild import cli, stage
+from photonbuild.cli import main as cli
 from photonbuild.images import ImageResult
+from photonbuild.pipeline import publish as stage
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 10), (errno.EDQUOT, 10), (errno.EIO, 1)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.inside import govendor
+from photonbuild.sources.inside import govendor
 
 GO = """#!/bin/sh
 [ "$*" = "mod vendor" ] && [ "$GOENV" = off ] && [ "$GOTOOLCHAIN" = local ] && [ -z "$SECRET" ] || exit 9

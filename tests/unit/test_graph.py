@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import SourcesFile
+from photonbuild.config.models import SourcesFile
 from photonbuild.errors import ConfigError, SpecError
-from photonbuild.graph import Graph, build_graph, find_cycle, levels, wanted_specs
-from photonbuild.specs import BinaryPackage, Dependency, Spec
+from photonbuild.packages.graph import Graph, build_graph, find_cycle, levels, wanted_specs
+from photonbuild.packages.spec import BinaryPackage, Dependency, Spec
 
 
 def spec(name: str, build_requires: str = "", packages: dict[str, str] | None = None) -> Spec:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config
+from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

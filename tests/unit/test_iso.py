@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import Distribution, IsoImage, IsoInstaller
+from photonbuild.config.models import Distribution, IsoImage, IsoInstaller
+from photonbuild.disk import grub
 from photonbuild.errors import ImageError
-from photonbuild.images import FORMATS, grub, installer, iso
+from photonbuild.images import FORMATS, installer, iso, menu
 from photonbuild.images.request import ImageRequest, InstallerSets, manifest, publish
-from photonbuild.rootfs import Package, RootfsResult
+from photonbuild.images.rootfs import Package, RootfsResult
 
 BUILD = Path(__file__).parents[2] / "build"
 DISTRIBUTION = Distribution(
@@ -57,7 +58,7 @@ def test_label_follows_the_content(tmp_path: Path) -> None:
 
 
 def test_menu(request_: ImageRequest) -> None:
-    text = grub.menu(entries=iso.entries(request_, "L_1"), label="L_1", timeout=2)
+    text = menu.menu(entries=iso.entries(request_, "L_1"), label="L_1", timeout=2)
     assert text.count("menuentry ") == 2
     assert "set timeout=2\n" in text
     assert "serial --unit=0 --speed=115200" in text

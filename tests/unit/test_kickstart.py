@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from photonbuild.cli import main
+from photonbuild.cli.main import main
 from photonbuild.errors import ConfigError
 from photonbuild.installer import export
 from photonbuild.installer.fields import Refused

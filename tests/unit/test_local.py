@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config_models import SourcesFile
+from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
-from photonbuild.local import LocalSource, local_sources
+from photonbuild.sources.local import LocalSource, local_sources
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import DiskImage, Signing, load
+from photonbuild.config.load import load
+from photonbuild.config.models import DiskImage, Signing
 from photonbuild.errors import ConfigError
+from photonbuild.files import sha256_of
 from photonbuild.images import ova
 from photonbuild.images.request import pack
-from photonbuild.signing import signer
-from photonbuild.sources import sha256_of
-
-from ..ova_rules import package_problems
-from ..ovf_rules import descriptor_problems
-from .test_disk import GIB, request
+from photonbuild.images.sign import signer
+from tests.ova_rules import package_problems
+from tests.ovf_rules import descriptor_problems
+from tests.unit.test_disk import GIB, request
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import config
-from photonbuild.config import PicoImage
+from photonbuild.config import load as config
+from photonbuild.config.models import PicoImage
 from photonbuild.errors import ImageError
 from photonbuild.images import FORMATS, ImageRequest, pico
-from photonbuild.rootfs import RootfsResult
+from photonbuild.images.rootfs import RootfsResult
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = "usr/lib/modules/6.12-pico/vmlinuz"

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from photonbuild.pico.errors import NotFoundError, PicoError
-from photonbuild.pico.oci import archive, config, flatten, layers, reference, tarout
-
-from ..pico_images import Entry, configuration, docker_archive, file, layer, oci_layout, other, packed
+from pico.errors import NotFoundError, PicoError
+from pico.oci import archive, config, flatten, layers, reference, tarout
+from tests.pico_images import Entry, configuration, docker_archive, file, layer, oci_layout, other, packed
 
 
 def merged(tmp_path: Path, *stack: list[Entry]) -> dict[str, tuple[tarfile.TarInfo, bytes]]:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config_yaml import load
-from photonbuild.pico import control, listing, options, parser, state, tidy
-from photonbuild.pico.errors import PicoError
-from photonbuild.pico.hardware import Descriptors, Hardware, qemu_argv
-from photonbuild.pico.protocol import Frame, Type, encode, payload
-from photonbuild.pico.settings import PicoSettings
-from photonbuild.pico.state import Machine, Record
+from photonbuild.config.validation import load
+from pico import control, listing, options, parser, state, tidy
+from pico.errors import PicoError
+from pico.hardware import Descriptors, Hardware, qemu_argv
+from pico.protocol import Frame, Type, encode, payload
+from pico.settings import PicoSettings
+from pico.state import Machine, Record
 
 ROOT = Path(__file__).resolve().parents[2]
 HARDWARE = Hardware(

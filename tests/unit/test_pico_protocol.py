@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.pico.protocol import (
+from pico.protocol import (
     HEADER,
     MAX_PAYLOAD,
     Decoder,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.pico.protocol import MAX_PAYLOAD, WINDOW, Decoder, Exit, Frame, ProtocolError, Type, encode, payload
-from photonbuild.pico.session import GuestError, GuestGoneError, Process, Session, Setup, Volume
+from pico.protocol import MAX_PAYLOAD, WINDOW, Decoder, Exit, Frame, ProtocolError, Type, encode, payload
+from pico.session import GuestError, GuestGoneError, Process, Session, Setup, Volume
 
 Peer = Callable[["Guest"], None]
 

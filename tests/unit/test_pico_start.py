@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.pico import launch, limits, template
-from photonbuild.pico.errors import PicoError
-from photonbuild.pico.hardware import Hardware
-from photonbuild.pico.protocol import Decoder, Frame, Type, encode, payload
-from photonbuild.pico.session import GuestError, GuestGoneError
-from photonbuild.pico.state import Machine
+from pico import launch, limits, template
+from pico.errors import PicoError
+from pico.hardware import Hardware
+from pico.protocol import Decoder, Frame, Type, encode, payload
+from pico.session import GuestError, GuestGoneError
+from pico.state import Machine
 
 HARDWARE = Hardware(memory=1, cpus=1, volumes=0, accel="tcg", machine="microvm", cpu="qemu64", append="")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from photonbuild.files import write_json
-from photonbuild.pico import limits, zygote
-from photonbuild.pico.hardware import Hardware
-from photonbuild.pico.launch import CALLS, FILES
-from photonbuild.pico.state import Machine
+from pico import limits, zygote
+from pico.hardware import Hardware
+from pico.launch import CALLS, FILES
+from pico.state import Machine
 
 HARDWARE = Hardware(memory=64, cpus=1, volumes=0, accel="tcg", machine="microvm", cpu="qemu64", append="")
 OLD = [[7, 1000 + number] for number in range(10)]

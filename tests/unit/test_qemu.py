@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild import outside, verify
-from photonbuild.config_models import Runtime
+from photonbuild.config.models import Runtime
 from photonbuild.errors import VerifyError
-from photonbuild.media import Drive, Medium, medium
-from photonbuild.qemu import Hardware, qemu_argv, sandbox_for, ssh_config
+from photonbuild.machines import testnet as outside
+from photonbuild.machines import verify
+from photonbuild.machines.drive import Drive, Medium, medium
+from photonbuild.machines.qemu import Hardware, qemu_argv, sandbox_for, ssh_config
 
 
 def option(argv: list[str], name: str) -> list[str]:

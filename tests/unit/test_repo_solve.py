@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import SolveError
-from photonbuild.repo import make_repository
-from photonbuild.solve import Package, requirements, solve
-
-from .tinyrpm import write_rpm
+from photonbuild.packages.repo import make_repository
+from photonbuild.packages.solve import Package, requirements, solve
+from tests.unit.tinyrpm import write_rpm
 
 REVISION = 1767225600
 

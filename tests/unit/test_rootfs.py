@@ -13,9 +13,9 @@ from types import ModuleType
 import pytest
 
 from photonbuild.errors import ImageError
-from photonbuild.initramfs import dracut_argv, module_files
-from photonbuild.inside import sysusers
-from photonbuild.rootfs import RootfsFile, RootfsSettings, gather, read_result, rootfs_request
+from photonbuild.images.initramfs import dracut_argv, module_files
+from photonbuild.images.inside import sysusers
+from photonbuild.images.rootfs import RootfsFile, RootfsSettings, gather, read_result, rootfs_request
 from photonbuild.run import Completed, run
 
 EPOCH = 1767225600
@@ -143,7 +143,7 @@ def test_accounts_refuse(tmp_path: Path, lines: list[str], message: str) -> None
 def helper(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The helper with the rpm bindings of the seed replaced by nothing: these tests need none of them."""
     monkeypatch.setitem(sys.modules, "rpm", ModuleType("rpm"))
-    return importlib.import_module("photonbuild.inside.rootfs")
+    return importlib.import_module("photonbuild.images.inside.rootfs")
 
 
 def test_root_is_cleaned(helper: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

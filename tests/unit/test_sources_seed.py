@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import pytest
 
-from photonbuild.config import Mirrors, Seed
+from photonbuild.config.models import Mirrors, Seed
 from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.keys import differences, key_of
-from photonbuild.mirrors import apt_uris, debian_mirrors, download
-from photonbuild.sandbox import Bind, Sandbox, sub_ids
-from photonbuild.seed import apt_configuration, mmdebstrap_argv
+from photonbuild.sandbox.sandbox import Bind, Sandbox, sub_ids
+from photonbuild.seeds.seed import apt_configuration, mmdebstrap_argv
+from photonbuild.sources.mirrors import apt_uris, debian_mirrors, download
 from photonbuild.store import Store
 
 DEB822 = """\

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config import SourcesFile, load
+from photonbuild.config.load import load
+from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
-from photonbuild.graph import build_graph
-from photonbuild.specs import Spec, check_spec, distribution_macros, make_spec
+from photonbuild.packages.graph import build_graph
+from photonbuild.packages.spec import Spec, check_spec, distribution_macros, make_spec
 
 ROOT = Path(__file__).parents[2]
 RECORDS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))

@@ -9,9 +9,10 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from photonbuild.config import DiskImage, load
+from photonbuild.config.load import load
+from photonbuild.config.models import DiskImage
 from photonbuild.images import ImageResult
-from photonbuild.upload import upload_commands
+from photonbuild.images.upload import upload_commands
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = {"ami": [".vmdk", ".import.json"], "azure": [".azure.json"]}

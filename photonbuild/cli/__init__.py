@@ -1,0 +1,1 @@
+"""The commands: options in, pipeline called, answer out. No logic here."""

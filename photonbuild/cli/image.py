@@ -1,0 +1,81 @@
+"""The command that makes an image. No logic here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from photonbuild.config.models import BootImage, Signing
+from photonbuild.errors import ConfigError
+from photonbuild.images.upload import upload_commands
+from photonbuild.log import clock
+from photonbuild.pipeline.image import make_image
+from photonbuild.pipeline.session import Session
+
+
+def register(main: click.Group, command: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
+    """Add it to `main`; `command` is the decorator that turns the shared options into a Session."""
+    function = command(image_command)
+    for option in reversed(OPTIONS):
+        function = option(function)
+    main.add_command(click.command("image")(function))
+
+
+def image_command(
+    session: Session,
+    name: str,
+    keys: tuple[Path, ...],
+    profile: str | None,
+    sign: bool,
+    sign_key: str | None,
+    sign_certificate: str | None,
+) -> None:
+    """Build an image (build/images/NAME.yaml) and everything in it, into stage/images."""
+    lines = [line for path in keys for line in _public_keys(path)]
+    if (sign_key is None) != (sign_certificate is None):
+        raise ConfigError("--sign-key and --sign-certificate go together")
+    if sign_key is not None and sign_certificate is not None:
+        sign = True
+        session.config = session.config.override(signing=Signing(key=sign_key, certificate=sign_certificate))
+    result, count = make_image(session, name, lines, profile=profile, sign=sign)
+    phases = ", ".join(f"{phase} {clock(seconds)}" for phase, seconds in session.reporter.phases.items())
+    path = os.path.relpath(result.path)
+    session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
+    session.reporter.info(f"took {phases}")
+    if isinstance(session.config.image(name), BootImage):
+        session.reporter.info(f"boot it: bin/photonbuild boot {path}")
+    commands = upload_commands(
+        session.config.build_dir, session.config.image(name), session.config.distribution, result
+    )
+    if commands:
+        session.reporter.info(f"to upload it, fill in what is yours and run:\n\n{commands}")
+    click.echo(result.path)
+
+
+def _public_keys(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if "PRIVATE KEY" in text:
+        raise ConfigError("this is a private key", where=str(path), hint=f"use the public one: {path}.pub")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or not all(" " in line for line in lines):
+        raise ConfigError("no public key in here", where=str(path), hint="ssh-keygen makes one: FILE.pub")
+    return lines
+
+
+OPTIONS = (
+    click.argument("name"),
+    click.option(
+        "--ssh-key",
+        "keys",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Public key that may log in as root (authorized_keys format).",
+    ),
+    click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml)."),
+    click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:)."),
+    click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase)."),
+    click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM)."),
+)

@@ -1,0 +1,61 @@
+"""Which of our own files a module runs: its imports, followed as they are written. Pure reading, nothing is imported.
+
+Two uses: the code that is an input of an image's key, and the test that imports go one way.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from photonbuild.files import sha256_of
+
+PROJECT = Path(__file__).parents[1]
+PACKAGES = ("photonbuild", "pico")
+
+
+@functools.cache
+def modules(root: Path = PROJECT) -> Mapping[str, Path]:
+    """Every module below `root` that belongs to the project, by its dotted name; a package is its ``__init__.py``."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@functools.cache
+def imported(path: Path, root: Path = PROJECT) -> frozenset[str]:
+    """The project's modules that the file imports, wherever in it, also only for types."""
+    known = modules(root)
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= below & known.keys()
+            # What is no module is a name that the module itself defines.
+            names |= {node.module} if below - known.keys() else set()
+    return frozenset(names & known.keys())
+
+
+def closure(entries: Iterable[str], root: Path = PROJECT) -> frozenset[str]:
+    """The modules `entries` and all that they import, directly or not."""
+    seen: set[str] = set()
+    todo = list(entries)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += imported(modules(root)[name], root)
+    return frozenset(seen)
+
+
+def digests(entries: Iterable[str], root: Path = PROJECT) -> dict[str, str]:
+    """SHA-256 of each file that belongs to the closure of `entries`, by its path below `root`, sorted."""
+    paths = {modules(root)[name] for name in closure(entries, root)}
+    return {path.relative_to(root).as_posix(): sha256_of(path) for path in sorted(paths)}

@@ -1,0 +1,88 @@
+"""What a disk and the machine of an appliance may be, in ``build/images/*.yaml``; ``build/filesystems.yaml``."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from photonbuild.config.validation import Model, Names
+
+
+def _bytes(value: object) -> object:
+    """'512 MiB', '8 GiB' → bytes; what is no text is left for the model to refuse."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([1-9][0-9]*) ?(MiB|GiB)", value)
+    if match is None:
+        raise ValueError(f"a whole number of MiB or GiB is expected, like '8 GiB', not '{value}'")
+    return int(match[1]) << (20 if match[2] == "MiB" else 30)
+
+
+Size = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=str), Field(ge=1 << 20, multiple_of=1 << 20)]
+
+
+FileSystem = Literal["ext4", "xfs"]
+GIB = 1 << 30
+# The smallest that mkfs.xfs(8) makes, and what FAT16 can hold: from 4085 clusters of 2 KiB on.
+LEAST_XFS, LEAST_ESP, MOST_ESP = 300 << 20, 16 << 20, GIB
+# ext4 with 32-bit block numbers; the largest disk that a VHD's footer describes.
+MOST_DISK, MOST_VHD = 16 << 40, 2040 * GIB
+
+
+class FileSystemNeeds(Model):
+    """What it takes to use a file system: `tools` are packages of ours that make one, in addition to the build seed;
+    `packages` belong to every image with such a file system, to check, repair and grow it."""
+
+    tools: Names = ()
+    packages: Names = ()
+
+
+class FileSystems(Model):
+    """``build/filesystems.yaml``."""
+
+    filesystems: dict[FileSystem, FileSystemNeeds]
+
+
+class Disk(Model):
+    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`.
+
+    `filesystem` is that of the root and of /var.
+    """
+
+    size: Size
+    esp_size: Size = 32 << 20
+    var: bool = False
+    root_size: Size | None = None
+    filesystem: FileSystem = "ext4"
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Disk:
+        if self.size > MOST_DISK:
+            raise ValueError(f"size is at most {MOST_DISK >> 40} TiB")
+        if not LEAST_ESP <= self.esp_size <= MOST_ESP:
+            raise ValueError(f"esp_size is {LEAST_ESP >> 20} MiB to {MOST_ESP >> 20} MiB")
+        if self.var != (self.root_size is not None):
+            raise ValueError("var and root_size go together")
+        fixed = self.esp_size + (self.root_size or 0) + (4 << 20)
+        if fixed >= self.size:
+            raise ValueError(f"the parts, {fixed >> 20} MiB without the last one, are larger than size")
+        least = min(self.size - fixed, self.root_size or self.size)
+        if self.filesystem == "xfs" and least < LEAST_XFS:
+            raise ValueError(f"an xfs file system needs at least {LEAST_XFS >> 20} MiB, here are {least >> 20} MiB")
+        return self
+
+
+class Hardware(Model):
+    """The virtual machine that an appliance describes; `hardware_family` as VMware numbers them.
+
+    `ovf` is the version of the descriptor's format: 2.0, or 1.1 for importers that know no other.
+    """
+
+    processors: Annotated[int, Field(ge=1)]
+    memory: Size
+    scsi: Literal["VirtualSCSI", "lsilogic"] = "VirtualSCSI"
+    network: Literal["VMXNET3", "E1000"] = "VMXNET3"
+    hardware_family: Annotated[str, Field(pattern=r"^vmx-[0-9]{2}$")] = "vmx-14"
+    ovf: Literal["1.1", "2.0"] = "2.0"

@@ -1,0 +1,309 @@
+"""The configuration: the files of ``build/``, the user's file and the command line, as one frozen value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from photonbuild import documents
+from photonbuild.config import validation as config_yaml
+from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
+from photonbuild.config.models import (
+    BootImage,
+    DiskImage,
+    Distribution,
+    Image,
+    ImageFile,
+    IsoImage,
+    OciImage,
+    PicoImage,
+    Profile,
+    Runtime,
+    Runtimes,
+    Seed,
+    Seeds,
+    Signing,
+    SourcesFile,
+    User,
+)
+from photonbuild.config.validation import Model
+from photonbuild.documents import Document, nearest
+from photonbuild.errors import ConfigError
+
+DISK_FORMATS: tuple[str, ...] = get_args(DiskImage.model_fields["format"].annotation)
+USER_FILE = "photonbuild.yaml"
+SCHEMAS: Mapping[str, type[Model]] = {
+    "disk-image": DiskImage,
+    "distribution": Distribution,
+    "filesystems": FileSystems,
+    "image": IsoImage,
+    "oci-image": OciImage,
+    "pico-image": PicoImage,
+    "profile": Profile,
+    "runtimes": Runtimes,
+    "seed": Seeds,
+    "sources": SourcesFile,
+    "user": User,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that was configured. `root` is the checkout; `profiles` holds each file as written."""
+
+    root: Path
+    distribution: Distribution
+    seeds: Seeds
+    profiles: Mapping[str, Profile]
+    images: Mapping[str, Image]
+    runtimes: tuple[Runtime, ...]
+    filesystems: Mapping[FileSystem, FileSystemNeeds]
+    user: User
+
+    @property
+    def build_dir(self) -> Path:
+        return self.root / "build"
+
+    @property
+    def specs_dir(self) -> Path:
+        return self.root / "specs"
+
+    @property
+    def stage_dir(self) -> Path:
+        return self.root / "stage"
+
+    def seed_lock(self, seed: Seed) -> Path:
+        return self.build_dir / seed.lock
+
+    def profile(self, name: str) -> Profile:
+        """Profile `name` with everything it extends merged in, without duplicates, parents first."""
+        return _merged(self.profiles, name)
+
+    def image(self, name: str) -> Image:
+        if name not in self.images:
+            raise _unknown("image", name, self.images)
+        return self.images[name]
+
+    def image_where(self, name: str, *loc: int | str) -> str:
+        """``build/images/NAME.yaml:LINE`` of the value at `loc`, for messages about what was asked for there."""
+        return _read(self.root, self.build_dir / "images" / f"{name}.yaml").where(*loc)
+
+    def image_files(self, name: str) -> tuple[tuple[ImageFile, str], ...]:
+        """The files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
+        return tuple(
+            (file, _text_of(self.root, name, index, file)) for index, file in enumerate(self.image(name).files)
+        )
+
+    def override(
+        self,
+        *,
+        jobs: int | None = None,
+        store: Path | None = None,
+        authorized_keys: Sequence[str] = (),
+        signing: Signing | None = None,
+    ) -> Config:
+        """The configuration with what the command line says; None and () leave a value alone."""
+        changes: dict[str, Any] = {}
+        if jobs is not None:
+            if jobs < 1:
+                raise ConfigError(f"the number of jobs must be at least 1, not {jobs}", where="--jobs")
+            changes["jobs"] = jobs
+        if store is not None:
+            changes["store"] = str(store)
+        if authorized_keys:
+            changes["authorized_keys"] = (*self.user.authorized_keys, *authorized_keys)
+        if signing is not None:
+            changes["signing"] = signing
+        return replace(self, user=self.user.model_copy(update=changes))
+
+
+def load(root: Path, *, user_file: Path | None = None) -> Config:
+    """Read the configuration of the checkout `root`.
+
+    The user's file is `user_file`, which must then exist, else ``$XDG_CONFIG_HOME/photonbuild.yaml`` if
+    there is one. Raises ConfigError.
+    """
+    build = root / "build"
+    if not build.is_dir():
+        raise ConfigError(
+            "no 'build' folder here",
+            where=str(root),
+            hint="run photonbuild in a checkout, or name it with --root",
+        )
+    user = User()
+    if user_file is not None or default_user_file().exists():
+        user = config_yaml.load(user_file or default_user_file(), User)
+    documents = {
+        kind: {path.stem: _read(root, path) for path in sorted((build / kind).glob("*.yaml"))}
+        for kind in ("profiles", "images")
+    }
+    profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
+    images = {name: _image(document) for name, document in documents["images"].items()}
+    _check_profiles(profiles, documents["profiles"])
+    filesystems = _load(root, build / "filesystems.yaml", FileSystems).filesystems
+    _check_images(images, profiles, filesystems, documents["images"])
+    return Config(
+        root=root,
+        distribution=_load(root, build / "distribution.yaml", Distribution),
+        seeds=_load(root, build / "seed.yaml", Seeds),
+        profiles=profiles,
+        images=images,
+        runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,
+        filesystems=filesystems,
+        user=user,
+    )
+
+
+def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
+    """``sources.yaml`` of one spec; a spec without one has no fetched source.
+
+    Every path of `local` must exist. With `root`, messages name the file relative to it.
+    """
+    path = spec_dir / "sources.yaml"
+    if not path.exists():
+        return SourcesFile()
+    document = _read(root, path) if root else documents.read(path)
+    result = config_yaml.validate(document, SourcesFile)
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(result.sources):
+        if entry.file in seen:
+            raise ConfigError(
+                f"file '{entry.file}' is already listed in line {seen[entry.file]}",
+                where=document.where("sources", index, "file"),
+            )
+        seen[entry.file] = document.line(("sources", index, "file"))
+    for index, local in enumerate(result.local):
+        target = spec_dir / local
+        if not target.is_file():
+            known = [p.name for p in target.parent.iterdir()] if target.parent.is_dir() else []
+            raise ConfigError(
+                f"local file '{local}' not found{nearest(target.name, known)}",
+                where=document.where("local", index),
+            )
+    return result
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """JSON schema of one kind of file; see `SCHEMAS` for the kinds."""
+    if kind not in SCHEMAS:
+        raise _unknown("schema", kind, SCHEMAS)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[kind].model_json_schema()}
+
+
+def default_user_file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / USER_FILE
+
+
+def _read(root: Path, path: Path) -> Document:
+    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    return documents.read(path, name=name)
+
+
+def _load(root: Path, path: Path, model: type[config_yaml.M]) -> config_yaml.M:
+    return config_yaml.validate(_read(root, path), model)
+
+
+def _unknown(what: str, name: str, known: Iterable[str], *, where: str | None = None) -> ConfigError:
+    names = sorted(known)
+    return ConfigError(
+        f"unknown {what} '{name}'{nearest(name, names)}",
+        where=where,
+        hint=f"known: {', '.join(names) or 'none'}",
+    )
+
+
+def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Document]) -> None:
+    for stem, profile in profiles.items():
+        document = documents[stem]
+        if profile.name != stem:
+            raise ConfigError(
+                f"key 'name': '{profile.name}' must be the name of the file, '{stem}'",
+                where=document.where("name"),
+            )
+        if profile.extends is not None and profile.extends not in profiles:
+            raise _unknown("profile", profile.extends, profiles, where=document.where("extends"))
+    for stem in profiles:
+        chain = [stem]
+        while (parent := profiles[chain[-1]].extends) is not None:
+            if parent in chain:
+                loop = " extends ".join([*chain, parent])
+                raise ConfigError(f"profiles extend each other: {loop}", where=documents[stem].where("extends"))
+            chain.append(parent)
+
+
+def _image(document: Document) -> Image:
+    """One image, by the model of its format."""
+    models: dict[str, type[Image]] = {
+        "iso": IsoImage,
+        "oci": OciImage,
+        "pico": PicoImage,
+        **dict.fromkeys(DISK_FORMATS, DiskImage),
+    }
+    name = document.data.get("format") if isinstance(document.data, dict) else None
+    if isinstance(name, str) and name not in models:
+        raise _unknown("format", name, models, where=document.where("format"))
+    return config_yaml.validate(document, models.get(str(name), DiskImage))
+
+
+def _check_images(
+    images: Mapping[str, Image],
+    profiles: Mapping[str, Profile],
+    filesystems: Iterable[str],
+    documents: Mapping[str, Document],
+) -> None:
+    for stem, image in images.items():
+        if isinstance(image, DiskImage) and image.disk.filesystem not in filesystems:
+            where = documents[stem].where("disk")
+            raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
+        for key in ("profile", "initramfs_profile"):
+            value = getattr(image, key, None)
+            if value is not None and value not in profiles:
+                raise _unknown("profile", value, profiles, where=documents[stem].where(key))
+        seen: dict[str, int] = {}
+        for index, file in enumerate(image.files):
+            where = documents[stem].where("files", index, "path")
+            if file.path in seen:
+                raise ConfigError(f"file '{file.path}' is already set in line {seen[file.path]}", where=where)
+            seen[file.path] = documents[stem].line(("files", index, "path"))
+        if image.services and not isinstance(image, BootImage):
+            raise ConfigError(
+                "nothing starts services in an image that does not boot",
+                where=documents[stem].where("services", key=True),
+            )
+
+
+def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str:
+    if file.source is None:
+        assert file.text is not None
+        return file.text
+    path = root / "build" / file.source
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        known = [entry.name for entry in path.parent.iterdir()] if missing and path.parent.is_dir() else []
+        raise ConfigError(
+            f"no file 'build/{file.source}'{nearest(path.name, known)}"
+            if missing
+            else f"'build/{file.source}' cannot be read as text: {error}",
+            where=_read(root, root / "build" / "images" / f"{name}.yaml").where("files", index, "source"),
+        ) from None
+
+
+def _merged(profiles: Mapping[str, Profile], name: str) -> Profile:
+    if name not in profiles:
+        raise _unknown("profile", name, profiles)
+    profile = profiles[name]
+    if profile.extends is None:
+        return profile
+    parent = _merged(profiles, profile.extends)
+    return profile.model_copy(
+        update={
+            "first": tuple(dict.fromkeys((*parent.first, *profile.first))),
+            "packages": tuple(dict.fromkeys((*parent.packages, *profile.packages))),
+        }
+    )

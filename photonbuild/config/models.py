@@ -1,0 +1,316 @@
+"""What ``build/*.yaml``, the user's file and ``sources.yaml`` may hold, one class for each part."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from photonbuild.config.disk import GIB, MOST_VHD, Disk, Hardware
+from photonbuild.config.validation import Model, Name, Names
+
+Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+
+
+class Distribution(Model):
+    """``build/distribution.yaml``: the identity that enters every digest."""
+
+    name: str
+    id: Annotated[str, Field(pattern=r"^[a-z0-9._-]+$")]
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9.]*$")]
+    dist: Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
+    vendor: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+    triple: str
+    arch: Literal["x86_64"]
+    source_date_epoch: Annotated[int, Field(ge=0)]
+    image_prefix: str
+    home: str | None = None
+
+    @field_validator("image_prefix")
+    @classmethod
+    def _only_known_fields(cls, value: str) -> str:
+        for field in re.findall(r"\{([^}]*)\}", value):
+            if field not in ("id", "version", "arch"):
+                raise ValueError(f"unknown field '{{{field}}}' (one of: {{id}}, {{version}}, {{arch}})")
+        return value
+
+    @property
+    def prefix(self) -> str:
+        """First part of the names of image files, e.g. ``phos-1.0-x86_64``."""
+        return self.image_prefix.format(id=self.id, version=self.version, arch=self.arch)
+
+
+class Seed(Model):
+    """One root of tools: packages of a Debian suite, as locked in `lock` (relative to ``build/``)."""
+
+    suite: Name
+    packages: Names
+    lock: str
+    exclude_paths: tuple[str, ...] = ()
+    prune: tuple[str, ...] = ()
+    go_toolchain: Annotated[str, Field(pattern=r"^go1\.[0-9]+\.[0-9]+$")] | None = None
+
+
+class Seeds(Model):
+    """``build/seed.yaml``: the tools that build, and what they own.
+
+    `owned`: patterns of our packages that never enter a build root. `capabilities`: names beyond the build
+    seed's packages that a BuildRequires may use. Development files of the build seed belong to the Debian
+    packages `devel_owners` or match `devel_allowed` (paths without the first slash). `toolchain`: patterns of
+    capabilities of the seed's compiler and C library. `copies`: specs that may hold the seed's own ELF files.
+    """
+
+    build: Seed
+    machine: Seed
+    owned: tuple[str, ...]
+    capabilities: Names = ()
+    devel_owners: Names = ()
+    devel_allowed: tuple[str, ...] = ()
+    toolchain: tuple[str, ...] = ()
+    copies: Names = ()
+
+    def is_owned(self, package: str) -> bool:
+        return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
+
+    @property
+    def build_capabilities(self) -> frozenset[str]:
+        """Every name by which a BuildRequires may ask for a tool of the build seed."""
+        return frozenset(self.build.packages) | frozenset(self.capabilities)
+
+
+class Profile(Model):
+    """``build/profiles/NAME.yaml``. `Config.profile` merges in what it extends, parents first."""
+
+    name: Name
+    description: str
+    extends: Name | None = None
+    first: Names = ()
+    packages: Names = ()
+
+
+def _inner_path(value: str) -> str:
+    """An absolute path of a file in the image, in its simplest form."""
+    parts = value.split("/")[1:]
+    if not value.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"'{value}' is no plain absolute path of a file")
+    return value
+
+
+def _unit(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]+\.(automount|mount|path|service|slice|socket|swap|target|timer)", value):
+        raise ValueError(f"'{value}' is no name of a unit: one ends in .service, .socket, .timer, .target, …")
+    return value
+
+
+class ImageFile(Model):
+    """A text file of the image: `text` itself, or the file `source` of ``build/``. It belongs to root."""
+
+    path: Annotated[str, AfterValidator(_inner_path)]
+    text: str | None = None
+    source: str | None = None
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = "0644"
+
+    @model_validator(mode="after")
+    def _one_content(self) -> ImageFile:
+        if (self.text is None) == (self.source is None):
+            raise ValueError("a file has either 'text' or 'source'")
+        return self
+
+
+UnitState = Literal["enabled", "disabled", "masked"]
+Platform = Literal["nocloud", "ec2", "gce", "azure", "ovf"]
+
+
+class ImageModel(Model):
+    """What every ``build/images/NAME.yaml`` may hold, whatever its format.
+
+    `variant` is part of the file's name, where the suffix does not tell enough. `packages` are added to the profile's,
+    `files` are written over what packages brought, `services` are units of the image. `platform` is the cloud that
+    gives the machine its name, keys and user data; without it the image asks none.
+    """
+
+    profile: Name
+    variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
+    platform: Platform | None = None
+    packages: Names = ()
+    files: tuple[ImageFile, ...] = ()
+    services: dict[Annotated[str, AfterValidator(_unit)], UnitState] = Field(default_factory=dict)
+    exclude_docs: bool = False
+    exclude_paths: tuple[str, ...] = ()
+
+
+class BootImage(ImageModel):
+    """What an image that boots by itself may hold besides. `loader`: the spec of the boot loader."""
+
+    loader: Name
+    kernel_args: tuple[str, ...] = ()
+    menu_timeout: Annotated[int, Field(ge=0)] = 3
+    authorized_keys: tuple[str, ...] = ()
+
+
+class IsoInstaller(Model):
+    """The installer of a live image: a layer over its root, a repository of packages, an initramfs of its own.
+
+    `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
+    what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
+    the initramfs of systems on logical volumes.
+    """
+
+    profile: Name
+    packages_profile: Name
+    initramfs_profile: Name
+    exclude_paths: tuple[str, ...] = ()
+    kernel_args: tuple[str, ...] = ()
+
+
+class IsoImage(BootImage):
+    """``format: iso``: a live image for BIOS and UEFI, with an installer or without one."""
+
+    format: Literal["iso"]
+    installer: IsoInstaller | None = None
+    initramfs_profile: Name
+    volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
+    autologin_args: tuple[str, ...] = ()
+    dracut_args: tuple[str, ...] = ()
+
+
+class DiskImage(BootImage):
+    """A disk for BIOS and UEFI, in one of the forms in which hypervisors and clouds take them."""
+
+    format: Literal["raw", "qcow2", "ova", "ami", "gce", "azure"]
+    disk: Disk
+    machine: Hardware | None = None
+
+    @model_validator(mode="after")
+    def _rules_of_the_format(self) -> DiskImage:
+        if self.format == "ova" and self.machine is None:
+            raise ValueError("an appliance needs 'machine': its processors and memory")
+        if self.format == "gce" and self.disk.size % GIB:
+            raise ValueError("disks of Compute Engine are whole GiB: 'disk.size'")
+        if self.format == "azure" and self.disk.size > MOST_VHD:
+            raise ValueError(f"a VHD holds at most {MOST_VHD // GIB} GiB: 'disk.size'")
+        return self
+
+
+class OciImage(ImageModel):
+    """``format: oci``: a base image for containers, one layer."""
+
+    format: Literal["oci"]
+    environment: tuple[str, ...] = ("PATH=/usr/bin:/usr/sbin",)
+    command: tuple[str, ...] = ("/bin/bash",)
+
+
+class PicoImage(ImageModel):
+    """``format: pico``: kernel and initramfs of a machine that is one container.
+
+    `init`: its first program. `preload`: the library that lets a QEMU copy itself. `rehearsal`: the disk with which a
+    machine does once what its copies will do.
+    """
+
+    format: Literal["pico"]
+    init: Annotated[str, Field(pattern=r"^/")]
+    preload: Annotated[str, Field(pattern=r"^/")]
+    rehearsal: Annotated[str, Field(pattern=r"^/")]
+
+
+Image = IsoImage | DiskImage | OciImage | PicoImage
+
+
+class Runtime(Model):
+    """A container runtime: the package that brings it, the unit that runs it, the check that judges it."""
+
+    name: Name
+    package: Name
+    unit: str
+    check: Name
+
+
+class Runtimes(Model):
+    """``build/runtimes.yaml``."""
+
+    runtimes: tuple[Runtime, ...]
+
+
+class Mirrors(Model):
+    """Where to fetch from instead of what the host's own tools are set to."""
+
+    debian: str | None = None
+    go: str | None = None
+    cargo: str | None = None
+    pypi: str | None = None
+
+
+class Signing(Model):
+    """An RSA key and the X.509 certificate of it, both PEM files, that an appliance is signed with."""
+
+    key: str
+    certificate: str
+
+
+class User(Model):
+    """The user's file and the command line: nothing here changes what a package is built from."""
+
+    mirrors: Mirrors = Mirrors()
+    signing: Signing | None = None
+    authorized_keys: tuple[str, ...] = ()
+    store: str | None = None
+    jobs: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def store_path(self) -> Path | None:
+        return Path(self.store).expanduser() if self.store is not None else None
+
+
+class DebSrc(Model):
+    """The original tarball of a Debian source package, by its path in the archive."""
+
+    type: Literal["deb-src"]
+    path: Annotated[str, Field(pattern=r"^pool/")]
+
+
+class Url(Model):
+    type: Literal["url"]
+    url: Annotated[str, Field(pattern=r"^https?://")]
+
+
+class GoModule(Model):
+    """``go mod vendor`` of the module in folder `module` (relative to the spec's), as a normalised tar.
+
+    What is vendored is what the ``tool`` lines of its go.mod and its own ``.go`` files import.
+    """
+
+    type: Literal["go-module"]
+    module: str = "."
+
+
+class Local(Model):
+    """A file that already lies on this machine, relative to the spec's folder unless absolute."""
+
+    type: Literal["local"]
+    path: str
+
+
+Provider = Annotated[DebSrc | Url | GoModule | Local, Field(discriminator="type")]
+
+
+class SourceEntry(Model):
+    """One fetched file. Every provider must yield exactly the bytes of `sha512`; they are tried in order.
+
+    `sha512` and `size` may be absent only until ``sources lock`` fills them in.
+    """
+
+    file: Annotated[str, Field(pattern=r"^[^/\s]+$")]
+    sha512: Sha512 | None = None
+    size: Annotated[int, Field(ge=0)] | None = None
+    providers: Annotated[tuple[Provider, ...], Field(min_length=1)]
+    upstream: str | None = None
+
+
+class SourcesFile(Model):
+    """``specs/NAME/sources.yaml``. `local`: source files outside the spec's folder."""
+
+    sources: tuple[SourceEntry, ...] = ()
+    local: tuple[str, ...] = ()

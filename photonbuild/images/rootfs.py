@@ -1,0 +1,204 @@
+"""Root file system: install set → tree (rpm and its scriptlets in the sandbox) → PAX tar and manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from photonbuild.errors import ImageError
+from photonbuild.run import Completed
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+
+INSIDE = Path(__file__).parent / "inside"
+HELPERS = "/usr/lib/photonbuild"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootfsFile:
+    """A text file to write into the root, with its mode; directories that are missing are made."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSetting:
+    """A unit that is to be enabled, disabled or masked; `where` is the file and line that asks for it."""
+
+    unit: str
+    state: str
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootfsSettings:
+    """What a root file system is besides its packages. `authorized_keys`: lines of sshd's file of that name.
+
+    `exclude_paths` are glob patterns of files to leave out. Without `unit_presets` no unit is enabled; `units` come
+    after the presets and the files.
+    """
+
+    source_date_epoch: int
+    hostname: str = "localhost"
+    authorized_keys: Sequence[str] = ()
+    default_target: str = "multi-user.target"
+    exclude_docs: bool = False
+    exclude_paths: Sequence[str] = ()
+    unit_presets: bool = True
+    files: Sequence[RootfsFile] = ()
+    units: Sequence[UnitSetting] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """One installed package as the manifest lists it; `sha256` is that of the package file."""
+
+    name: str
+    nevra: str
+    license: str
+    source: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootfsResult:
+    """A packed root: its packages by NEVRA, paths of its kernels inside the tar, seconds per step."""
+
+    tar: Path
+    packages: Sequence[Package]
+    kernels: Sequence[str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def build_rootfs(
+    *,
+    seed: Path,
+    rpms: Sequence[Path],
+    first: Sequence[str],
+    settings: RootfsSettings,
+    macros: Sequence[Path],
+    workdir: Path,
+    log: Path,
+) -> RootfsResult:
+    """Install exactly `rpms` (the names in `first` in a transaction of their own) and pack the root.
+
+    `workdir` is an existing, empty directory for this call alone; the tar is left there. `macros` are files
+    of rpm macros. The same packages and settings give the same bytes. Raises ImageError naming the package
+    whose scriptlet failed or printed something.
+    """
+    request = rootfs_request(rpms=rpms, first=first, settings=settings, tar="/work/root.tar")
+    result = run_helper(seed=seed, rpms=rpms, request=request, macros=macros, workdir=workdir, log=log)
+    return RootfsResult(
+        tar=workdir / "root.tar",
+        packages=tuple(Package(**package) for package in result["packages"]),
+        kernels=tuple(result["kernels"]),
+        seconds=result["seconds"],
+    )
+
+
+def rootfs_request(
+    *,
+    rpms: Sequence[Path],
+    first: Sequence[str],
+    settings: RootfsSettings,
+    tar: str | None,
+    commands: Sequence[Sequence[str]] = (),
+    failure_mark: str | None = None,
+    outputs: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The request for inside/rootfs.py: pure. `commands` run (chroot) in the finished root before packing.
+
+    A line of theirs with `failure_mark` is a failure. `outputs` are files of the root to copy out, each to a path of
+    the sandbox; without `tar` that is all.
+    """
+    files = [RootfsFile(path="/etc/hostname", text=f"{settings.hostname}\n")]
+    if settings.authorized_keys:
+        keys = "".join(f"{line.strip()}\n" for line in settings.authorized_keys)
+        files.append(RootfsFile(path="/root/.ssh/authorized_keys", text=keys, mode=0o600))
+    files.extend(settings.files)
+    return {
+        "rpms": [f"/rpms/{path.name}" for path in sorted(rpms, key=lambda path: path.name)],
+        "first": sorted(first),
+        "epoch": settings.source_date_epoch,
+        "macros": {"__systemd_sysusers": f"/usr/bin/python3 -I {HELPERS}/sysusers.py"},
+        "exclude_docs": settings.exclude_docs,
+        "exclude_paths": list(settings.exclude_paths),
+        "default_target": settings.default_target if settings.unit_presets else None,
+        "files": [{"path": file.path, "mode": file.mode, "text": file.text} for file in files],
+        "units": [asdict(unit) for unit in settings.units],
+        "commands": [list(argv) for argv in commands],
+        "failure_mark": failure_mark,
+        "outputs": dict(outputs or {}),
+        "tar": tar,
+    }
+
+
+def run_helper(
+    *,
+    seed: Path,
+    rpms: Sequence[Path],
+    request: Mapping[str, Any],
+    macros: Sequence[Path],
+    workdir: Path,
+    log: Path,
+    binds: Sequence[Bind] = (),
+) -> dict[str, Any]:
+    """Run inside/rootfs.py in a fresh sandbox with `workdir` at /work; its result. Raises ImageError."""
+    folder, scratch = workdir / "rpms", workdir / "scratch"
+    for path in (folder, scratch):
+        path.mkdir(exist_ok=True)
+    gather(rpms, folder)
+    (workdir / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    result = workdir / "result.json"
+    result.unlink(missing_ok=True)
+    sandbox = Sandbox(
+        layers=(seed,),
+        scratch=scratch,
+        binds=(
+            Bind(source=INSIDE, target=HELPERS),
+            Bind(source=folder, target="/rpms"),
+            Bind(source=workdir, target="/work", readonly=False),
+            *(Bind(source=path, target=f"/etc/rpm/{path.name}") for path in macros),
+            *binds,
+        ),
+        env={"SOURCE_DATE_EPOCH": str(request["epoch"])},
+        hostname="localhost",
+    )
+    argv = ["python3", "-I", f"{HELPERS}/rootfs.py", "/work/request.json", "/work/result.json"]
+    done = sandbox.run(argv, log=log, check=False, error=ImageError)
+    return read_result(result, done, log)
+
+
+def read_result(path: Path, done: Completed, log: Path) -> dict[str, Any]:
+    """The helper's result, or the ImageError that it describes; without a result the helper itself died."""
+    try:
+        answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        raise ImageError(
+            f"the root file system helper died with exit code {done.returncode}",
+            detail=text[-4000:],
+            hint=f"see {log}",
+        ) from None
+    if "error" in answer:
+        raise ImageError(answer["error"], where=answer["where"], detail=answer["detail"], hint=f"see {log}")
+    return answer
+
+
+def gather(rpms: Sequence[Path], folder: Path) -> None:
+    """Make every package file visible in one folder: hard links, or copies if the store is another disk."""
+    for path in rpms:
+        target = folder / path.name
+        if target.exists():
+            raise ImageError(f"two packages of the install set have the file name {path.name}", where=str(path))
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)

@@ -1,1 +1,0 @@
-"""Programs that run with the standard library only: the sandbox's first process, and helpers inside the seed."""

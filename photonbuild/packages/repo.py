@@ -1,0 +1,117 @@
+"""RPM files to a repository: deterministic gzip metadata beside hard links (or copies) of the packages.
+
+Layout and format: https://github.com/rpm-software-management/createrepo_c
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from photonbuild.errors import SolveError
+
+CHECKSUM = "sha256"
+METADATA = ("primary", "filelists", "other")
+
+
+def make_repository(rpms: Sequence[Path], out: Path, *, revision: int) -> None:
+    """Make the repository `out` of exactly the files `rpms`; an older one is replaced at the end, by rename.
+
+    The same packages and `revision` (seconds since 1970, the only time written) give the same bytes. Binary
+    packages only. Raises SolveError.
+    """
+    twice = sorted(name for name, count in Counter(path.name for path in rpms).items() if count > 1)
+    if twice:
+        raise SolveError(f"package file '{twice[0]}' is listed twice", where=str(out))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        staged.chmod(0o755)
+        _fill(sorted(rpms, key=lambda path: path.name), staged, revision)
+        _replace(staged, out)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _fill(rpms: Sequence[Path], folder: Path, revision: int) -> None:
+    (folder / "Packages").mkdir()
+    (folder / "repodata").mkdir()
+    packages = []
+    for rpm in rpms:
+        packages.append(_read(rpm))
+        target = folder / "Packages" / rpm.name
+        try:
+            os.link(rpm, target)
+        except OSError:
+            shutil.copyfile(rpm, target)
+    _check_unique(packages, folder)
+    _write_metadata(packages, folder / "repodata", revision)
+
+
+def _read(rpm: Path) -> Any:
+    cr = createrepo()
+    try:
+        package = cr.package_from_rpm(
+            str(rpm), checksum_type=cr.SHA256, location_href=f"Packages/{rpm.name}", changelog_limit=0
+        )
+    except Exception as error:
+        raise SolveError("not a readable package", where=str(rpm), detail=str(error)) from None
+    # The modification time of the file says when it was copied here, not anything about the package.
+    package.time_file = package.time_build
+    return package
+
+
+def _check_unique(packages: Sequence[Any], folder: Path) -> None:
+    seen: dict[str, str] = {}
+    for package in packages:
+        nevra = package.nevra()
+        if nevra in seen:
+            raise SolveError(f"{nevra} is in two files: {seen[nevra]} and {package.location_href}", where=str(folder))
+        seen[nevra] = package.location_href
+
+
+def _write_metadata(packages: Sequence[Any], repodata: Path, revision: int) -> None:
+    cr = createrepo()
+    makers = {"primary": cr.PrimaryXmlFile, "filelists": cr.FilelistsXmlFile, "other": cr.OtherXmlFile}
+    repomd = cr.Repomd()
+    repomd.set_revision(str(revision))
+    for kind in METADATA:
+        path = repodata / f"{kind}.xml.gz"
+        stat = cr.ContentStat(cr.SHA256)
+        handle = makers[kind](str(path), cr.GZ, stat)
+        handle.set_num_of_pkgs(len(packages))
+        for package in packages:
+            handle.add_pkg(package)
+        handle.close()
+        record = cr.RepomdRecord(kind, str(path))
+        record.load_contentstat(stat)
+        record.fill(cr.SHA256)
+        record.timestamp = revision
+        record.rename_file()
+        repomd.set_record(record)
+    (repodata / "repomd.xml").write_text(repomd.xml_dump(), encoding="utf-8")
+
+
+def _replace(staged: Path, out: Path) -> None:
+    if out.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        os.rename(out, old / "old")
+        os.rename(staged, out)
+        shutil.rmtree(old)
+    else:
+        os.rename(staged, out)
+
+
+def createrepo() -> ModuleType:
+    """The bindings, imported late: their RPM library reads a configuration that a host without RPM lacks."""
+    os.environ.setdefault("RPM_CONFIGDIR", str(Path(__file__).parent / "rpmconfig"))
+    import createrepo_c
+
+    module: ModuleType = createrepo_c
+    return module

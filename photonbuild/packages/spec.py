@@ -1,0 +1,218 @@
+"""Spec records: what rpm itself says of each spec, read inside the sandbox and cached by content."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from photonbuild.config.load import Config, load_sources
+from photonbuild.config.models import SourcesFile
+from photonbuild.errors import SpecError
+from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sources.local import local_sources
+from photonbuild.store import Store
+
+HELPER = Path(__file__).parent / "inside" / "specs.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependency:
+    """A capability with an optional relation ('', '=', '>=', …) and version."""
+
+    name: str
+    relation: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.name, self.relation, self.version) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryPackage:
+    """A package that a spec makes, as far as the spec itself says."""
+
+    name: str
+    arch: str
+    license: str
+    provides: tuple[Dependency, ...]
+    requires: tuple[Dependency, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A parsed spec. `files`: (name, digest) of everything beside it; `expanded`: digest of the expanded text."""
+
+    name: str
+    epoch: int | None
+    version: str
+    release: str
+    license: str
+    url: str
+    summary: str
+    build_requires: tuple[Dependency, ...]
+    sources: tuple[str, ...]
+    packages: tuple[BinaryPackage, ...]
+    expanded: str
+    folder: Path
+    files: tuple[tuple[str, str], ...]
+    fetched: SourcesFile
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.name}.spec"
+
+    @property
+    def evr(self) -> str:
+        return f"{self.version}-{self.release}"
+
+
+def distribution_macros(config: Config) -> str:
+    """The macro file that carries the distribution's identity, from build/distribution.yaml."""
+    d = config.distribution
+    values = {
+        "dist": d.dist,
+        "vendor": d.name,
+        "distribution": f"{d.name} {d.version}",
+        "distribution_name": d.name,
+        "distribution_id": d.id,
+        "distribution_version": d.version,
+        "_vendor": d.vendor,
+        "_host_vendor": d.vendor,
+        "_target_platform": d.triple,
+        "_host": d.triple,
+        "_build": d.triple,
+    }
+    return "# Generated from build/distribution.yaml.\n" + "".join(f"%{k} {v}\n" for k, v in values.items())
+
+
+def macro_files(config: Config) -> tuple[Path, ...]:
+    return tuple(sorted((config.build_dir / "macros").glob("macros.*")))
+
+
+def macros_digest(config: Config) -> str:
+    """Digest of all macro files, the generated one included."""
+    total = hashlib.sha256(distribution_macros(config).encode())
+    for path in macro_files(config):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def macro_binds(config: Config, work: Path) -> list[Bind]:
+    """Binds that put our macros where rpm looks for them; `work` keeps the generated file."""
+    generated = work / "macros.00-distribution"
+    generated.write_text(distribution_macros(config), encoding="utf-8")
+    return [Bind(path, f"/etc/rpm/{path.name}") for path in (generated, *macro_files(config))]
+
+
+def spec_folders(config: Config) -> tuple[Path, ...]:
+    """Folders of `specs/` that hold a spec. Raises SpecError when one holds none of its own name."""
+    folders = sorted(path for path in config.specs_dir.iterdir() if path.is_dir())
+    for folder in folders:
+        if not (folder / f"{folder.name}.spec").is_file():
+            raise SpecError(f"there is no {folder.name}.spec", where=f"specs/{folder.name}")
+    return tuple(folders)
+
+
+def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> dict[str, Spec]:
+    """All specs by name. Only those whose files, macros or seed have changed are parsed anew.
+
+    Raises SpecError with rpm's own words for a spec that does not parse, prints while it is parsed, or whose sources
+    are neither beside it nor in its sources.yaml.
+    """
+    base = hashlib.sha256(f"{macros_digest(config)}{seed_digest}{sha256_of(HELPER)}".encode()).hexdigest()
+    found: dict[str, Any] = {}
+    todo: list[tuple[Path, Path]] = []
+    inputs: dict[str, tuple[SourcesFile, tuple[tuple[str, str], ...]]] = {}
+    for folder in spec_folders(config):
+        fetched = load_sources(folder, root=config.root)
+        files = tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
+        inputs[folder.name] = (fetched, files)
+        key = hashlib.sha256(f"{base}{folder.name}{json.dumps(files)}".encode()).hexdigest()
+        cached = store.root / "specs" / f"{key}.json"
+        if cached.exists():
+            found[folder.name] = read_json(cached)
+        else:
+            todo.append((folder, cached))
+    if todo:
+        for (folder, cached), answer in zip(todo, _parse(config, store, seed, [f for f, _ in todo]), strict=True):
+            if "error" in answer:
+                raise _parse_error(config, folder, answer["error"])
+            found[folder.name] = answer["spec"]
+            write_json(cached, answer["spec"])
+    specs = {name: make_spec(config.specs_dir / name, found[name], *inputs[name]) for name in sorted(found)}
+    for spec in specs.values():
+        check_spec(spec)
+    return specs
+
+
+def _parse(config: Config, store: Store, seed: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
+    with store.staging() as work:
+        binds = [Bind(config.specs_dir, "/specs"), Bind(HELPER, "/helper.py"), *macro_binds(config, work)]
+        env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch)}
+        sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds, env=env, readonly=True)
+        argv = ["python3", "-I", "/helper.py", *(f"/specs/{folder.name}/{folder.name}.spec" for folder in folders)]
+        done = sandbox.run(argv, timeout=600, error=SpecError)
+    answers = json.loads(done.stdout)
+    assert isinstance(answers, list)
+    return answers
+
+
+def _parse_error(config: Config, folder: Path, text: str) -> SpecError:
+    where = f"specs/{folder.name}/{folder.name}.spec"
+    line = re.search(r"line (\d+)", text)
+    return SpecError(
+        "rpm cannot parse this spec, or it printed while it was parsed",
+        where=f"{where}:{line[1]}" if line else where,
+        detail=text.replace("/specs/", "specs/"),
+        hint="specs are parsed in a read-only sandbox without network; %(…) must be silent",
+    )
+
+
+def _dependencies(rows: Sequence[dict[str, str]]) -> tuple[Dependency, ...]:
+    return tuple(Dependency(**row) for row in rows)
+
+
+def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...]) -> Spec:
+    packages = tuple(
+        BinaryPackage(
+            name=p["name"],
+            arch=p["arch"],
+            license=p["license"],
+            provides=_dependencies(p["provides"]),
+            requires=_dependencies(p["requires"]),
+        )
+        for p in record["packages"]
+    )
+    fields = ("name", "epoch", "version", "release", "license", "url", "summary", "expanded")
+    return Spec(
+        **{name: record[name] for name in fields},
+        packages=packages,
+        sources=tuple(record["sources"]),
+        build_requires=_dependencies(record["build_requires"]),
+        folder=folder,
+        files=files,
+        fetched=fetched,
+    )
+
+
+def check_spec(spec: Spec) -> None:
+    """The folder carries the spec's name, and each source is either a local file or a locked one."""
+    where = f"specs/{spec.folder.name}/{spec.folder.name}.spec"
+    if spec.name != spec.folder.name:
+        raise SpecError(f"the spec calls itself {spec.name}", where=where, hint="folder, file and Name: must agree")
+    known = {name for name, _ in spec.files} | {entry.file for entry in spec.fetched.sources}
+    for source in spec.sources:
+        if source not in known:
+            near = difflib.get_close_matches(source, sorted(known), 1)
+            raise SpecError(
+                f"{source} is neither beside the spec nor in its sources.yaml",
+                where=where,
+                hint=f"did you mean {near[0]}?" if near else f"photonbuild sources lock {spec.name}",
+            )

@@ -1,0 +1,1 @@
+"""The locked roots of tools: resolve, fetch, install, freeze, check."""

@@ -1,0 +1,335 @@
+"""The seeds: Debian roots, locked by package digest, unpacked to read-only folders named by their tree digest.
+
+`lock` resolves with apt from a private configuration; `build` fetches the locked packages, lets mmdebstrap(1) install
+them from a local repository, freezes the result and checks that it holds no third-party development files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from photonbuild.config.load import Config
+from photonbuild.config.models import Seed
+from photonbuild.errors import SandboxError, SourceError
+from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.run import run
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
+from photonbuild.store import Store
+
+FREEZE = Path(__file__).parent / "inside" / "freeze.py"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenSeed:
+    """A seed ready for use: `root` is read-only by convention, `elf` the sha256 of every ELF file in it."""
+
+    name: str
+    digest: str
+    root: Path
+    elf: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deb:
+    """One locked Debian binary package: its path in the archive, size in bytes and sha256."""
+
+    path: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).name.partition("_")[0]
+
+
+def lock_path(config: Config, name: str) -> Path:
+    return config.seed_lock(getattr(config.seeds, name))
+
+
+def read_lock(config: Config, name: str) -> dict[str, Any]:
+    """The lock of a seed. Raises SourceError when there is none."""
+    path = lock_path(config, name)
+    if not path.exists():
+        raise SourceError("there is no lock for this seed", where=str(path), hint="photonbuild seed lock")
+    lock = read_json(path)
+    assert isinstance(lock, dict)
+    return lock
+
+
+def apt_configuration(folder: Path, mirror: str, suite: str) -> Path:
+    """A private apt.conf(5) in `folder` that never looks at the system's own state."""
+    for name in ("parts", "lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n", encoding="utf-8")
+    lines = {
+        "Dir::Etc::SourceList": folder / "sources.list",
+        "Dir::Etc::SourceParts": folder / "parts",
+        "Dir::Etc::Parts": folder / "parts",
+        "Dir::Etc::Preferences": "/dev/null",
+        "Dir::Etc::PreferencesParts": folder / "parts",
+        "Dir::State": folder,
+        "Dir::State::Lists": folder / "lists",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",
+        "APT::Install-Recommends": "false",
+        "APT::Architecture": "amd64",
+        "APT::Architectures": "amd64",
+        "Acquire::Languages": "none",
+        "Acquire::ForceHash": "SHA256",
+        "Acquire::Retries": "3",
+    }
+    conf = folder / "apt.conf"
+    conf.write_text("".join(f'{key} "{value}";\n' for key, value in lines.items()), encoding="utf-8")
+    return conf
+
+
+def resolve(config: Config, seed: Seed, names: Sequence[str] = ()) -> tuple[Deb, ...]:
+    """What apt would install today for the seed's packages (or only find `names`), sorted by path."""
+    mirror = debian_mirrors(config.user.mirrors)[0]
+    with tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
+        env = {"APT_CONFIG": str(apt_configuration(Path(temporary), mirror, seed.suite))}
+        run(["apt-get", "update", "-qq"], env=env, error=SourceError)
+        wanted = list(names) or ["?essential", *seed.packages]
+        action = ["download"] if names else ["install", "-y"]
+        listed = run(["apt-get", *action, "-qq", "--print-uris", *wanted], env=env, error=SourceError).stdout
+    debs = []
+    for uri, size, digest in re.findall(r"^'([^']+)' \S+ (\d+) SHA256:([0-9a-f]{64})", listed, re.MULTILINE):
+        debs.append(Deb(path=unquote(uri).removeprefix(mirror + "/"), size=int(size), sha256=digest))
+    if not debs:
+        raise SourceError(f"apt resolved nothing for the suite {seed.suite}", detail=listed[-2000:])
+    return tuple(sorted(debs, key=lambda deb: deb.path))
+
+
+def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
+    """Resolve the seed anew, build it, and write its lock with the digest of the result."""
+    seed: Seed = getattr(config.seeds, name)
+    debs = resolve(config, seed)
+    frozen = _make(config, store, name, debs, warn, locked=True)
+    path = lock_path(config, name)
+    write_json(
+        path,
+        {
+            "suite": seed.suite,
+            "go_toolchain": seed.go_toolchain,
+            "digest": frozen.digest,
+            "packages": [{"path": deb.path, "size": deb.size, "sha256": deb.sha256} for deb in debs],
+        },
+    )
+    write_json(_pointer(config, store, name), {"digest": frozen.digest})
+    return path
+
+
+def _pointer(config: Config, store: Store, name: str) -> Path:
+    """Where the store notes which frozen seed a lock gave."""
+    return store.root / "seeds" / f"{name}-{_lock_key(config, name)}.json"
+
+
+def is_ready(config: Config, store: Store, name: str) -> bool:
+    """Is the seed of the lock in the store?"""
+    return lock_path(config, name).exists() and _pointer(config, store, name).exists()
+
+
+def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, offline: bool) -> FrozenSeed:
+    """The frozen seed of the lock, from the store or made now.
+
+    Where the archive has dropped a locked package the current one is taken, with a warning; `locked` refuses that.
+    """
+    content = read_lock(config, name)
+    pointer = _pointer(config, store, name)
+    with store.lock(f"seed-{name}"):
+        if not pointer.exists():
+            if offline:
+                raise SourceError(f"the {name} seed is not in the store", hint="run once without --offline")
+            frozen = _make(config, store, name, [Deb(**entry) for entry in content["packages"]], warn, locked=locked)
+            if frozen.digest != content["digest"]:
+                text = f"{name} seed: digest {frozen.digest[:16]}… differs from the locked {content['digest'][:16]}…"
+                if locked:
+                    raise SourceError(text, where=str(lock_path(config, name)), hint="photonbuild seed lock")
+                warn(text)
+            write_json(pointer, {"digest": frozen.digest})
+    digest = read_json(pointer)["digest"]
+    root = store.root / "seeds" / digest
+    elf = (root.parent / f"{digest}.elf").read_text(encoding="ascii").split()
+    return FrozenSeed(name=name, digest=digest, root=root, elf=frozenset(elf))
+
+
+def _lock_key(config: Config, name: str) -> str:
+    """What a finished seed is looked up by: its lock, its settings and the code that freezes it."""
+    settings = getattr(config.seeds, name).model_dump_json() + config.seeds.model_dump_json(
+        include={"devel_owners", "devel_allowed"}
+    )
+    parts = lock_path(config, name).read_bytes() + settings.encode() + FREEZE.read_bytes()
+    return hashlib.sha256(parts).hexdigest()[:32]
+
+
+def fetch_debs(
+    config: Config, store: Store, seed: Seed, debs: Sequence[Deb], warn: Warn, *, locked: bool
+) -> list[Path]:
+    """Every package in the store, by digest, in the order given."""
+    mirrors = debian_mirrors(config.user.mirrors)
+
+    def fetch(deb: Deb) -> Path:
+        target = store.root / "debs" / deb.sha256
+        if target.exists():
+            return target
+        reasons = []
+        for mirror in mirrors:
+            with store.staging() as work:
+                try:
+                    download(f"{mirror}/{deb.path}", work / "deb")
+                except SourceError as exc:
+                    reasons.append(exc.message)
+                    continue
+                if sha256_of(work / "deb") != deb.sha256:
+                    reasons.append(f"{mirror}/{deb.path}: wrong digest")
+                    continue
+                store.publish(work / "deb", target)
+                return target
+        if locked:
+            raise SourceError(
+                f"the archive no longer has {deb.path}",
+                detail="\n".join(reasons),
+                hint="photonbuild seed lock, or build without --locked",
+            )
+        current = resolve(config, seed, [deb.name])[0]
+        if current.path == deb.path:
+            raise SourceError(f"cannot fetch {deb.path}", detail="\n".join(reasons))
+        warn(f"the archive has dropped {deb.path}: going on with {current.path}, which is not the locked package")
+        return fetch(current)
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(fetch, debs))
+
+
+def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:
+    seed: Seed = getattr(config.seeds, name)
+    files = fetch_debs(config, store, seed, debs, warn, locked=locked)
+    with store.staging() as work, tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
+        place = Path(temporary)
+        place.chmod(0o755)
+        _local_repository(place / "repo", seed.suite, debs, files)
+        tar = place / "seed.tar"
+        env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch), "TMPDIR": temporary}
+        log = store.root / "logs" / f"seed-{name}.log"
+        log.unlink(missing_ok=True)
+        run(mmdebstrap_argv(seed, place / "repo", tar), env=env, log=log, error=SandboxError)
+        host = store.host_sandbox(work, place)
+        host = dataclasses.replace(host, binds=[*host.binds, Bind(FREEZE, "/freeze.py")])
+        root = work / "root"
+        root.mkdir()
+        host.run(["tar", "-xf", str(tar), "-C", str(root), "--numeric-owner", "--exclude=./dev/*"])
+        toolchain = _fetch_go(config, store, seed, root, work) if seed.go_toolchain else None
+        settings = {
+            "exclude_paths": list(seed.exclude_paths),
+            "prune": list(seed.prune),
+            "check_devel": name == "build",
+            "devel_owners": list(config.seeds.devel_owners),
+            "devel_allowed": list(config.seeds.devel_allowed),
+            "go": str(toolchain) if toolchain else None,
+        }
+        write_json(work / "settings.json", settings)
+        done = host.run(["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
+        result = json.loads(done.stdout)
+        if result.get("problems"):
+            raise SandboxError(
+                "the build seed holds third-party development files",
+                where="build/seed.yaml",
+                detail="\n".join(result["problems"][:20]),
+                hint="add them to 'prune' or 'devel_allowed'",
+            )
+        final = store.root / "seeds" / result["digest"]
+        listing = final.parent / f"{result['digest']}.elf"
+        listing.write_text("\n".join(result["elf"]) + "\n", encoding="ascii")
+        store.publish(root, final)
+    return FrozenSeed(name=name, digest=result["digest"], root=final, elf=frozenset(result["elf"]))
+
+
+def mmdebstrap_argv(seed: Seed, repository: Path, tar: Path) -> list[str]:
+    """mmdebstrap(1) from a local repository only, as root or with sub-ids."""
+    return [
+        "mmdebstrap",
+        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+        "--variant=essential",
+        "--format=tar",
+        "--aptopt=APT::Install-Recommends false",
+        "--aptopt=Acquire::Languages none",
+        f"--include={','.join(seed.packages)}",
+        *(f"--dpkgopt=path-exclude=/{path}" for path in seed.exclude_paths),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        seed.suite,
+        str(tar),
+        f"deb [trusted=yes] copy:{repository} ./",
+    ]
+
+
+def _local_repository(folder: Path, suite: str, debs: Sequence[Deb], files: Sequence[Path]) -> None:
+    """A flat apt repository of exactly these packages; mmdebstrap selects the essential ones by the suite's name."""
+    folder.mkdir()
+
+    def entry(pair: tuple[Deb, Path]) -> str:
+        deb, file = pair
+        target = folder / Path(deb.path).name
+        shutil.copyfile(file, target)
+        control = run(["dpkg-deb", "-f", target], error=SourceError).stdout.strip()
+        return f"{control}\nFilename: ./{target.name}\nSize: {file.stat().st_size}\nSHA256: {file.name}\n"
+
+    with ThreadPoolExecutor(4) as pool:
+        entries = list(pool.map(entry, zip(debs, files, strict=True)))
+    packages = folder / "Packages"
+    packages.write_text("\n".join(entries), encoding="utf-8")
+    (folder / "Release").write_text(
+        f"Suite: {suite}\nCodename: {suite}\nSHA256:\n {sha256_of(packages)} {packages.stat().st_size} Packages\n",
+        encoding="utf-8",
+    )
+
+
+def _fetch_go(config: Config, store: Store, seed: Seed, root: Path, work: Path) -> Path:
+    """Let the seed's own Go fetch the exact toolchain module, checked against the checksum database."""
+    modules = work / "gomod"
+    modules.mkdir()
+    certificates = host_certificates()
+    binds = [Bind(source=modules, target="/out", readonly=False)]
+    if certificates:
+        binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
+    env = {
+        **go_environment(config.user.mirrors),
+        "GOTOOLCHAIN": str(seed.go_toolchain),
+        "GOMODCACHE": "/out",
+        "GOFLAGS": "-modcacherw",
+        "GOTELEMETRY": "off",
+        "GOCACHE": "/tmp/go",
+        "HOME": "/tmp",
+    }
+    sandbox = Sandbox(layers=[root], scratch=store.scratch, binds=binds, env=env, network=True)
+    go = sorted(root.glob("usr/lib/go-*/bin/go"))
+    if not go:
+        raise SandboxError("the seed has no Go that could fetch the toolchain", where="build/seed.yaml")
+    sandbox.run([f"/{go[-1].relative_to(root)}", "version"], error=SourceError)
+    found = sorted(modules.glob("golang.org/toolchain@*"))
+    if not found:
+        raise SourceError(f"the Go module proxy did not yield {seed.go_toolchain}")
+    return found[0]
+
+
+def seed_report(path: Path) -> str:
+    """Size of a frozen seed in MiB, for `doctor`."""
+    done = subprocess.run(["du", "-sm", str(path)], capture_output=True, text=True, check=False)
+    return f"{done.stdout.split()[0] if done.stdout else '?'} MiB"

@@ -1,0 +1,148 @@
+"""Sources: every file is accepted by its sha512 only, whoever provides it; providers are tried in order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from photonbuild.config.load import Config, load_sources
+from photonbuild.config.models import DebSrc, GoModule, Local, SourceEntry, Url
+from photonbuild.errors import SourceError
+from photonbuild.files import sha512_of
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sources.local import walk
+from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
+from photonbuild.store import Store
+
+GO_MODULE = ("go.mod", "go.sum")
+GOVENDOR = Path(__file__).parent / "inside" / "govendor.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """What the providers need. `seed` is a callable, because only some need the build seed."""
+
+    config: Config
+    store: Store
+    seed: Callable[[], Path]
+    offline: bool = False
+
+
+def stored(store: Store, entry: SourceEntry) -> Path:
+    """Where the store keeps this file, whether or not it is there yet."""
+    return store.root / "sources" / str(entry.sha512)
+
+
+def fetch(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry) -> Path:
+    """The file in the store, fetched now if need be. Raises SourceError that names every provider tried."""
+    where = f"specs/{spec_dir.name}/sources.yaml"
+    if entry.sha512 is None:
+        raise SourceError(f"{entry.file} has no sha512", where=where, hint=f"photonbuild sources lock {spec_dir.name}")
+    target = stored(fetcher.store, entry)
+    if target.exists():
+        return target
+    if fetcher.offline:
+        raise SourceError(f"{entry.file} is not in the store", where=where, hint="run once without --offline")
+    reasons = []
+    with fetcher.store.lock(f"source-{entry.sha512[:32]}"):
+        if target.exists():
+            return target
+        for provider in entry.providers:
+            with fetcher.store.staging() as work:
+                try:
+                    file = PROVIDERS[type(provider)](fetcher, spec_dir, entry, provider, work)
+                except SourceError as exc:
+                    reasons.append(f"{provider.type}: {exc.message}" + (f"\n{exc.detail}" if exc.detail else ""))
+                    continue
+                found = sha512_of(file)
+                if found == entry.sha512:
+                    file.chmod(0o644)
+                    fetcher.store.publish(file, target)
+                    return target
+                reasons.append(f"{provider.type}: wrong sha512, wanted {entry.sha512[:16]}…, got {found[:16]}…")
+    raise SourceError(
+        f"no provider yields {entry.file}",
+        where=where,
+        detail="\n".join(reasons),
+        hint=f"check the network, or run photonbuild sources lock {spec_dir.name} if upstream changed",
+    )
+
+
+def lock(fetcher: Fetcher, spec_dir: Path) -> list[str]:
+    """Fill in sha512 and size from the first provider that answers; returns the names of the files that changed."""
+    path = spec_dir / "sources.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    changed = []
+    for entry, raw in zip(load_sources(spec_dir).sources, document.get("sources", []), strict=True):
+        with fetcher.store.staging() as work:
+            file = PROVIDERS[type(entry.providers[0])](fetcher, spec_dir, entry, entry.providers[0], work)
+            digest, size = sha512_of(file), file.stat().st_size
+            file.chmod(0o644)
+            fetcher.store.publish(file, fetcher.store.root / "sources" / digest)
+        if (digest, size) != (entry.sha512, entry.size):
+            raw["sha512"], raw["size"] = digest, size
+            changed.append(entry.file)
+    if changed:
+        temporary = path.with_name(".sources.yaml.new")
+        temporary.write_text(yaml.safe_dump(document, sort_keys=False, width=200), encoding="utf-8")
+        temporary.replace(path)
+    return changed
+
+
+def _deb_src(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: DebSrc, work: Path) -> Path:
+    reasons = []
+    for mirror in debian_mirrors(f.config.user.mirrors):
+        try:
+            download(f"{mirror}/{provider.path}", work / "file")
+            return work / "file"
+        except SourceError as exc:
+            reasons.append(exc.message)
+    raise SourceError("; ".join(reasons))
+
+
+def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Path) -> Path:
+    download(provider.url, work / "file")
+    return work / "file"
+
+
+def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModule, work: Path) -> Path:
+    module = spec_dir / provider.module
+    if not (module / "go.mod").is_file():
+        raise SourceError(f"no go.mod in {provider.module}")
+    for name, path in walk(module):
+        if name in GO_MODULE or name.endswith(".go"):
+            (work / "module" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, work / "module" / name)
+    binds = [
+        Bind(source=work, target="/out", readonly=False),
+        Bind(source=work / "module", target="/module"),
+        Bind(source=GOVENDOR, target="/govendor.py"),
+    ]
+    certificates = host_certificates()
+    if certificates:
+        binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
+    sandbox = Sandbox(
+        layers=[f.seed()],
+        scratch=f.store.scratch,
+        binds=binds,
+        network=True,
+        env={**go_environment(f.config.user.mirrors), "GOTOOLCHAIN": "local", "HOME": "/tmp"},
+    )
+    prefix = entry.file.removesuffix(".tar")
+    sandbox.run(["python3", "-I", "/govendor.py", "/module", prefix, "/out/file"], error=SourceError)
+    return work / "file"
+
+
+def _local(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Local, work: Path) -> Path:
+    source = spec_dir / provider.path
+    if not source.is_file():
+        raise SourceError(f"no such file: {provider.path}")
+    shutil.copyfile(source, work / "file")
+    return work / "file"
+
+
+PROVIDERS: dict[type, Callable[..., Path]] = {DebSrc: _deb_src, Url: _url, GoModule: _go_module, Local: _local}

@@ -1,0 +1,36 @@
+"""The image that a reference means: one of the store, or one that is converted or pulled now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pico.errors import PicoError
+from pico.images import Image, known
+from pico.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from photonbuild.pipeline.session import Session
+
+
+def find(
+    root: Path, reference: Reference, session: Callable[[], Session], *, pull: str = "missing", verify_tls: bool = True
+) -> Image:
+    """The image of a reference, converted or pulled first if need be. `pull`: ``missing``, ``always`` or ``never``.
+
+    Raises PicoError.
+    """
+    image = known(root, reference)
+    remote = reference.kind == "registry"
+    if image is not None and not (remote and pull == "always" and reference.has_host):
+        return image
+    if remote and pull == "never":
+        raise PicoError(f"there is no image '{reference.text}' here", hint="photonbuild pico images")
+    if remote and not reference.has_host:
+        raise PicoError(
+            f"there is no image '{reference.text}' here", hint="a file, a folder, or with its registry: HOST/NAME:TAG"
+        )
+    from pico.oci.convert import convert  # slow to import
+
+    return convert(root, reference, session(), verify_tls=verify_tls)

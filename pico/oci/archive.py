@@ -1,0 +1,246 @@
+"""Reading an image from an OCI layout or a docker archive, both as a folder or a tar, with every digest checked.
+
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from pico.errors import PicoError
+from pico.oci.config import ARCHITECTURE, SYSTEM, ImageConfig, parse
+
+CHUNK = 1 << 20
+LARGEST_DOCUMENT = 8 << 20
+ZSTD = b"\x28\xb5\x2f\xfd"
+GZIP = b"\x1f\x8b"
+INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+
+
+class Files(Protocol):
+    """Named files, wherever they are."""
+
+    @property
+    def name(self) -> str:
+        """Where they are, for messages."""
+
+    def open(self, name: str) -> IO[bytes] | None:
+        """None when there is no such file."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files of a folder; those of ``blobs`` may be in another one."""
+
+    path: Path
+    blobs: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def open(self, name: str) -> IO[bytes] | None:
+        base = self.blobs if self.blobs is not None and name.startswith("blobs/") else self.path
+        path = base / (name.removeprefix("blobs/") if base is self.blobs else name)
+        return path.open("rb") if path.is_file() and ".." not in Path(name).parts else None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Files of a tar, which may be compressed."""
+
+    tar: tarfile.TarFile
+
+    name: str
+
+    def open(self, name: str) -> IO[bytes] | None:
+        for known in (name, f"./{name}"):
+            try:
+                return self.tar.extractfile(known)
+            except KeyError:
+                continue
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """`file` is its name among the `Files`; `digest` of the file as it is there, None where the format has none."""
+
+    file: str
+    digest: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """An image that was found: `digest` of its configuration, layers lowest first, and the names it goes by."""
+
+    digest: str
+    config: ImageConfig
+    layers: Sequence[Layer]
+    names: Sequence[str]
+
+
+@contextmanager
+def opened(path: Path, blobs: Path | None = None) -> Iterator[Files]:
+    """The files of a layout or an archive. Raises PicoError when it is neither."""
+    if path.is_dir():
+        yield Folder(path, blobs)
+        return
+    try:
+        with tarfile.open(path, "r:*") as tar:
+            yield Archive(tar, str(path))
+    except (tarfile.TarError, EOFError, zlib.error) as exc:
+        raise PicoError(f"damaged or no archive: {exc}", where=str(path)) from exc
+
+
+def read(files: Files, tag: str | None) -> Container:
+    """The image that `tag` names, or the only one. Raises PicoError."""
+    index = _optional(files, "index.json")
+    docker = _optional(files, "manifest.json")
+    if index is not None:
+        return _oci(files, index, tag, _docker_names(docker))
+    if docker is not None:
+        return _docker(files, docker, tag)
+    raise PicoError(
+        "no image here: neither an OCI layout (index.json) nor a docker archive (manifest.json)", where=files.name
+    )
+
+
+def _docker_names(document: Any) -> list[str]:
+    entries = document if isinstance(document, list) else []
+    return [name for entry in entries if isinstance(entry, dict) for name in entry.get("RepoTags") or []]
+
+
+def _oci(files: Files, index: Any, tag: str | None, names: Sequence[str]) -> Container:
+    entries = index.get("manifests") if isinstance(index, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise PicoError("the layout's index lists no image", where=files.name)
+    if tag is not None:
+        entries = [entry for entry in entries if tag in (_name(entry), entry.get("digest"))]
+        if not entries:
+            raise PicoError(f"the layout has no image '{tag}'", where=files.name)
+    entry = _choose(files, entries)
+    manifest = _json(_blob(files, entry.get("digest")), files)
+    config_digest = manifest.get("config", {}).get("digest") if isinstance(manifest, dict) else None
+    if not config_digest:
+        raise PicoError("the image has no configuration", where=files.name)
+    config = parse(_json(_blob(files, config_digest), files), files.name)
+    layers = [Layer(file=_file(layer.get("digest")), digest=layer["digest"]) for layer in manifest.get("layers", [])]
+    return _checked(files, config_digest, config, layers, names or _full_name(entry))
+
+
+def _choose(files: Files, entries: Sequence[Any], depth: int = 0) -> Any:
+    """The only manifest, or the one for our architecture; indexes may hold indexes."""
+    found = []
+    for entry in entries:
+        platform = entry.get("platform") or {}
+        if platform and (platform.get("os"), platform.get("architecture")) != (SYSTEM, ARCHITECTURE):
+            continue
+        if entry.get("mediaType") in INDEXES and depth < 4:
+            found.append(
+                _choose(files, _json(_blob(files, entry.get("digest")), files).get("manifests", []), depth + 1)
+            )
+        else:
+            found.append(entry)
+    if not found:
+        known = sorted({f"{p.get('os')}/{p.get('architecture')}" for p in (e.get("platform") or {} for e in entries)})
+        raise PicoError(
+            f"no image for {SYSTEM}/{ARCHITECTURE} here, but for {', '.join(known) or 'nothing'}", where=files.name
+        )
+    if len({entry.get("digest") for entry in found}) > 1:
+        tags = sorted(filter(None, map(_name, found)))
+        hint = f"name one: {files.name}:{tags[0]}" if tags else None
+        raise PicoError(f"{len(found)} images here: {', '.join(tags) or 'without names'}", where=files.name, hint=hint)
+    return found[0]
+
+
+def _name(entry: Any) -> str | None:
+    return (entry.get("annotations") or {}).get("org.opencontainers.image.ref.name")
+
+
+def _full_name(entry: Any) -> list[str]:
+    """The annotation, unless it is a mere tag: that names nothing outside its layout."""
+    name = _name(entry) or ""
+    return [name] if "/" in name or ":" in name else []
+
+
+def _docker(files: Files, document: Any, tag: str | None) -> Container:
+    entries = [entry for entry in document if isinstance(entry, dict)] if isinstance(document, list) else []
+    if tag is not None:
+        entries = [
+            e for e in entries if any(tag in (name, name.rpartition(":")[2]) for name in e.get("RepoTags") or [])
+        ]
+    if len(entries) != 1:
+        names = _docker_names(document)
+        raise PicoError(
+            f"{len(entries)} images here{f' called {tag}' if tag else ''}",
+            where=files.name,
+            hint=f"it holds: {', '.join(names)}" if names else None,
+        )
+    entry = entries[0]
+    if not entry.get("Config"):
+        raise PicoError("the image has no configuration", where=files.name)
+    text = _read(files, entry["Config"])
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    stated = Path(entry["Config"]).name.removesuffix(".json")
+    if len(stated) == 64 and stated != digest.removeprefix("sha256:"):
+        raise PicoError("damaged: the configuration has another digest than its name", where=files.name)
+    layers = [Layer(file=name, digest=None) for name in entry.get("Layers") or []]
+    return _checked(files, digest, parse(_json(text, files), files.name), layers, entry.get("RepoTags") or [])
+
+
+def _checked(files: Files, digest: str, config: ImageConfig, layers: list[Layer], names: Sequence[str]) -> Container:
+    if len(layers) != len(config.diff_ids):
+        raise PicoError(
+            f"the image has {len(layers)} layers, its configuration speaks of {len(config.diff_ids)}", where=files.name
+        )
+    return Container(digest=digest, config=config, layers=layers, names=tuple(names))
+
+
+def _file(digest: Any) -> str:
+    """Name of a blob. Raises PicoError for what is no sha256 digest."""
+    algorithm, _, value = str(digest).partition(":")
+    if algorithm != "sha256" or len(value) != 64 or set(value) - set("0123456789abcdef"):
+        raise PicoError(f"'{digest}' is no sha256 digest")
+    return f"blobs/sha256/{value}"
+
+
+def _blob(files: Files, digest: Any) -> bytes:
+    text = _read(files, _file(digest))
+    if f"sha256:{hashlib.sha256(text).hexdigest()}" != digest:
+        raise PicoError(f"damaged: {digest} has another content", where=files.name)
+    return text
+
+
+def _read(files: Files, name: str) -> bytes:
+    handle = files.open(name)
+    if handle is None:
+        raise PicoError(f"damaged: {name} is missing", where=files.name)
+    with handle:
+        text = handle.read(LARGEST_DOCUMENT + 1)
+    if len(text) > LARGEST_DOCUMENT:
+        raise PicoError(f"{name} is too large", where=files.name)
+    return text
+
+
+def _json(text: bytes, files: Files) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise PicoError(f"not JSON: {exc}", where=files.name) from exc
+
+
+def _optional(files: Files, name: str) -> Any:
+    handle = files.open(name)
+    if handle is None:
+        return None
+    with handle:
+        return _json(handle.read(LARGEST_DOCUMENT), files)
