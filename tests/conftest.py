@@ -15,7 +15,7 @@ from photonbuild.machines.qemu import one_time_key
 from photonbuild.paths import default_store
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
-from tests.installs import Lab
+from tests.support.installs import Lab
 
 # A shell starts background jobs with SIGINT ignored, and programs hand that on to those they start: there, nothing
 # would end on Ctrl-C, and the tests that it does would judge the shell.

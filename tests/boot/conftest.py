@@ -15,10 +15,10 @@ from photonbuild.machines.guest import APPLETS, BOX, put_box
 from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
-from tests.boot.garden_client import Garden
-from tests.boot.garden_lab import SOCKET, Lab
-from tests.boot.machines import Guest, booted
-from tests.boot.registry import Registry, box_repository, registry
+from tests.support.garden_client import Garden
+from tests.support.garden_lab import SOCKET, Lab
+from tests.support.machines import Guest, booted
+from tests.support.registry import Registry, box_repository, registry
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from photonbuild.machines.drive import Medium
 from photonbuild.machines.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
 from photonbuild.machines.verify import BOOT_TIMEOUT, Boot
 from photonbuild.store import Store
-from tests.published import judged
+from tests.support.published import judged
 
 pytestmark = pytest.mark.boot
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from photonbuild.machines.guest import BOX, UID, USER
-from tests.boot import garden_fixtures as api
-from tests.boot.garden_client import Garden, GardenError
-from tests.boot.garden_lab import HTTPD, MIB, Entry, Lab, files_of, from_outside, refused, special, tar_of, until
-from tests.boot.machines import Guest
-from tests.boot.registry import Registry
+from tests.support import garden_fixtures as api
+from tests.support.garden_client import Garden, GardenError
+from tests.support.garden_lab import HTTPD, MIB, Entry, Lab, files_of, from_outside, refused, special, tar_of, until
+from tests.support.machines import Guest
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.boot
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from photonbuild.machines.guest import BOX, UID, USER
-from tests.boot.garden_client import GardenError, Process, StreamError
-from tests.boot.garden_lab import Lab, refused, until
+from tests.support.garden_client import GardenError, Process, StreamError
+from tests.support.garden_lab import Lab, refused, until
 
 pytestmark = pytest.mark.boot
 

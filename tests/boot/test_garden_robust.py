@@ -9,10 +9,10 @@ import socket
 import pytest
 
 from photonbuild.machines.guest import left_behind, traces
-from tests.boot import garden_fixtures as api
-from tests.boot.garden_client import Garden, GardenError, Process
-from tests.boot.garden_lab import HTTPD, MIB, UNIT, Lab, from_outside, refused, tar_of, until
-from tests.boot.machines import Guest
+from tests.support import garden_fixtures as api
+from tests.support.garden_client import Garden, GardenError, Process
+from tests.support.garden_lab import HTTPD, MIB, UNIT, Lab, from_outside, refused, tar_of, until
+from tests.support.machines import Guest
 
 pytestmark = pytest.mark.boot
 

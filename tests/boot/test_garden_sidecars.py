@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from photonbuild.machines.guest import BOX, UID, USER
-from tests.boot.garden_client import Process
-from tests.boot.garden_lab import MIB, Lab, refused, until
+from tests.support.garden_client import Process
+from tests.support.garden_lab import MIB, Lab, refused, until
 
 pytestmark = pytest.mark.boot
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.installs import Lab, finished, suite
-from tests.published import settled
+from tests.support.installs import Lab, finished, suite
+from tests.support.published import settled
 
 pytestmark = pytest.mark.boot
 

@@ -8,7 +8,7 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.store import Store
-from tests.published import image_of, judged
+from tests.support.published import image_of, judged
 
 pytestmark = pytest.mark.boot
 

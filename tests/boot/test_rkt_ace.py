@@ -15,7 +15,7 @@ import pytest
 
 from photonbuild.machines.guest import left_behind, traces
 from photonbuild.run import Completed
-from tests.boot.machines import Guest
+from tests.support.machines import Guest
 
 pytestmark = pytest.mark.boot
 

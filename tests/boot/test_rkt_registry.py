@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.boot.machines import Guest
-from tests.boot.registry import Registry
+from tests.support.machines import Guest
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.boot
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from photonbuild.machines.guest import put_aci
-from tests.boot.garden_client import Garden
-from tests.boot.machines import Guest
+from tests.support.garden_client import Garden
+from tests.support.machines import Guest
 
 pytestmark = pytest.mark.boot
 

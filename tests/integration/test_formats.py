@@ -26,8 +26,8 @@ from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
-from tests.ova_rules import package_problems
-from tests.unit.test_disk import request as request_of
+from tests.support.ova_rules import package_problems
+from tests.unit.images.test_disk import request as request_of
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, bes
 from photonbuild.machines.verify import BOOT_TIMEOUT
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
-from tests.published import image_of, settled
+from tests.support.published import image_of, settled
 
 pytestmark = pytest.mark.matrix
 

@@ -10,7 +10,7 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.machines.qemu import FIRMWARES, Firmware
 from photonbuild.store import Store
-from tests.published import SUFFIXES, image_of, judged
+from tests.support.published import SUFFIXES, image_of, judged
 
 pytestmark = pytest.mark.matrix
 

@@ -17,7 +17,7 @@ from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
-from tests.published import settled
+from tests.support.published import settled
 
 pytestmark = pytest.mark.matrix
 

@@ -9,7 +9,7 @@ import pytest
 
 from photonbuild.machines.drive import Drive
 from photonbuild.machines.qemu import Machine
-from tests.installs import (
+from tests.support.installs import (
     Lab,
     Server,
     Terminal,

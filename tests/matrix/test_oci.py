@@ -18,7 +18,7 @@ from photonbuild.machines.qemu import Hardware, Machine, best_accel
 from photonbuild.pipeline.image import make_image
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.published import settled
+from tests.support.published import settled
 
 pytestmark = pytest.mark.matrix
 

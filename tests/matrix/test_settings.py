@@ -10,7 +10,7 @@ from photonbuild.machines.drive import medium
 from photonbuild.machines.qemu import Hardware, Machine, best_accel
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
-from tests.published import settled
+from tests.support.published import settled
 
 pytestmark = pytest.mark.matrix
 

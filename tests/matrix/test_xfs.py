@@ -20,7 +20,7 @@ from photonbuild.pipeline.build import build_packages
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.unit.test_disk import request as request_of
+from tests.unit.images.test_disk import request as request_of
 
 pytestmark = pytest.mark.matrix
 

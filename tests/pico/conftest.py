@@ -10,9 +10,9 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.store import Store
-from tests import pico_images
-from tests.pico.pico_machines import Pico
-from tests.pico_images import busybox_layer, docker_archive, file, layer, oci_layout
+from tests.support import pico_images
+from tests.support.pico_command import Pico
+from tests.support.pico_images import busybox_layer, docker_archive, file, layer, oci_layout
 
 WORDS = """
     sh cat chmod chown cut date dd echo env false free grep head hostname httpd id ip kill ln ls md5sum mkdir mount nc

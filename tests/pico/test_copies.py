@@ -13,7 +13,7 @@ from photonbuild.machines.qemu import TCG, best_accel
 from photonbuild.store import Store
 from pico.bench.measure import memory
 from pico.state import Machine
-from tests.pico.pico_machines import Pico, until
+from tests.support.pico_command import Pico, until
 
 pytestmark = pytest.mark.boot
 WANTED_MIB = 24

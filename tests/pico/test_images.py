@@ -12,10 +12,10 @@ import pytest
 from photonbuild.config.load import Config
 from pico import limits
 from pico.options import MOST_MEMORY
-from tests.boot.registry import box_repository, registry
 from tests.pico.conftest import APPLETS
-from tests.pico.pico_machines import Pico
-from tests.pico_images import configuration, file, layer, oci_layout
+from tests.support.pico_command import Pico
+from tests.support.pico_images import configuration, file, layer, oci_layout
+from tests.support.registry import box_repository, registry
 
 pytestmark = pytest.mark.boot
 

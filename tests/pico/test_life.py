@@ -15,7 +15,7 @@ import yaml
 
 from photonbuild.config.load import Config
 from pico import state
-from tests.pico.pico_machines import ROOT, WAITING, Pico, processes_in, until
+from tests.support.pico_command import ROOT, WAITING, Pico, processes_in, until
 
 pytestmark = pytest.mark.boot
 

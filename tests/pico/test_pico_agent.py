@@ -18,7 +18,7 @@ from photonbuild.pipeline.session import Session as BuildSession
 from photonbuild.store import Store
 from pico.protocol import Exit, Frame, LogEntry, Type, encode
 from pico.session import GuestError, GuestGoneError, Process, Session, Volume
-from tests.pico.pico_machine import TIMEOUT, PicoMachine, Plugged, Result, lived, make_root, pumped, settings
+from tests.support.pico_guest import TIMEOUT, PicoMachine, Plugged, Result, lived, make_root, pumped, settings
 
 pytestmark = [pytest.mark.boot, pytest.mark.long]
 Boot = Callable[..., PicoMachine]

@@ -18,7 +18,7 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.store import Store
-from tests.pico.pico_machines import ROOT, Pico, until
+from tests.support.pico_command import ROOT, Pico, until
 
 pytestmark = pytest.mark.boot
 

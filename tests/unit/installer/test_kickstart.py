@@ -17,7 +17,7 @@ from photonbuild.installer.fields import Refused
 from photonbuild.installer.kickstart import Filesystem, Kickstart, Link, Volume, load, parse
 from photonbuild.installer.schema import KICKSTART, NETWORK, PARTITION, REFUSED, REPO, SUPPORTED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMPLES = sorted((ROOT / "kickstarts").iterdir())
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA me@here"
 

@@ -17,11 +17,11 @@ from photonbuild.files import sha256_of
 from photonbuild.images import ova
 from photonbuild.images.request import pack
 from photonbuild.images.sign import signer
-from tests.ova_rules import package_problems
-from tests.ovf_rules import descriptor_problems
-from tests.unit.test_disk import GIB, request
+from tests.support.ova_rules import package_problems
+from tests.support.ovf_rules import descriptor_problems
+from tests.unit.images.test_disk import GIB, request
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def descriptor(tmp_path: Path, **machine: str) -> str:

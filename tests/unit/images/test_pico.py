@@ -16,7 +16,7 @@ from photonbuild.errors import ImageError
 from photonbuild.images import FORMATS, ImageRequest, pico
 from photonbuild.images.rootfs import RootfsResult
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KERNEL = "usr/lib/modules/6.12-pico/vmlinuz"
 FILES = {KERNEL: b"small", "usr/lib/modules/6.12-pico/vmlinux": b"\x7fELF", "usr/lib/pico/init": b"program"}
 FILES |= {"usr/lib/pico/zygote.so": b"library", "usr/lib/pico/rehearsal": b"disk"}

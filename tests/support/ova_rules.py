@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tests.ovf_rules import descriptor_problems
+from tests.support.ovf_rules import descriptor_problems
 
 BLOCK = 512
 SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")  # DigestInfo, RFC 8017 section 9.2

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from tests.boot import garden_fixtures as wire
-from tests.boot.garden_client import Garden, GardenError, Messages, StreamError
+from tests.support import garden_fixtures as wire
+from tests.support.garden_client import Garden, GardenError, Messages, StreamError
 
 
 @dataclass

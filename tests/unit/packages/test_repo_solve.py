@@ -11,7 +11,7 @@ import pytest
 from photonbuild.errors import SolveError
 from photonbuild.packages.repo import make_repository
 from photonbuild.packages.solve import Package, requirements, solve
-from tests.unit.tinyrpm import write_rpm
+from tests.support.tinyrpm import write_rpm
 
 REVISION = 1767225600
 

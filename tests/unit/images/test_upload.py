@@ -14,7 +14,7 @@ from photonbuild.config.models import DiskImage
 from photonbuild.images import ImageResult
 from photonbuild.images.upload import upload_commands
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXTRAS = {"ami": [".vmdk", ".import.json"], "azure": [".azure.json"]}
 SUFFIX = {"ami": "raw", "azure": "vhd", "gce": "tar.gz", "ova": "ova", "qcow2": "qcow2", "oci": "oci.tar"}
 WANTED = {

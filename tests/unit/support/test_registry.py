@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.registry import INDEX, MANIFEST, box_repository, digest_of, registry
+from tests.support.registry import INDEX, MANIFEST, box_repository, digest_of, registry
 
 
 def test_pull(tmp_path: Path) -> None:

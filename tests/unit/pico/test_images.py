@@ -15,7 +15,7 @@ import pytest
 
 from pico.errors import NotFoundError, PicoError
 from pico.oci import archive, config, flatten, layers, reference, tarout
-from tests.pico_images import Entry, configuration, docker_archive, file, layer, oci_layout, other, packed
+from tests.support.pico_images import Entry, configuration, docker_archive, file, layer, oci_layout, other, packed
 
 
 def merged(tmp_path: Path, *stack: list[Entry]) -> dict[str, tuple[tarfile.TarInfo, bytes]]:

@@ -18,7 +18,7 @@ from photonbuild.images import FORMATS, installer, iso, menu
 from photonbuild.images.request import ImageRequest, InstallerSets, manifest, publish
 from photonbuild.images.rootfs import Package, RootfsResult
 
-BUILD = Path(__file__).parents[2] / "build"
+BUILD = Path(__file__).parents[3] / "build"
 DISTRIBUTION = Distribution(
     name="Phos", id="phos", version="1.0", dist=".phos1", vendor="phos", triple="x86_64-phos-linux-gnu",
     arch="x86_64", source_date_epoch=1767225600, image_prefix="{id}-{version}-{arch}",

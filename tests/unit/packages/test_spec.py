@@ -14,7 +14,7 @@ from photonbuild.errors import SpecError
 from photonbuild.packages.graph import build_graph
 from photonbuild.packages.spec import Spec, check_spec, distribution_macros, make_spec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RECORDS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))
 
 

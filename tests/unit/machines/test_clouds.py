@@ -120,7 +120,7 @@ def test_the_environment_of_an_appliance() -> None:
 
 
 def test_the_properties_are_those_of_the_descriptor() -> None:
-    template = (Path(__file__).parents[2] / "build/ovf/machine.ovf.j2").read_text(encoding="utf-8")
+    template = (Path(__file__).parents[3] / "build/ovf/machine.ovf.j2").read_text(encoding="utf-8")
     for key in set(ovf.properties(ORDER)) - {"instance-id"}:
         assert f'ovf:key="{key}"' in template
 

@@ -21,7 +21,7 @@ from pico.protocol import Frame, Type, encode, payload
 from pico.settings import PicoSettings
 from pico.state import Machine, Record
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HARDWARE = Hardware(
     memory=64, cpus=1, volumes=0, accel="tcg", machine="microvm", cpu="qemu64", append="console=hvc0 quiet"
 )

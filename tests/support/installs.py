@@ -34,7 +34,7 @@ from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.session import Session
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from tests.published import settled
+from tests.support.published import settled
 
 DISK_SIZE = 8 << 30
 INSTALL_TIMEOUT = 400.0

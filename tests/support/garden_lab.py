@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.boot.garden_client import Garden, GardenError, Process
-from tests.boot.machines import Guest
+from tests.support.garden_client import Garden, GardenError, Process
+from tests.support.machines import Guest
 
 Entry = tarfile.TarInfo | tuple[str, str | bytes]
 

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from tests.boot.garden_fixtures import KILL, ROUTES, SECOND, STDIN, TERMINATE
+from tests.support.garden_fixtures import KILL, ROUTES, SECOND, STDIN, TERMINATE
 
 CHUNK = 1 << 16
 

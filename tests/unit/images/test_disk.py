@@ -25,7 +25,7 @@ from photonbuild.images import cloud, disk, filesystems, layout, ova, vmdk
 from photonbuild.images.request import ImageRequest, pack
 from photonbuild.images.rootfs import RootfsResult
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GIB = 1 << 30
 OVF = "{http://schemas.dmtf.org/ovf/envelope/2}"
 RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"

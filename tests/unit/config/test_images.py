@@ -10,7 +10,7 @@ import pytest
 from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

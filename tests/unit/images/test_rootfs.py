@@ -178,7 +178,7 @@ def test_rpm_database_is_one_file(helper: ModuleType, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["init.sh", "module-setup.sh"])
 def test_scripts_of_the_live_module_parse(name: str) -> None:
-    script = Path(__file__).parents[2] / "build/dracut/90live" / name
+    script = Path(__file__).parents[3] / "build/dracut/90live" / name
     done = run(["bash", "-n", script], check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert os.access(script, os.X_OK)

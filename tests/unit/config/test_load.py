@@ -11,7 +11,7 @@ import pytest
 from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DIGEST = "0" * 128
 
 
