@@ -27,7 +27,7 @@ from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline import doctor
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
-from photonbuild.sandbox import sandbox
+from photonbuild.sandbox import process
 from photonbuild.seeds import seed
 from photonbuild.sources import fetch as sources
 from photonbuild.store import Store
@@ -68,7 +68,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(open_session(shared, reporter), **options)
         except KeyboardInterrupt:
-            sandbox.end_all()
+            process.end_all()
             reporter.error(Interrupted("interrupted", hint="run the same command again: what was built is kept"))
             sys.exit(Interrupted.exit_code)
         except PhotonbuildError as error:

@@ -26,7 +26,8 @@ from typing import Any, Literal, Self
 from photonbuild.errors import SandboxError, VerifyError
 from photonbuild.machines.drive import Card, Drive, Medium
 from photonbuild.run import Completed, run, tail_of
-from photonbuild.sandbox.sandbox import Bind, Process, Sandbox
+from photonbuild.sandbox.process import Process
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 Firmware = Literal["bios", "uefi"]
 FIRMWARES: tuple[Firmware, ...] = ("bios", "uefi")

@@ -14,7 +14,8 @@ import pytest
 from photonbuild.config.models import Mirrors, Seed
 from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.keys import differences, key_of
-from photonbuild.sandbox.sandbox import Bind, Sandbox, sub_ids
+from photonbuild.sandbox.ids import sub_ids
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.seed import apt_configuration, mmdebstrap_argv
 from photonbuild.sources.mirrors import apt_uris, debian_mirrors, download
 from photonbuild.store import Store
