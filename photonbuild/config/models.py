@@ -72,6 +72,10 @@ class Seeds(Model):
     toolchain: tuple[str, ...] = ()
     copies: Names = ()
 
+    def named(self, name: str) -> Seed:
+        """The seed called ``build`` or ``machine``."""
+        return {"build": self.build, "machine": self.machine}[name]
+
     def is_owned(self, package: str) -> bool:
         return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
 

@@ -15,7 +15,9 @@ from photonbuild.errors import PhotonbuildError, SourceError
 from photonbuild.files import read_json, sha512_of, write_json
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
-from photonbuild.packages.build import Built, build, build_sandbox, lookup, stage_sources
+from photonbuild.packages.build import build, lookup
+from photonbuild.packages.buildroot import build_sandbox, stage_sources
+from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process

@@ -11,6 +11,7 @@ from photonbuild.config.models import BootImage, IsoImage
 from photonbuild.errors import ConfigError
 from photonbuild.images import sign as signing
 from photonbuild.images.rootfs import RootfsSettings, UnitSetting, build_rootfs
+from photonbuild.packages.built import tree_of
 from photonbuild.pipeline import installsets
 from photonbuild.pipeline.publish import read_result, stage_image, write_result
 from photonbuild.pipeline.recipe import Recipe, check_packages, image_identity, image_key, make_recipe
@@ -116,7 +117,7 @@ def _make_image(session: Session, recipe: Recipe, final: Path) -> None:
                     provenance={"build seed": session.seed.digest},
                     identity=identity,
                     loader=loader,
-                    programs=[package.tree for package in recipe.programs],
+                    programs=[tree_of(package) for package in recipe.programs],
                     machine_seed=lambda: session.machine_seed.root,
                     installer=installsets.for_image(config, image, recipe.installer),
                     workdir=work / "image",

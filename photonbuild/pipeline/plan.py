@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from photonbuild.files import read_json
-from photonbuild.keys import differences
-from photonbuild.packages.build import Built, load_built, lookup
+from photonbuild.keys import differences, last_inputs
+from photonbuild.packages.build import lookup
+from photonbuild.packages.built import Built, load_built
 from photonbuild.pipeline.session import Session
 
 
@@ -46,10 +46,10 @@ def plan(session: Session, names: Iterable[str]) -> list[Step]:
 
 def reason(session: Session, name: str, inputs: Mapping[str, Any]) -> str:
     """Why a spec has to be built: the inputs that differ from its last build, or that there was none."""
-    last = sorted(session.store.package(name, "x").parent.glob("*/build.json"), key=lambda path: path.stat().st_mtime)
-    if not last:
+    last = last_inputs(session.store.package(name, "x").parent.glob("*"))
+    if last is None:
         return "never built here"
-    changed = differences(read_json(last[-1])["inputs"], inputs)
+    changed = differences(last, inputs)
     return "; ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
 
 

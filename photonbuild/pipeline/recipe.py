@@ -15,8 +15,10 @@ from photonbuild.files import sha256_of
 from photonbuild.images.rootfs import RootfsFile
 from photonbuild.installer import SHIPPED
 from photonbuild.packages import solve
-from photonbuild.packages.build import Built, Package, with_requirements
+from photonbuild.packages.buildroot import with_requirements
+from photonbuild.packages.built import Built
 from photonbuild.packages.graph import wanted_specs
+from photonbuild.packages.package import Package
 from photonbuild.pipeline import installsets
 from photonbuild.pipeline.build import build_packages, profile_specs, repository
 from photonbuild.pipeline.session import Session

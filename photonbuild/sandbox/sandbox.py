@@ -66,11 +66,9 @@ class Sandbox:
         }
 
     def inputs(self, argv: Sequence[str], cwd: str = "/") -> dict[str, Any]:
-        """What of `plan` is the same on every machine: for the key of what is made inside. Host paths are left out."""
+        """What of `plan` is the same on every machine, for the key of what is made inside: all but the host's paths."""
         plan = self.plan(argv, cwd)
-        binds = [[target, readonly] for _, target, readonly in plan["binds"]]
-        kept = ("argv", "cwd", "env", "hostname", "network", "readonly")
-        return {"binds": binds, **{name: plan[name] for name in kept}}
+        return {name: plan[name] for name in ("argv", "cwd", "env", "hostname", "network", "readonly")}
 
     def popen(
         self,

@@ -15,7 +15,8 @@ from photonbuild.disk.gpt import Partition
 from photonbuild.errors import ImageError
 from photonbuild.images import ImageRequest
 from photonbuild.images.filesystems import make_xfs
-from photonbuild.packages.build import with_requirements
+from photonbuild.packages.buildroot import with_requirements
+from photonbuild.packages.built import tree_of
 from photonbuild.pipeline.build import build_packages
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
@@ -72,7 +73,7 @@ def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageReques
         plain,
         rootfs=dataclasses.replace(plain.rootfs, tar=write_root(tmp_path)),
         seed=session.seed.root,
-        programs=[package.tree for package in packages],
+        programs=[tree_of(package) for package in packages],
     )
 
 

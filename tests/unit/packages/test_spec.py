@@ -12,7 +12,8 @@ from photonbuild.config.load import load
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.packages.graph import build_graph
-from photonbuild.packages.spec import Spec, check_spec, distribution_macros, make_spec
+from photonbuild.packages.macros import distribution_macros
+from photonbuild.packages.spec import Spec, check_spec, make_spec
 
 ROOT = Path(__file__).parents[3]
 RECORDS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))

@@ -16,7 +16,8 @@ from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.keys import differences, key_of
 from photonbuild.sandbox.ids import sub_ids
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.seed import apt_configuration, mmdebstrap_argv
+from photonbuild.seeds.lock import apt_configuration
+from photonbuild.seeds.seed import mmdebstrap_argv
 from photonbuild.sources.mirrors import apt_uris, debian_mirrors, download
 from photonbuild.store import Store
 
