@@ -19,12 +19,12 @@ from photonbuild import __version__
 from photonbuild.cli import image as cli_image
 from photonbuild.cli import kickstart as cli_kickstart
 from photonbuild.cli import machine as cli_machine
-from photonbuild.config.load import load, schema
 from photonbuild.errors import ConfigError, Interrupted, PhotonbuildError, StoreError
 from photonbuild.log import Reporter
 from photonbuild.paths import checkout, default_store
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline import doctor
+from photonbuild.pipeline.configuration import load_config, schema
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
@@ -36,7 +36,7 @@ from pico import cli as cli_pico
 
 def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
     root = Path(options["root"]).resolve() if options["root"] else checkout()
-    config = load(root, user_file=Path(options["config"]) if options["config"] else None)
+    config = load_config(root, user_file=Path(options["config"]) if options["config"] else None)
     config = config.override(jobs=options["jobs"])
     store = Store.open(Path(options["store"]) if options["store"] else config.user.store_path or default_store())
     jobs = config.user.jobs or len(os.sched_getaffinity(0))
@@ -242,7 +242,7 @@ def timings_command(as_json: bool) -> None:
 @main.command("schema")
 @click.argument("kind")
 def schema_command(kind: str) -> None:
-    """JSON schema of a configuration file: distribution, seed, profile, image, sources, runtimes or user."""
+    """JSON schema of a configuration file: distribution, seed, profile, FORMAT-image, sources, runtimes or user."""
     click.echo(json.dumps(schema(kind), indent=1))
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from photonbuild.machines.clouds import fitted, way_in
+from photonbuild.machines.clouds import fitted, platform_bus, way_in
 from photonbuild.machines.drive import medium
 from photonbuild.machines.qemu import Firmware, Hardware, Machine, best_accel
 
@@ -30,7 +30,7 @@ def attach(
     """
     accel = best_accel(seed, scratch)
     with contextlib.ExitStack() as stack:
-        plugged = stack.enter_context(medium(image, as_disk=as_disk, platform=platform, firmware=firmware))
+        plugged = stack.enter_context(medium(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware))
         hardware = Hardware(medium=plugged, firmware=firmware, memory=memory, accel=accel, interactive=True)
         access = stack.enter_context(way_in(platform, user=user, seed=seed, scratch=scratch))
         if access is not None:

@@ -24,7 +24,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from photonbuild.errors import SandboxError, VerifyError
-from photonbuild.machines.drive import Card, Drive, Medium
+from photonbuild.images.format import Card
+from photonbuild.machines.drive import Drive, Medium
 from photonbuild.run import Completed, run, tail_of
 from photonbuild.sandbox.process import Process
 from photonbuild.sandbox.sandbox import Bind, Sandbox

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from photonbuild.config.models import Distribution, Runtime
 from photonbuild.errors import VerifyError
-from photonbuild.machines.clouds import Access, fitted, grown, way_in
+from photonbuild.machines.clouds import Access, fitted, grown, platform_bus, way_in
 from photonbuild.machines.drive import Description, medium
 from photonbuild.machines.qemu import (
     FIRMWARES,
@@ -105,7 +105,7 @@ def verify(
         forwards = {port: free_port() for port in PUBLISHED}
         with contextlib.ExitStack() as stack:
             plugged = stack.enter_context(
-                medium(image, as_disk=as_disk, platform=description.platform, firmware=firmware)
+                medium(image, as_disk=as_disk, bus=platform_bus(description.platform), firmware=firmware)
             )
             hardware = Hardware(medium=plugged, firmware=firmware, accel=accel, forwards=forwards)
             access = stack.enter_context(way_in(description.platform, user=distribution.id, seed=seed, scratch=scratch))

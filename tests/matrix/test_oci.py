@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from photonbuild.config.load import Config
-from photonbuild.config.models import OciImage
+from photonbuild.images.formats.oci import OciImage
 from photonbuild.machines.drive import medium
 from photonbuild.machines.qemu import Hardware, Machine, best_accel
 from photonbuild.pipeline.image import make_image

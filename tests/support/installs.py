@@ -25,7 +25,8 @@ from typing import Any, Self
 
 from photonbuild.config.load import Config
 from photonbuild.errors import ImageError
-from photonbuild.machines.drive import Bus, Drive, Medium
+from photonbuild.images.format import Bus
+from photonbuild.machines.drive import Drive, Medium
 from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port
 from photonbuild.machines.testnet import outside
 from photonbuild.machines.verify import BUSYBOX, PUBLISHED, check_names, facts_for, run_checks

@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from photonbuild.errors import VerifyError
+from photonbuild.images.format import Bus
 from photonbuild.machines.clouds import azure, ec2, gce, nocloud, ovf
 from photonbuild.machines.clouds.access import Access, Cloud, Workshop, order
 from photonbuild.machines.drive import Medium
 from photonbuild.machines.qemu import BACKING, Hardware
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 
-__all__ = ["CLOUDS", "Access", "fitted", "grown", "way_in"]
+__all__ = ["CLOUDS", "Access", "fitted", "grown", "platform_bus", "way_in"]
 
 CLOUDS: Mapping[str, Cloud] = {
     "nocloud": nocloud.CLOUD,
@@ -29,6 +30,11 @@ CLOUDS: Mapping[str, Cloud] = {
     "azure": azure.CLOUD,
     "ovf": ovf.CLOUD,
 }
+
+
+def platform_bus(platform: str | None) -> Bus | None:
+    """How the platform plugs disks in; None where that is up to the image, or the platform is not known."""
+    return CLOUDS[platform].bus if platform is not None and platform in CLOUDS else None
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.errors import SandboxError, VerifyError
+from photonbuild.images.format import Bus
 from photonbuild.machines.drive import Drive
 from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, NAMESERVER_SEEN_BY_GUEST, one_time_key
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -125,8 +126,12 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A platform: cloud-init's name for its data source, and who serves an order. `user`: whom it names itself."""
+    """A platform: cloud-init's name for its data source, and who serves an order. `user`: whom it names itself.
+
+    `bus`: how it plugs disks in, where the image's format does not say it.
+    """
 
     datasource: str
     serve: Callable[[Order, Workshop], AbstractContextManager[Service]]
     user: str | None = None
+    bus: Bus | None = None

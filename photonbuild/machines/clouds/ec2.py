@@ -126,4 +126,4 @@ def serve(order: Order, shop: Workshop) -> Iterator[Service]:
         )
 
 
-CLOUD = Cloud(datasource="Ec2", serve=serve)
+CLOUD = Cloud(datasource="Ec2", serve=serve, bus="nvme")

@@ -66,4 +66,4 @@ def serve(order: Order, shop: Workshop) -> Iterator[Service]:
         )
 
 
-CLOUD = Cloud(datasource="GCE", serve=serve)
+CLOUD = Cloud(datasource="GCE", serve=serve, bus="scsi")

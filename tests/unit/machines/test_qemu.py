@@ -14,6 +14,7 @@ from photonbuild.config.models import Runtime
 from photonbuild.errors import VerifyError
 from photonbuild.machines import testnet as outside
 from photonbuild.machines import verify
+from photonbuild.machines.clouds import platform_bus
 from photonbuild.machines.drive import Drive, Medium, medium
 from photonbuild.machines.qemu import Hardware, qemu_argv, sandbox_for, ssh_config
 
@@ -66,7 +67,7 @@ def test_the_platform_and_the_firmware_tell_the_bus(
     tmp_path: Path, platform: str | None, firmware: str, name: str, bus: str
 ) -> None:
     (tmp_path / name).write_bytes(b"")
-    with medium(tmp_path / name, platform=platform, firmware=firmware) as plugged:
+    with medium(tmp_path / name, bus=platform_bus(platform), firmware=firmware) as plugged:
         assert plugged.bus == bus
 
 
