@@ -19,6 +19,7 @@ from photonbuild import __version__
 from photonbuild.cli import image as cli_image
 from photonbuild.cli import kickstart as cli_kickstart
 from photonbuild.cli import machine as cli_machine
+from photonbuild.config.models import SEEDS
 from photonbuild.errors import ConfigError, Interrupted, PhotonbuildError, StoreError
 from photonbuild.log import Reporter
 from photonbuild.paths import checkout, default_store
@@ -27,6 +28,7 @@ from photonbuild.pipeline import doctor
 from photonbuild.pipeline.configuration import load_config, schema
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.why import why
 from photonbuild.sandbox import process
 from photonbuild.seeds import seed
 from photonbuild.sources import fetch as sources
@@ -115,6 +117,21 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
     session.reporter.info(f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built")
 
 
+@main.command("why")
+@click.argument("name")
+@command
+def why_command(session: Session, name: str) -> None:
+    """Show why a package, an image or a seed would be made again: each input that changed, from what to what.
+
+    NAME may say which is meant: image:NAME, seed:NAME or package:NAME. Builds nothing.
+    """
+    answer = why(session, name)
+    state = {"cached": "is in the store", "will": "will be built", "may": "may be built"}[answer.state]
+    click.echo(f"{answer.kind} {answer.name} {state}")
+    for reason in answer.reasons:
+        click.echo(f"  {reason}")
+
+
 @main.command("build")
 @click.argument("packages", nargs=-1)
 @click.option("--profile", default="default", show_default=True, help="Profile to build when no package is named.")
@@ -190,7 +207,7 @@ def seed_group() -> None:
     """The roots of tools that build packages and run machines."""
 
 
-NAMES = click.argument("names", nargs=-1, type=click.Choice(["build", "machine"]))
+NAMES = click.argument("names", nargs=-1, type=click.Choice(SEEDS))
 
 
 @seed_group.command("lock")
@@ -198,7 +215,7 @@ NAMES = click.argument("names", nargs=-1, type=click.Choice(["build", "machine"]
 @command
 def seed_lock(session: Session, names: tuple[str, ...]) -> None:
     """Resolve the newest packages of the suite, build the seed from them, and write its lock."""
-    for name in names or ("build", "machine"):
+    for name in names or SEEDS:
         click.echo(seed.lock(session.config, session.store, name, session.reporter.warn))
 
 
@@ -207,7 +224,7 @@ def seed_lock(session: Session, names: tuple[str, ...]) -> None:
 @command
 def seed_build(session: Session, names: tuple[str, ...]) -> None:
     """Make the locked seed, unless the store has it."""
-    for name in names or ("build", "machine"):
+    for name in names or SEEDS:
         click.echo(session.frozen(name).root)
 
 
