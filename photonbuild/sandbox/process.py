@@ -17,7 +17,8 @@ from photonbuild.errors import Interrupted, SandboxError
 from photonbuild.sandbox.ids import write_id_maps
 
 # Nothing of the caller's Python but its standard library; no compiled files are left beside ours.
-RUN_INIT = "import sys; sys.path.append(sys.argv.pop(1)); from photonbuild.sandbox.init import main; main()"
+INIT = "photonbuild.sandbox.init"
+RUN_INIT = f"import sys; sys.path.append(sys.argv.pop(1)); from {INIT} import main; main()"
 FIRST = (sys.executable, "-I", "-S", "-B", "-c", RUN_INIT, str(Path(__file__).parents[2]))
 
 _guard = threading.Lock()

@@ -142,3 +142,17 @@ def test_two_builds_at_once(checkout: Checkout) -> None:
     assert outputs[0][0] == outputs[1][0]
     assert len(list((checkout.store / "packages" / "mini").iterdir())) == 1
     assert checkout.leftovers() == []
+
+
+def test_why_names_what_changed(checkout: Checkout) -> None:
+    checkout.run("build")
+    assert checkout.run("why", "libmini").stdout.startswith("package libmini is in the store\n")
+    source = checkout.root / "specs" / "libmini" / "mini.c"
+    source.chmod(0o755)
+    said = checkout.run("why", "libmini").stdout.splitlines()
+    assert said[0] == "package libmini will be built"
+    assert len(said) == 2 and said[1].startswith("  files mini.c: 0644 ") and " → 0755 " in said[1]
+    assert checkout.run("why", "package:mini").stdout == "package mini may be built\n  after libmini\n"
+    assert checkout.run("why", "seed:build").stdout.startswith("seed build is in the store\n")
+    wrong = checkout.run("why", "packge:mini", code=2)
+    assert "unknown kind 'packge', did you mean 'package'" in wrong.stderr
