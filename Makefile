@@ -5,19 +5,20 @@ PYTEST := $(RUN) python -m pytest
 # ARGS goes to what was asked for: to pytest, not to the images that its tests need.
 IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 
+# One image for each file.
+IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
+
 .DEFAULT_GOAL := help
-.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix lint unit integration boot clean help
+.PHONY: $(IMAGES) images test test-matrix lint unit integration boot clean help
 
-iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
-	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
-
-ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
+$(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
-pico: ## kernel and first program of machines that are one container: bin/photonbuild pico run IMAGE
-	$(PHOTONBUILD) image $@ $(IMAGE_ARGS)
+# The live image and the kernel of containers are made for their own profiles; nobody logs in to the latter.
+iso pico: override PROFILE :=
+pico: override SSH_KEY :=
 
-images: iso ova ami gce azure qcow2 raw oci pico ## all of them
+images: $(IMAGES) ## all of them
 
 test: ## lint, unit, integration and boot tests
 	$(MAKE) --no-print-directory lint
@@ -47,4 +48,4 @@ clean: ## remove what this checkout holds; the store, shared between checkouts, 
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9 -]*\):[^#]*## /\1\t/p' Makefile | expand -t 40
+	@sed -n 's/^[$$](IMAGES):/$(IMAGES):/; s/^\([a-z0-9 -]*\):[^#]*## /\1\t/p' Makefile | expand -t 48

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from photonbuild.errors import VerifyError
+from photonbuild.images.formats import FORMATS
 from photonbuild.machines import console, verify
 from photonbuild.machines.clouds import CLOUDS
 from photonbuild.machines.drive import describe
@@ -18,7 +19,6 @@ from photonbuild.machines.qemu import FIRMWARES
 from photonbuild.pipeline.session import Session
 from pico import verify as pico_verify
 
-KERNEL = ".vmlinux"  # of pico machines
 IMAGE = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 AS_DISK = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a disk, as a USB stick would be.")
 
@@ -37,7 +37,7 @@ def boot_command(
     session: Session, image: Path, firmware: str, memory: int, as_disk: bool, platform: str | None
 ) -> None:
     """Run an image with its console in this terminal. Nothing is written to it."""
-    if image.suffix == KERNEL:
+    if image.suffix == FORMATS["pico"].suffix:
         raise VerifyError("this kernel starts nothing but containers", hint="photonbuild pico run IMAGE")
     described = describe(image, platform=platform)
     console.attach(
@@ -57,7 +57,7 @@ def verify_command(
     session: Session, image: Path, firmware: str, as_disk: bool, platform: str | None, report: Path | None
 ) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
-    if image.suffix == KERNEL:
+    if image.suffix == FORMATS["pico"].suffix:
         result = pico_verify.verify(image, session, session.reporter.info)
     else:
         result = verify.verify(

@@ -25,7 +25,7 @@ from photonbuild.log import Reporter
 from photonbuild.paths import checkout, default_store
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline import doctor
-from photonbuild.pipeline.configuration import load_config, schema
+from photonbuild.pipeline.configuration import SCHEMAS, load_config, schema
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
 from photonbuild.pipeline.why import why
@@ -257,7 +257,7 @@ def timings_command(as_json: bool) -> None:
 
 
 @main.command("schema")
-@click.argument("kind")
+@click.argument("kind", metavar="KIND", type=click.Choice(sorted(SCHEMAS)))
 def schema_command(kind: str) -> None:
     """JSON schema of a configuration file: distribution, seed, profile, FORMAT-image, sources, runtimes or user."""
     click.echo(json.dumps(schema(kind), indent=1))

@@ -184,12 +184,9 @@ def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
     return result
 
 
-def schema(kind: str, formats: ImageModels) -> dict[str, Any]:
-    """JSON schema of one kind of file: a name of `MODELS`, or FORMAT-image."""
-    models = {**MODELS, **{f"{name}-image": model for name, model in formats.items()}}
-    if kind not in models:
-        raise _unknown("schema", kind, models)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **models[kind].model_json_schema()}
+def schemas(formats: ImageModels) -> Mapping[str, type[Model]]:
+    """What each kind of file may hold, by its name: those of images are called FORMAT-image."""
+    return {**MODELS, **{f"{name}-image": model for name, model in formats.items()}}
 
 
 def default_user_file() -> Path:

@@ -10,6 +10,7 @@ from photonbuild.config.load import Config
 from photonbuild.images.formats import FORMATS
 
 IMAGE_MODELS = {name: found.model for name, found in FORMATS.items()}
+SCHEMAS = load.schemas(IMAGE_MODELS)
 
 
 def load_config(root: Path, *, user_file: Path | None = None) -> Config:
@@ -18,5 +19,5 @@ def load_config(root: Path, *, user_file: Path | None = None) -> Config:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """JSON schema of one kind of file; see `photonbuild.config.load.schema`."""
-    return load.schema(kind, IMAGE_MODELS)
+    """JSON schema of one kind of file, a name of `SCHEMAS`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[kind].model_json_schema()}

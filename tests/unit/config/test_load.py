@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from photonbuild.cli.main import main
 from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
-from photonbuild.pipeline.configuration import IMAGE_MODELS, load_config, schema
+from photonbuild.pipeline.configuration import SCHEMAS, load_config, schema
 
 ROOT = Path(__file__).resolve().parents[3]
 DIGEST = "0" * 128
@@ -205,9 +207,10 @@ def test_missing_local_file(tmp_path: Path) -> None:
 
 
 def test_schemas() -> None:
-    for kind in (*config.MODELS, *(f"{name}-image" for name in IMAGE_MODELS)):
+    for kind in SCHEMAS:
         assert schema(kind)["additionalProperties"] is False
-    assert "did you mean 'profile'" in error(lambda: schema("profil")).message
+    done = CliRunner().invoke(main, ["schema", "profil"])
+    assert done.exit_code == 2 and "'profil' is not one of" in done.stderr and "'qcow2-image'" in done.stderr
 
 
 IMAGE = "build/images/qcow2.yaml"
