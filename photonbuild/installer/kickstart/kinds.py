@@ -1,7 +1,6 @@
-"""Kinds of values that a kickstart may hold, and the check of data against them.
+"""Kinds of values in a kickstart, checked without pydantic, unlike photonbuild.config: the medium has only PyYAML.
 
-Why this is not pydantic, as ``build/*.yaml`` is (photonbuild.config): it runs on the medium, which has only the
-standard library and PyYAML; it refuses published keys by name and reason; and it writes the reference page.
+Published keys can be refused by name and reason, and the same fields write the JSON schema and the reference page.
 """
 
 from __future__ import annotations
