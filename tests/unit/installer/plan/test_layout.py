@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from photonbuild.disk.limits import XFS_MINIMUM
 from photonbuild.installer.errors import DiskError, MachineError
 from photonbuild.installer.machine.facts import Disk
 from photonbuild.installer.plan.layout import partition_device
@@ -84,7 +85,7 @@ def test_disks_and_partitions_that_are_too_small() -> None:
     with pytest.raises(DiskError, match="the partition for '/' has 100 MiB, and the system needs 402"):
         make_plan(kickstart(partitions=[{"mountpoint": "/", "size": 100}]), facts())
     xfs = {"mountpoint": "/a", "filesystem": "xfs", "sizepercent": 1}
-    with pytest.raises(DiskError, match="/a has 81 MiB, and needs 300"):
+    with pytest.raises(DiskError, match=f"/a has 81 MiB, and needs {XFS_MINIMUM // MIB}"):
         make_plan(kickstart(partitions=[{"mountpoint": "/", "size": 0}, xfs]), facts())
     with pytest.raises(MachineError, match="the kernel of this system has no xfs"):
         make_plan(kickstart(partitions=[{"mountpoint": "/", "size": 0, "filesystem": "xfs"}]),
