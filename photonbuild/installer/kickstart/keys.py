@@ -17,7 +17,7 @@ from photonbuild.installer.kickstart.kinds import (
     Refused,
     Text,
 )
-from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, EXT4, LOG_LEVELS, SWAP, VFAT, XFS
+from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, EXT4, LOG_LEVELS, SERVICE_STATES, SWAP, VFAT, XFS
 from photonbuild.installer.kickstart.refused import ONE_DISK, REFUSED
 from photonbuild.installer.kickstart.values import (
     ABSOLUTE_PATH,
@@ -266,7 +266,7 @@ SUPPORTED: tuple[Field, ...] = (
     ),
     Field(
         name="services",
-        kind=Names(key=UNIT, of=Choice(values=("enabled", "disabled", "masked")), label="units"),
+        kind=Names(key=UNIT, of=Choice(values=tuple(SERVICE_STATES)), label="units"),
         doc="State of units. What is not named stays as on the medium.",
         example={"docker.service": "disabled"},
     ),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 BIOS, EFI, DUALBOOT = "bios", "efi", "dualboot"
 EXT4, XFS, VFAT, SWAP = "ext4", "xfs", "vfat", "swap"
+# Of `services`, each with the command of systemctl(1).
+SERVICE_STATES = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
 LOG_LEVELS = ("error", "warning", "info", "debug")
 ESP_MOUNTPOINT = "/boot/efi"
 

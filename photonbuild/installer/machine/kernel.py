@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from photonbuild.installer.kickstart.model import BIOS, EFI
 from photonbuild.installer.machine.facts import Card
 
 
@@ -36,7 +37,7 @@ def mounts(kernel: Kernel) -> dict[str, str]:
 
 
 def firmware(kernel: Kernel) -> str:
-    return "efi" if (kernel.root / "sys/firmware/efi").exists() else "bios"
+    return EFI if (kernel.root / "sys/firmware/efi").exists() else BIOS
 
 
 def file_systems(kernel: Kernel) -> frozenset[str]:

@@ -8,7 +8,7 @@ import re
 from photonbuild.disk import gpt
 from photonbuild.documents import nearest
 from photonbuild.installer.errors import KickstartError
-from photonbuild.installer.kickstart.model import BIOS, EFI, VFAT, Interface, Kickstart
+from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, SERVICE_STATES, VFAT, Interface, Kickstart
 from photonbuild.installer.machine.facts import Card, Facts
 from photonbuild.installer.passwords import shadow
 from photonbuild.installer.plan import networkd
@@ -60,11 +60,11 @@ def _require_units(kickstart: Kickstart, facts: Facts) -> None:
 
 def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:
     notes = []
-    wanted = {BIOS: "bios", EFI: "efi"}.get(kickstart.bootmode, facts.firmware)
-    if wanted != facts.firmware:
-        names = {"bios": "BIOS", "efi": "UEFI"}
+    starts = facts.firmware if kickstart.bootmode == DUALBOOT else kickstart.bootmode
+    if starts != facts.firmware:
+        names = {BIOS: "BIOS", EFI: "UEFI"}
         notes.append(
-            f"this machine was started by {names[facts.firmware]}, the disk will start by {names[wanted]} only"
+            f"this machine was started by {names[facts.firmware]}, the disk will start by {names[starts]} only"
         )
     if kickstart.password is None and not kickstart.public_key and not facts.authorized_keys.strip():
         notes.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
@@ -169,10 +169,10 @@ def _packages_and_files(kickstart: Kickstart, facts: Facts) -> list[Step]:
         steps.append(Command(title=f"install {len(facts.packages)} packages", argv=argv, reason="rpm failed"))
     for file in facts.additional_files:
         steps.append(Copy(title=f"copy {file.source}", source=file.path, path=file.destination))
-    verbs = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
     for unit, state in kickstart.services.items():
-        argv = ("systemctl", f"--root={facts.paths.target}", verbs[state], unit)
-        steps.append(Command(title=f"{verbs[state]} {unit}", argv=argv))
+        verb = SERVICE_STATES[state]
+        argv = ("systemctl", f"--root={facts.paths.target}", verb, unit)
+        steps.append(Command(title=f"{verb} {unit}", argv=argv))
     return steps
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from photonbuild.installer.kickstart.keys import KICKSTART, NETWORK, PARTITION, REPO, SUPPORTED
-from photonbuild.installer.kickstart.kinds import Refused
+from photonbuild.installer.kickstart.kinds import Field, Kind, Refused, check, fields_of
 from photonbuild.installer.kickstart.refused import REFUSED
 from tests.support.installer import ROOT_PARTITION, wrong
 
@@ -85,3 +86,17 @@ def test_the_inner_records_have_refused_keys_too() -> None:
 )
 def test_mistakes(data: dict[str, Any], message: str) -> None:
     assert message in wrong(**data)
+
+
+def test_every_default_is_a_value_that_is_accepted() -> None:
+    """Each wherever it is in the table; the parser fills it in, the reference shows it."""
+
+    def fields(kind: Kind) -> Iterator[Field]:
+        for field in fields_of(kind):
+            yield field
+            yield from fields(field.kind)
+
+    defaults = [field for field in fields(KICKSTART) if field.default is not None]
+    assert {field.name for field in defaults} >= {"partitions", "filesystem", "bootmode", "dhcp4", "enabled"}
+    for field in defaults:
+        assert list(check(field.default, field.kind, (field.name,))) == [], field.name
