@@ -15,7 +15,7 @@ from photonbuild.paths import default_store
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
-from tests.support.installs import Lab
+from tests.support.installs import InstallLab
 
 # A shell starts background jobs with SIGINT ignored, and programs hand that on to those they start: there, nothing
 # would end on Ctrl-C, and the tests that it does would judge the shell.
@@ -49,8 +49,8 @@ def iso(configuration: Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installs(configuration: Config, store: Store, iso: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def installs(configuration: Config, store: Store, iso: Path, tmp_path_factory: pytest.TempPathFactory) -> InstallLab:
     """Where installations are tried. The disks are sparse files, a few hundred MB each."""
     session = Session(config=configuration, store=store, reporter=Reporter())
     folder = tmp_path_factory.mktemp("installs")
-    return Lab(iso=iso, configuration=configuration, session=session, folder=folder, key=one_time_key(folder))
+    return InstallLab(iso=iso, configuration=configuration, session=session, folder=folder, key=one_time_key(folder))

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from photonbuild.errors import PhotonbuildError
-from photonbuild.installer import export, kickstart
+from photonbuild.installer.kickstart import jsonschema, parse, reference
 from photonbuild.log import Reporter
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
@@ -31,7 +31,7 @@ def check_command(files: tuple[Path, ...]) -> None:
     reporter, code = Reporter(), 0
     for path in files:
         try:
-            kickstart.load(path)
+            parse.load(path)
         except PhotonbuildError as error:
             reporter.error(error)
             code = error.exit_code
@@ -55,11 +55,11 @@ def _printed(make: Callable[[], str]) -> Callable[..., Any]:
 @_printed
 def schema_command() -> str:
     """JSON schema of a kickstart."""
-    return json.dumps(export.jsonschema(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(jsonschema.jsonschema(), indent=1, ensure_ascii=False) + "\n"
 
 
 @kickstart_group.command("reference")
 @_printed
 def reference_command() -> str:
     """The documentation page, docs/kickstart.md."""
-    return export.reference()
+    return reference.reference()

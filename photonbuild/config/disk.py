@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from photonbuild.config.validation import Model, Names
+from photonbuild.disk.limits import ESP_SIZE, XFS_MINIMUM
 
 
 def _bytes(value: object) -> object:
@@ -25,8 +26,8 @@ Size = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=str), Field
 
 FileSystem = Literal["ext4", "xfs"]
 GIB = 1 << 30
-# The smallest that mkfs.xfs(8) makes, and what FAT16 can hold: from 4085 clusters of 2 KiB on.
-LEAST_XFS, LEAST_ESP, MOST_ESP = 300 << 20, 16 << 20, GIB
+# What FAT16 can hold: from 4085 clusters of 2 KiB on.
+LEAST_ESP, MOST_ESP = 16 << 20, GIB
 MOST_DISK = 16 << 40  # ext4 with 32-bit block numbers
 
 
@@ -51,7 +52,7 @@ class Disk(Model):
     """
 
     size: Size
-    esp_size: Size = 32 << 20
+    esp_size: Size = ESP_SIZE
     var: bool = False
     root_size: Size | None = None
     filesystem: FileSystem = "ext4"
@@ -68,8 +69,8 @@ class Disk(Model):
         if fixed >= self.size:
             raise ValueError(f"the parts, {fixed >> 20} MiB without the last one, are larger than size")
         least = min(self.size - fixed, self.root_size or self.size)
-        if self.filesystem == "xfs" and least < LEAST_XFS:
-            raise ValueError(f"an xfs file system needs at least {LEAST_XFS >> 20} MiB, here are {least >> 20} MiB")
+        if self.filesystem == "xfs" and least < XFS_MINIMUM:
+            raise ValueError(f"an xfs file system needs at least {XFS_MINIMUM >> 20} MiB, here are {least >> 20} MiB")
         return self
 
 

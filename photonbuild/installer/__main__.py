@@ -16,15 +16,21 @@ from dataclasses import dataclass
 from types import FrameType
 
 from photonbuild.errors import PhotonbuildError
-from photonbuild.installer import answers, finish
-from photonbuild.installer.execute import Log, execute, prepare, require_programs
-from photonbuild.installer.facts import Places
-from photonbuild.installer.failures import Declined, KickstartError, MachineError
-from photonbuild.installer.fetching import FORMS, Fetcher, Source, source
-from photonbuild.installer.kickstart import Kickstart, parse
-from photonbuild.installer.machine import Kernel, disks, gather
-from photonbuild.installer.plan import make_plan
-from photonbuild.installer.steps import describe
+from photonbuild.installer import questions
+from photonbuild.installer.errors import Declined, KickstartError, MachineError
+from photonbuild.installer.execute import execute, prepare, require_programs
+from photonbuild.installer.fetch.fetcher import Fetcher
+from photonbuild.installer.fetch.source import FORMS, Source, parse_source
+from photonbuild.installer.kickstart.model import Kickstart
+from photonbuild.installer.kickstart.parse import parse
+from photonbuild.installer.log import Log
+from photonbuild.installer.machine.disks import disks
+from photonbuild.installer.machine.gather import gather_facts
+from photonbuild.installer.machine.kernel import Kernel
+from photonbuild.installer.paths import Paths
+from photonbuild.installer.plan.make import make_plan
+from photonbuild.installer.plan.steps import describe
+from photonbuild.installer.reboot import cdrom_to_eject, reboot
 from photonbuild.installer.terminals import Terminals
 
 # A medium with this label has a kickstart for the machine that it is plugged into.
@@ -33,8 +39,8 @@ ONLINE = ("/usr/lib/systemd/systemd-networkd-wait-online", "--any", "--timeout=6
 
 
 @dataclass(frozen=True, kw_only=True)
-class BootOptions:
-    """What the kernel command line says of the installation, and the label of a medium that may have a kickstart."""
+class Options:
+    """What the kernel command line or the arguments say, and the label of a medium that may have a kickstart."""
 
     kickstart: str = ""
     label: str = ""
@@ -43,10 +49,10 @@ class BootOptions:
     poweroff: bool = False
 
 
-def boot_options(command_line: str) -> BootOptions:
+def boot_options(command_line: str) -> Options:
     words = command_line.split()
     values = dict(word.split("=", 1) for word in words if "=" in word)
-    return BootOptions(
+    return Options(
         kickstart=values.get("ks", ""),
         authority=values.get("installer.ca", ""),
         insecure="insecure_installation=1" in words,
@@ -66,64 +72,64 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None, *, places: Places | None = None, kernel: Kernel | None = None) -> int:
-    """Exit code of the whole installation; `places` and `kernel` are another system's in tests."""
-    options = parser().parse_args(arguments)
-    places, kernel = places or Places(), kernel or Kernel()
+def main(arguments: Sequence[str] | None = None, *, paths: Paths | None = None, kernel: Kernel | None = None) -> int:
+    """Exit code of the whole installation; `paths` and `kernel` are another system's in tests."""
+    given = parser().parse_args(arguments)
+    paths, kernel = paths or Paths(), kernel or Kernel()
     os.umask(0o022)
     signal.signal(signal.SIGTERM, _interrupt)
-    boot = boot_options(kernel.text("proc/cmdline")) if options.boot else BootOptions()
-    terminals = Terminals.consoles() if options.boot else Terminals.standard()
+    boot = boot_options(kernel.text("proc/cmdline")) if given.boot else Options()
+    terminals = Terminals.consoles() if given.boot else Terminals.standard()
     try:
-        log = Log(places.log, terminals.write)
+        log = Log(paths.log, terminals.write)
     except OSError as unwritable:
         terminals.write(f"error: the log cannot be written: {unwritable}\nhint: only root can install")
         return MachineError.exit_code
-    wanted = BootOptions(
-        kickstart=options.kickstart or boot.kickstart,
-        label=LABEL if options.boot else "",
-        authority=options.ca or boot.authority,
-        insecure=options.insecure or boot.insecure,
+    options = Options(
+        kickstart=given.kickstart or boot.kickstart,
+        label=LABEL if given.boot else "",
+        authority=given.ca or boot.authority,
+        insecure=given.insecure or boot.insecure,
     )
     try:
-        kickstart = install(wanted, terminals, log, places, kernel, dry_run=options.dry_run)
+        kickstart = install(options, terminals, log, paths, kernel, dry_run=given.dry_run)
     except (Exception, KeyboardInterrupt) as caught:
         error = reportable(caught, log)
         report(error, log)
-        if options.boot:
-            stay(terminals, log)
+        if given.boot:
+            offer_shell(terminals, log)
         return error.exit_code
     finally:
         log.close()
-    if options.boot:
+    if given.boot:
         terminals.write(
             "installed; the machine is switched off" if boot.poweroff else "installed; the machine restarts"
         )
-        eject = finish.cdrom(kernel, places) if kickstart.eject else ""
-        finish.leave("poweroff" if boot.poweroff else "reboot", eject)
+        eject = cdrom_to_eject(kernel, paths) if kickstart.eject_cdrom else ""
+        reboot("poweroff" if boot.poweroff else "reboot", eject)
     return 0
 
 
 def install(
-    wanted: BootOptions, terminals: Terminals, log: Log, places: Places, kernel: Kernel, *, dry_run: bool
+    options: Options, terminals: Terminals, log: Log, paths: Paths, kernel: Kernel, *, dry_run: bool
 ) -> Kickstart:
     """Read, check, find out, plan; and only then write. Raises PhotonbuildError."""
     if os.geteuid() != 0 and not dry_run:
         raise MachineError("an installation writes to disks: only root can", hint="--dry-run shows what would be done")
-    shutil.rmtree(places.work, ignore_errors=True)
-    places.work.mkdir(parents=True)
+    shutil.rmtree(paths.work, ignore_errors=True)
+    paths.work.mkdir(parents=True)
     blocks = kernel.root / "sys/class/block"
     online = ONLINE if os.path.exists(ONLINE[0]) else ()
-    with Fetcher(places=places, blocks=blocks, insecure=wanted.insecure, online=online) as fetcher:
-        if wanted.authority:
-            fetcher.trust(named_source(wanted.authority, "installer.ca="))
-        base = named_source(wanted.kickstart, "ks=") if wanted.kickstart else None
-        if not base and wanted.label:
-            base = fetcher.labelled(wanted.label, NAMES)
-        kickstart = read_kickstart(base, fetcher) if base else answers.ask_all(terminals, disks(kernel, places))
+    with Fetcher(paths=paths, blocks=blocks, insecure=options.insecure, online=online) as fetcher:
+        if options.authority:
+            fetcher.trust(named_source(options.authority, "installer.ca="))
+        base = named_source(options.kickstart, "ks=") if options.kickstart else None
+        if not base and options.label:
+            base = fetcher.find_on_label(options.label, NAMES)
+        kickstart = read_kickstart(base, fetcher) if base else questions.ask_all(terminals, disks(kernel, paths))
         log.level = kickstart.log_level
         log.write("info", f"kickstart: {kickstart.name}")
-        facts = gather(kickstart, fetcher, base, kernel=kernel)
+        facts = gather_facts(kickstart, fetcher, base, kernel=kernel)
         plan = make_plan(kickstart, facts)
         log.write("debug", describe(plan))
         if dry_run:
@@ -132,7 +138,7 @@ def install(
         require_programs(plan)
         prepare(plan, facts, log)
         if base is None:
-            answers.confirm(terminals, plan)
+            questions.confirm(terminals, plan)
         for note in plan.notes:
             log.write("warning", note)
         execute(plan, facts, log)
@@ -141,13 +147,13 @@ def install(
 
 def named_source(text: str, word: str) -> Source:
     try:
-        return source(text)
+        return parse_source(text)
     except KickstartError as error:
         raise KickstartError(error.message, where=word, hint=error.hint) from None
 
 
 def read_kickstart(base: Source, fetcher: Fetcher) -> Kickstart:
-    return parse(fetcher.text(base), base.text)
+    return parse(fetcher.read_text(base), base.text)
 
 
 def reportable(caught: BaseException, log: Log) -> PhotonbuildError:
@@ -175,7 +181,7 @@ def report(error: PhotonbuildError, log: Log) -> None:
     log.write("error", text)
 
 
-def stay(terminals: Terminals, log: Log) -> None:
+def offer_shell(terminals: Terminals, log: Log) -> None:
     """After a failure the console offers a shell, so that the log can be read; it is left by a restart."""
     try:
         while True:

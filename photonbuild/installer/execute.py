@@ -8,39 +8,21 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from photonbuild.disk.gpt import SECTOR
 from photonbuild.disk.grub import boot_blocks
 from photonbuild.errors import PhotonbuildError
-from photonbuild.installer.facts import Facts, Places
-from photonbuild.installer.failures import MachineError, PackageError, StepError
-from photonbuild.installer.repository import providers
-from photonbuild.installer.steps import BootCode, Command, Copy, Folder, Patch, Plan, Remove, Step, Write
+from photonbuild.installer.errors import MachineError, PackageError, StepError
+from photonbuild.installer.fetch.resolve import providers
+from photonbuild.installer.log import Log
+from photonbuild.installer.machine.facts import Facts
+from photonbuild.installer.paths import Paths
+from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Patch, Plan, Remove, Step, Write
 from photonbuild.run import run
 
-LEVELS = ("error", "warning", "info", "debug")
 TARGET_LOG = "/var/log/installer.log"
 UNMOUNT_ATTEMPTS = 3
-
-
-class Log:
-    """The log file, which gets everything, and the console, which gets what `level` lets through."""
-
-    def __init__(self, path: Path, console: Callable[[str], None], level: str = "info") -> None:
-        self.path, self.console, self.level = path, console, level
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def write(self, level: str, text: str) -> None:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        os.write(self._file, "".join(f"{stamp} {level:7} {line}\n" for line in text.splitlines()).encode())
-        if LEVELS.index(level) <= LEVELS.index(self.level):
-            self.console(text)
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 def require_programs(plan: Plan) -> None:
@@ -61,7 +43,6 @@ def prepare(plan: Plan, facts: Facts, log: Log) -> None:
 
 def execute(plan: Plan, facts: Facts, log: Log) -> None:
     """The part that writes to the disk. Raises StepError naming the step that failed, with its output."""
-    places = facts.places
     with contextlib.ExitStack() as undo:
         try:
             _perform_all("step", plan.steps, facts, log, undo)
@@ -72,15 +53,15 @@ def execute(plan: Plan, facts: Facts, log: Log) -> None:
         finally:
             # A failed installation keeps its log on the disk too, if it came as far as a root file system.
             with contextlib.suppress(OSError, StepError):
-                copy_log(places)
+                copy_log(facts.paths)
     log.write("debug", "everything is unmounted")
 
 
-def copy_log(places: Places) -> None:
-    if os.path.ismount(places.target) or (places.target / "var/log").is_dir():
-        target = inside(places, TARGET_LOG)
+def copy_log(paths: Paths) -> None:
+    if os.path.ismount(paths.target) or (paths.target / "var/log").is_dir():
+        target = inside(paths, TARGET_LOG)
         if target.parent.is_dir():
-            _replace(target, places.log.read_bytes(), 0o600)
+            _replace(target, paths.log.read_bytes(), 0o600)
 
 
 def _perform_all(word: str, steps: tuple[Step, ...], facts: Facts, log: Log, undo: contextlib.ExitStack) -> None:
@@ -105,23 +86,22 @@ def _perform_all(word: str, steps: tuple[Step, ...], facts: Facts, log: Log, und
 
 def perform(step: Step, facts: Facts, log: Log) -> None:
     """One step. Raises OSError, StepError and PackageError."""
-    places = facts.places
     match step:
         case Command():
             _command(step, facts, log)
         case Folder():
-            folder = inside(places, step.path)
+            folder = inside(facts.paths, step.path)
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(step.mode)
         case Write():
-            path = Path(step.path) if step.live else inside(places, step.path)
+            path = Path(step.path) if step.live else inside(facts.paths, step.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, step.text.encode(), step.mode)
         case Copy():
-            _copy(step.source, inside(places, step.path))
+            _copy(step.source, inside(facts.paths, step.path))
         case Remove():
             for name in step.paths:
-                inside(places, name).unlink(missing_ok=True)
+                inside(facts.paths, name).unlink(missing_ok=True)
         case Patch():
             _patch(step.device, [(step.offset, step.content)])
         case BootCode():
@@ -163,9 +143,9 @@ def _undo(argv: tuple[str, ...], log: Log) -> None:
     log.write("warning", f"{shlex.join(argv)} failed: {done.stderr.strip()}")
 
 
-def inside(places: Places, path: str) -> Path:
+def inside(paths: Paths, path: str) -> Path:
     """`path` in the target. Raises StepError when a link in the target leads out of it."""
-    target = Path(os.path.realpath(places.target))
+    target = Path(os.path.realpath(paths.target))
     if path == "/":
         return target
     parent = Path(os.path.realpath(f"{target}/{os.path.dirname(path)}"))

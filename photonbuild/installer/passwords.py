@@ -13,7 +13,7 @@ ROUNDS = 5000
 NEVER = 99999
 
 
-def crypted(password: str, salt: str = "") -> str:
+def sha512_crypt(password: str, salt: str = "") -> str:
     """`password` as $6$salt$hash, with a random salt unless one is given."""
     salt = (salt or "".join(secrets.choice(ALPHABET) for _ in range(16)))[:16]
     secret, salted = password.encode(), salt.encode()
@@ -45,7 +45,7 @@ def _encoded(digest: bytes) -> str:
     for _ in range(21):
         value = digest[order[0]] << 16 | digest[order[1]] << 8 | digest[order[2]]
         text += "".join(ALPHABET[value >> shift & 63] for shift in (0, 6, 12, 18))
-        order = [(place + 22) % 63 for place in order]
+        order = [(index + 22) % 63 for index in order]
     return text + ALPHABET[digest[63] & 63] + ALPHABET[digest[63] >> 6]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from photonbuild.installer.failures import Declined
+from photonbuild.installer.errors import Declined
 
 ACTIVE = Path("/sys/class/tty/console/active")
 
@@ -55,54 +55,54 @@ class Terminals:
 
     def shell_on_request(self, text: str) -> None:
         """Wait for Enter on one of the consoles, and run a shell there until it is left."""
-        place = self._line(text)[1]
+        descriptor = self._line(text)[1]
         subprocess.run(
-            ["bash", "-i"], stdin=place, stdout=place, stderr=place, check=False, start_new_session=True,
-            preexec_fn=lambda: _take(0),
+            ["bash", "-i"], stdin=descriptor, stdout=descriptor, stderr=descriptor, check=False, start_new_session=True,
+            preexec_fn=lambda: _make_controlling(0),
         )  # fmt: skip
 
     def _line(self, question: str, *, secret: bool = False) -> tuple[str, int]:
-        with self._quiet() if secret else contextlib.nullcontext():
+        with self._without_echo() if secret else contextlib.nullcontext():
             for _, output in self.pairs:
                 with contextlib.suppress(OSError):
                     os.write(output, question.encode())
             while True:
-                for place, data in self._buffers.items():
+                for descriptor, data in self._buffers.items():
                     if b"\n" in data:
-                        line, _, self._buffers[place] = data.partition(b"\n")
+                        line, _, self._buffers[descriptor] = data.partition(b"\n")
                         if secret:
                             self.write("")
-                        return line.decode(errors="replace").strip(), place
+                        return line.decode(errors="replace").strip(), descriptor
                 self._read()
 
     def _read(self) -> None:
-        inputs = [place for place, _ in self.pairs]
+        inputs = [descriptor for descriptor, _ in self.pairs]
         if not inputs:
             raise Declined("nobody answers: there is no console", hint="give a kickstart with ks= instead")
-        for place in select.select(inputs, [], [])[0]:
+        for descriptor in select.select(inputs, [], [])[0]:
             try:
-                data = os.read(place, 4096)
+                data = os.read(descriptor, 4096)
             except OSError:
                 data = b""
             if data:
-                self._buffers[place] = self._buffers.get(place, b"") + data.replace(b"\r", b"\n")
+                self._buffers[descriptor] = self._buffers.get(descriptor, b"") + data.replace(b"\r", b"\n")
             else:
-                self.pairs = [pair for pair in self.pairs if pair[0] != place]
+                self.pairs = [pair for pair in self.pairs if pair[0] != descriptor]
 
     @contextlib.contextmanager
-    def _quiet(self) -> Iterator[None]:
-        before = {place: termios.tcgetattr(place) for place, _ in self.pairs if os.isatty(place)}
+    def _without_echo(self) -> Iterator[None]:
+        before = {descriptor: termios.tcgetattr(descriptor) for descriptor, _ in self.pairs if os.isatty(descriptor)}
         try:
-            for place, modes in before.items():
+            for descriptor, modes in before.items():
                 silent = [*modes[:3], modes[3] & ~termios.ECHO, *modes[4:]]
-                termios.tcsetattr(place, termios.TCSADRAIN, silent)
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
             yield
         finally:
-            for place, modes in before.items():
-                termios.tcsetattr(place, termios.TCSADRAIN, modes)
+            for descriptor, modes in before.items():
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, modes)
 
 
-def _take(place: int) -> None:
+def _make_controlling(descriptor: int) -> None:
     """Make the terminal the controlling one of a new session, so that the shell has job control."""
     with contextlib.suppress(OSError):
-        fcntl.ioctl(place, termios.TIOCSCTTY, 1)
+        fcntl.ioctl(descriptor, termios.TIOCSCTTY, 1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.installs import Lab, finished, suite
+from tests.support.installs import InstallLab, finished, suite
 from tests.support.published import settled
 
 pytestmark = pytest.mark.boot
 
 
-def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: Lab) -> None:
+def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: InstallLab) -> None:
     """The sample for the least; only the entry is chosen by hand, the kickstart is found by the label of its medium."""
     disc = installs.disc("KICKSTART", {"kickstart.yaml": installs.sample("minimal.yaml")})
     disk = installs.blank("minimal")

@@ -9,18 +9,17 @@ import pytest
 
 from photonbuild.machines.drive import Drive
 from photonbuild.machines.qemu import Machine
+from tests.support.https import Server
 from tests.support.installs import (
-    Lab,
-    Server,
-    Terminal,
+    InstallLab,
     docker_runs,
     ended,
     finished,
-    https_server,
     repository,
     suite,
     untouched,
 )
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.matrix
 MIB, GIB = 1 << 20, 1 << 30
@@ -31,7 +30,7 @@ def lines(machine: Machine, command: str) -> list[str]:
     return machine.ssh(command).stdout.splitlines()
 
 
-def test_uefi_with_a_kickstart_named_in_the_menu(installs: Lab) -> None:
+def test_uefi_with_a_kickstart_named_in_the_menu(installs: InstallLab) -> None:
     """`e` in the menu, ks=LABEL=, switched off at the end; the disk then starts with either firmware."""
     disk = installs.blank("uefi")
     disc = installs.disc("ANSWERS", {"hosts/one.json": installs.kickstart("nvme", hostname="one")})
@@ -49,7 +48,7 @@ def test_uefi_with_a_kickstart_named_in_the_menu(installs: Lab) -> None:
         assert lines(machine, "test -e /sys/firmware/efi || echo bios") == ["bios"]
 
 
-def test_logical_volumes_twice_onto_the_same_disk(installs: Lab) -> None:
+def test_logical_volumes_twice_onto_the_same_disk(installs: InstallLab) -> None:
     """The sample with /var and swap in a group; then the root too, over the old group of the same name."""
     disk = installs.blank("lvm")
     installs.install(disk, installs.sample("lvm.yaml"), bus="sata")
@@ -80,7 +79,7 @@ def test_logical_volumes_twice_onto_the_same_disk(installs: Lab) -> None:
         docker_runs(machine, installs)
 
 
-def test_xfs(installs: Lab) -> None:
+def test_xfs(installs: InstallLab) -> None:
     """A root and a /boot of XFS, started by BIOS; the disk held other things before."""
     disk = installs.blank("xfs")
     with open(disk, "r+b") as handle:
@@ -102,10 +101,10 @@ def test_xfs(installs: Lab) -> None:
         docker_runs(machine, installs)
 
 
-def test_everything_over_https(installs: Lab) -> None:
+def test_everything_over_https(installs: InstallLab) -> None:
     """The sample with packages, from a server whose authority is on a CD; the package is not on the medium."""
     disk = installs.blank("https")
-    with https_server(installs, repository(installs, "file")) as server:
+    with installs.https_server(repository(installs, "file")) as server:
         text = installs.sample("packages.json", baseurl=f"{server.url}/repo", disk="/dev/vda")
         data = json.loads(text) | {
             "postinstall": ["#!/bin/bash -e", "file -b /usr/bin/bash >/root/made", "getent hosts localhost"],
@@ -128,7 +127,7 @@ def test_everything_over_https(installs: Lab) -> None:
         docker_runs(machine, installs)
 
 
-def test_fixed_addresses(installs: Lab) -> None:
+def test_fixed_addresses(installs: InstallLab) -> None:
     """The sample with one card and a VLAN; the network is the sample's."""
     disk = installs.blank("static")
     network = ["net=192.0.2.0/24", "host=192.0.2.1", "dns=192.0.2.53", "dhcpstart=192.0.2.10"]
@@ -145,7 +144,7 @@ def test_fixed_addresses(installs: Lab) -> None:
         docker_runs(machine, installs)
 
 
-def test_someone_answers_the_questions(installs: Lab) -> None:
+def test_someone_answers_the_questions(installs: InstallLab) -> None:
     """On the serial console: declined, nothing is written; asked again in the shell, and agreed; then a log-in."""
     disk = installs.blank("asked")
     with installs.medium(disk, menu=True) as (machine, terminal):
@@ -172,7 +171,7 @@ def test_someone_answers_the_questions(installs: Lab) -> None:
         terminal.wait_for(r"root@asked|# ", timeout=60)
 
 
-def answer(terminal: Terminal, lab: Lab, last: str) -> None:
+def answer(terminal: Terminal, lab: InstallLab, last: str) -> None:
     """All questions in turn; `last` is the answer to the confirmation."""
     for question, text in (
         ("number of the disk", "1"),
@@ -194,12 +193,12 @@ def refused(machine: Machine, source: str, *words: str) -> tuple[int, str]:
     return int(code), text
 
 
-def test_failures_write_nothing(installs: Lab) -> None:
+def test_failures_write_nothing(installs: InstallLab) -> None:
     """Each says what is wrong and where, in its own exit code; the blank disk stays blank."""
     disk, small, used = installs.blank("refused"), installs.blank("small", 200 * MIB), installs.blank("used", GIB)
     files = repository(installs, "file")
     bad = {path: data[:-1] + b"x" if path.endswith(".rpm") else data for path, data in files.items()}
-    with https_server(installs, files) as server:
+    with installs.https_server(files) as server:
         disc = installs.disc("ANSWERS", kickstarts(installs, server, bad))
         drives = [Drive(file=path, format="raw", bus="virtio", writable=True) for path in (small, used)]
         with installs.medium(disk, discs=[disc], drives=drives, words="ks=cdrom:/broken.json") as (machine, terminal):
@@ -244,7 +243,7 @@ REFUSALS = (
 )
 
 
-def kickstarts(lab: Lab, server: Server, bad: dict[str, bytes]) -> dict[str, str | Path]:
+def kickstarts(lab: InstallLab, server: Server, bad: dict[str, bytes]) -> dict[str, str | Path]:
     """Files of a disc: each is wrong in one way."""
     folder = lab.folder / "damaged"
     for path, data in bad.items():

@@ -1,33 +1,27 @@
-"""Installations in QEMU: discs with kickstarts, the installer's console, and what an installed disk has to be.
+"""Installations in QEMU: CDs with kickstarts, the installer's console, the disk that is installed and started.
 
-The machine is real as far as it can be: the ISO in a CD drive, its boot menu, a blank disk. What is typed goes through
-the serial port.
+The ISO is in a CD drive and its boot menu is used; what is typed goes through the serial port.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import os
 import re
 import shutil
-import socket
-import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from photonbuild.config.load import Config
 from photonbuild.errors import ImageError
 from photonbuild.images.format import Bus
 from photonbuild.machines.drive import Drive, Medium
-from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel, free_port
+from photonbuild.machines.qemu import Hardware, Machine, best_accel, free_port
 from photonbuild.machines.testnet import outside
 from photonbuild.machines.verify import BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
 from photonbuild.packages.repo import make_repository
@@ -35,7 +29,9 @@ from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.session import Session
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
+from tests.support.https import Server, https_server
 from tests.support.published import settled
+from tests.support.terminal import Terminal
 
 DISK_SIZE = 8 << 30
 INSTALL_TIMEOUT = 400.0
@@ -45,62 +41,8 @@ DEVICES: dict[Bus, str] = {"virtio": "/dev/vda", "pvscsi": "/dev/sda", "sata": "
 UP, DOWN, CONTROL_E, CONTROL_X = "\x1b[A", "\x1b[B", "\x05", "\x18"
 
 
-class Terminal:
-    """The other end of a machine's serial port. What the machine has said so far is in `text`."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine, self.text = machine, ""
-        self._read = 0
-
-    def __enter__(self) -> Self:
-        self._socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self._socket.connect(str(self.machine.terminal))
-                break
-            except OSError:
-                self.machine.check_alive()
-                assert time.monotonic() < deadline, "no serial port"
-                time.sleep(0.05)
-        self._reader = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._reader.join(5)
-        self._socket.close()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := self._socket.recv(4096):
-                self.text += data.decode(errors="replace")
-
-    def wait_for(self, *patterns: str, timeout: float) -> re.Match[str]:
-        """The first match of one of the patterns in what was not waited for before."""
-        deadline = time.monotonic() + timeout
-        while True:
-            found = [match for match in (re.compile(p).search(self.text, self._read) for p in patterns) if match]
-            if found:
-                first = min(found, key=lambda match: match.start())
-                self._read = first.end()
-                return first
-            assert time.monotonic() < deadline, f"no {patterns} in {timeout:.0f} s:\n{self.text[-3000:]}"
-            self.machine.check_alive()
-            time.sleep(0.05)
-
-    def type(self, text: str, *, pause: float = 0.0) -> None:
-        for piece in [text] if not pause else re.findall(r"\x1b\[.|.", text, re.S):
-            self._socket.sendall(piece.encode())
-            time.sleep(pause)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Lab:
+class InstallLab:
     """Where installations are tried: the ISO, the seeds, a folder for disks and discs, a key for the kickstarts."""
 
     iso: Path
@@ -173,6 +115,10 @@ class Lab:
             binds=(Bind(source=folder, target="/work", readonly=False), Bind(source=self.iso, target="/iso")),
         )
         sandbox.run(argv, log=folder / "log", error=ImageError)
+
+    def https_server(self, files: dict[str, bytes]) -> contextlib.AbstractContextManager[Server]:
+        """A server that the guest reaches; see `https_server`."""
+        return https_server(files, self.folder / f"tls-{time.monotonic_ns()}", self.tool)
 
     def kernel(self) -> tuple[Path, Path, str]:
         """Kernel, initramfs and the arguments of the installer's entry, taken out of the ISO."""
@@ -258,7 +204,7 @@ def ended(machine: Machine, timeout: float = 60) -> None:
         raise AssertionError(f"still on after {timeout:.0f} s\n{tail_of(machine.console, 30)}") from None
 
 
-def suite(machine: Machine, lab: Lab, *, checks_of: Sequence[str] | None = None) -> list[str]:
+def suite(machine: Machine, lab: InstallLab, *, checks_of: Sequence[str] | None = None) -> list[str]:
     """Every check of `photonbuild verify`, or the system's and those of the named runtimes; the names of what ran."""
     runtimes = lab.configuration.runtimes
     chosen = [runtime for runtime in runtimes if checks_of is None or runtime.name in checks_of]
@@ -270,7 +216,7 @@ def suite(machine: Machine, lab: Lab, *, checks_of: Sequence[str] | None = None)
     return [check.name for check in checks]
 
 
-def docker_runs(machine: Machine, lab: Lab) -> None:
+def docker_runs(machine: Machine, lab: InstallLab) -> None:
     """Docker makes an image of one static program and runs it."""
     script = (
         "d=$(mktemp -d) && cat >$d/busybox && chmod 755 $d/busybox && "
@@ -286,63 +232,7 @@ def untouched(disk: Path) -> bool:
     return os.stat(disk).st_blocks == 0
 
 
-@dataclass
-class Server:
-    """A web server over TLS: `files` by path, with a certificate of an authority of its own; `asked` has every path."""
-
-    port: int
-    authority: str
-    files: dict[str, bytes]
-    asked: list[str] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"https://{HOST_SEEN_BY_GUEST}:{self.port}"
-
-
-@contextlib.contextmanager
-def https_server(lab: Lab, files: dict[str, bytes]) -> Iterator[Server]:
-    """On this machine's loopback, which the guest sees; until the block ends."""
-    work = lab.folder / f"tls-{time.monotonic_ns()}"
-    work.mkdir()
-    (work / "extensions").write_text(f"subjectAltName=IP:{HOST_SEEN_BY_GUEST}\n", encoding="utf-8")
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for argv in (
-        ["req", "-x509", *key, "-days", "3650", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"],
-        ["req", *key, "-subj", "/CN=test server", "-keyout", "key.pem", "-out", "request.pem"],
-        ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650",
-         "-extfile", "extensions", "-out", "server.pem"],
-    ):  # fmt: skip
-        lab.tool(["env", "-C", "/work", "openssl", *argv], work)
-    served = Server(port=0, authority=(work / "ca.pem").read_text(encoding="ascii"), files=files)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            data = served.files.get(self.path)
-            self.send_response(404 if data is None else 200)
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-            self.wfile.write(data or b"")
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(work / "server.pem", work / "key.pem")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        served.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def repository(lab: Lab, spec: str) -> dict[str, bytes]:
+def repository(lab: InstallLab, spec: str) -> dict[str, bytes]:
     """A repository of the packages of a spec that are not on the medium: files by path, beginning with /repo/."""
     built = build_packages(lab.session, [spec])[spec]
     rpms = [package.path for package in built.packages if not package.name.endswith(("-debuginfo", "-devel"))]

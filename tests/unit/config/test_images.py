@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from photonbuild.disk.limits import XFS_MINIMUM
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline.configuration import load_config
 
@@ -44,7 +45,7 @@ def refused(checkout: Path, name: str, old: str, new: str) -> str:
         ("raw", "size: 2 GiB", "size: 2 GiB\n  var: true\n  root_size: 3 GiB", "are larger than size"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  esp_size: 1 MiB", "esp_size is 16 MiB to 1024 MiB"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  filesystem: btrfs", "unknown value 'btrfs' (one of: ext4, xfs)"),
-        ("raw", "size: 2 GiB", "size: 330 MiB\n  filesystem: xfs", "an xfs file system needs at least 300 MiB"),
+        ("raw", "size: 2 GiB", "size: 330 MiB\n  filesystem: xfs", f"needs at least {XFS_MINIMUM >> 20} MiB"),
         ("raw", "size: 2 GiB", "sise: 2 GiB", "unknown key 'sise', did you mean 'size'"),
         ("gce", "size: 4 GiB", "size: 4100 MiB", "disks of Compute Engine are whole GiB: 'disk.size'"),
         ("azure", "size: 4 GiB", "size: 4 TiB", "a whole number of MiB or GiB"),

@@ -1,0 +1,205 @@
+"""Reads and fetches sources: over https, from the medium, from another medium, from this system."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from photonbuild.installer.errors import FetchError
+from photonbuild.installer.fetch.source import Source, parse_source
+from photonbuild.installer.paths import Paths
+from photonbuild.run import run
+
+ATTEMPTS = 5
+TIMEOUT = 30
+TEXT_LIMIT = 1 << 20
+CHUNK = 1 << 20
+
+
+@dataclass
+class Fetcher:
+    """Reads sources and brings them into this system. Media that it mounts stay until the context ends.
+
+    `insecure` allows http. `blocks` is where the kernel lists its block devices. `online` is a command that waits for
+    the network; it is run once, before the first transfer. `trusted` are the authorities that servers' certificates may
+    come from.
+    """
+
+    paths: Paths
+    blocks: Path = Path("/sys/class/block")
+    insecure: bool = False
+    pause: float = 1.0
+    online: Sequence[str] = ()
+    mounted: dict[str, Path] = field(default_factory=dict)
+    trusted: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def trust(self, source: Source) -> None:
+        """Take the certificates in a PEM file for authorities as well. Raises FetchError."""
+        if source.remote:
+            raise FetchError("a certificate to trust cannot come from a server", where=source.text)
+        try:
+            self.trusted.load_verify_locations(cadata=self.read_text(source))
+        except ssl.SSLError as error:
+            raise FetchError(f"this is no certificate in PEM form: {error}", where=source.text) from None
+        # An authority of one's own is often made without the extensions that Python, alone among clients, insists on.
+        self.trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
+
+    def find_on_label(self, label: str, names: Sequence[str]) -> Source | None:
+        """The first of the files `names` on the file system with that label, if there is one."""
+        if run(["findfs", f"LABEL={label}"], check=False).returncode:
+            return None
+        found = [parse_source(f"LABEL={label}:/{name}") for name in names]
+        folder = self._mount(f"LABEL={label}", found[0])
+        there = [source for source in found if (folder / source.path.lstrip("/")).is_file()]
+        if not there:
+            raise FetchError(f"the medium labelled {label} has none of the files {', '.join(names)}")
+        return there[0]
+
+    def read_text(self, source: Source) -> str:
+        """A small text file. Raises FetchError."""
+        data = self.read_bytes(source)
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FetchError(f"this is no UTF-8 text: {error}", where=source.text) from None
+
+    def read_bytes(self, source: Source, *, limit: int = TEXT_LIMIT) -> bytes:
+        if source.remote:
+            with self._opened(source) as answer:
+                data = answer.read(limit + 1)
+        else:
+            path = self.local(source)
+            if path.is_dir():
+                raise FetchError("this is a folder, not a file", where=source.text)
+            with open(path, "rb") as handle:
+                data = handle.read(limit + 1)
+        if len(data) > limit:
+            raise FetchError(f"this is larger than {limit >> 20} MiB", where=source.text)
+        return data
+
+    def fetch(self, source: Source, target: Path, *, sha256: str = "") -> Path:
+        """A file or folder: fetched to `target` when it is remote. Raises FetchError when the digest is another one."""
+        if not source.remote:
+            path = self.local(source)
+        else:
+            path = target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._opened(source) as answer, open(target, "wb") as handle:
+                while chunk := answer.read(CHUNK):
+                    handle.write(chunk)
+        if sha256:
+            with open(path, "rb") as handle:
+                found = hashlib.file_digest(handle, "sha256").hexdigest()
+            if found != sha256:
+                raise FetchError(
+                    f"its sha256 is {found}, and the repository says {sha256}",
+                    where=source.text,
+                    hint="the repository was changed or damaged: make its metadata anew with createrepo_c",
+                )
+        return path
+
+    def local(self, source: Source) -> Path:
+        """Path of what is on a medium or in this system. Raises FetchError when it is not there."""
+        tried = []
+        for root in self._roots(source):
+            path = root / source.path.lstrip("/")
+            if path.exists():
+                return path
+            tried.append(str(root))
+        raise FetchError(f"no such file, looked in {', '.join(tried)}", where=source.text)
+
+    def _roots(self, source: Source) -> Iterator[Path]:
+        if source.scheme == "file":
+            yield Path("/")
+        elif source.scheme == "label":
+            yield self._mount(f"LABEL={source.label}", source)
+        else:
+            yield self.paths.medium
+            for device in sorted(self.blocks.glob("sr*")):
+                with contextlib.suppress(FetchError):
+                    yield self._mount(f"/dev/{device.name}", source)
+
+    def _mount(self, device: str, source: Source) -> Path:
+        if device not in self.mounted:
+            folder = self.paths.media / device.replace("/", "_").replace("=", "-")
+            folder.mkdir(parents=True, exist_ok=True)
+            done = run(["mount", "-o", "ro", device, folder], check=False)
+            if done.returncode:
+                raise FetchError(f"{device} cannot be mounted", where=source.text, detail=done.stderr.strip() or None)
+            self._stack.callback(run, ["umount", folder], check=False)
+            self.mounted[device] = folder
+        return self.mounted[device]
+
+    @contextlib.contextmanager
+    def _opened(self, source: Source) -> Iterator[IO[bytes]]:
+        if source.scheme == "http" and not self.insecure:
+            raise FetchError(
+                "http is refused: anyone on the way could change what is installed",
+                where=source.text,
+                hint="use https, or write insecure_installation=1 on the kernel command line",
+            )
+        answer = self._open(source)
+        try:
+            with answer:
+                yield answer
+        except (OSError, http.client.HTTPException) as error:
+            raise FetchError(f"the transfer broke off: {error}", where=source.text) from None
+
+    def _open(self, source: Source) -> IO[bytes]:
+        if self.online:
+            run(self.online, check=False)
+            self.online = ()
+        opener = urllib.request.build_opener(
+            Redirects(self.insecure), urllib.request.HTTPSHandler(context=self.trusted)
+        )
+        request = urllib.request.Request(source.text, headers={"User-Agent": "photonbuild-installer"})
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer: IO[bytes] = opener.open(request, timeout=TIMEOUT)
+                return answer
+            except urllib.error.HTTPError as error:
+                if error.code < 500 or attempt == ATTEMPTS:
+                    raise FetchError(f"the server answers {error.code} {error.reason}", where=source.text) from None
+            except (OSError, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", error)
+                if attempt == ATTEMPTS or isinstance(reason, ssl.SSLCertVerificationError):
+                    raise FetchError(
+                        f"not to be reached: {reason}",
+                        where=source.text,
+                        hint="name its authority with installer.ca= on the kernel command line"
+                        if isinstance(reason, ssl.SSLCertVerificationError)
+                        else "see 'networkctl status' and 'resolvectl query' for the network",
+                    ) from None
+            time.sleep(self.pause * 2 ** (attempt - 1))
+        raise AssertionError("the last attempt returns or raises")
+
+
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from https to something weaker."""
+
+    def __init__(self, insecure: bool) -> None:
+        self.insecure = insecure
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:  # fmt: skip
+        if not newurl.startswith("https://") and not (self.insecure and newurl.startswith("http://")):
+            raise FetchError(f"the server leads to {newurl}, which is not https", where=req.full_url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

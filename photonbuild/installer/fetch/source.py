@@ -1,0 +1,49 @@
+"""Where a kickstart, a file or a package is, as a user names it: https, the medium, another medium, this system."""
+
+from __future__ import annotations
+
+import urllib.parse
+from dataclasses import dataclass
+
+from photonbuild.installer.errors import KickstartError
+
+FORMS = "https://…, cdrom:/…, LABEL=…:/… or file:/…"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where something is: `scheme` https, http, cdrom, label or file; `path` is below the medium, absolute."""
+
+    scheme: str
+    text: str
+    path: str = ""
+    label: str = ""
+
+    @property
+    def remote(self) -> bool:
+        return self.scheme in ("http", "https")
+
+
+def parse_source(text: str, *, base: Source | None = None) -> Source:
+    """One of FORMS, or with `base` a path beside what that names. Raises KickstartError."""
+    scheme, colon, rest = text.partition(":")
+    if scheme in ("http", "https") and rest.startswith("//") and urllib.parse.urlsplit(text).hostname:
+        return Source(scheme=scheme, text=text)
+    if scheme in ("cdrom", "file") and rest.startswith("/"):
+        return Source(scheme=scheme, text=text, path=_plain(rest, text))
+    if scheme.startswith("LABEL=") and rest.startswith("/") and scheme != "LABEL=":
+        return Source(scheme="label", text=text, label=scheme.removeprefix("LABEL="), path=_plain(rest, text))
+    if base is not None and not colon:
+        if base.remote:
+            return parse_source(urllib.parse.urljoin(base.text, urllib.parse.quote(text)))
+        path = text if text.startswith("/") else f"{base.path.rpartition('/')[0]}/{text}"
+        prefix = f"LABEL={base.label}" if base.scheme == "label" else base.scheme
+        return parse_source(f"{prefix}:{path}")
+    raise KickstartError(f"'{text}' is not of a known form", hint=f"write {FORMS}")
+
+
+def _plain(path: str, text: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise KickstartError(f"'{text}' leads out of where it begins", hint="write it without '..'")
+    return "/" + "/".join(parts)

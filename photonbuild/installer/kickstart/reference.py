@@ -1,0 +1,162 @@
+"""The table of keys as the page docs/kickstart.md."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+import yaml
+
+from photonbuild.installer.kickstart.keys import SUPPORTED
+from photonbuild.installer.kickstart.kinds import Choice, Field, Kind, Names, Refused, fields_of
+from photonbuild.installer.kickstart.refused import REFUSED
+
+WIDTH = 120
+INTRODUCTION = """# Installing to a disk
+
+The second entry of the ISO's boot menu, *Install*, copies the very system that the ISO boots onto a disk, and then sets
+it up: unattended by a *kickstart*, or after a few questions on the console. This page is written by
+`photonbuild kickstart reference --output docs/kickstart.md`; samples are in `kickstarts/`.
+
+    photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
+    photonbuild kickstart schema          # JSON schema, for editors
+
+A kickstart is JSON or YAML in the published format of Photon OS's installer. A published key that is not supported is
+refused by name and with the reason, never ignored; an unknown one is an error that names the nearest key.
+
+## Starting
+**With questions.** Choose the entry. The console (the screen and the first serial port, whichever answers) is asked for
+disk, host name, public key and password, and has to confirm. Nothing is written before the last answer is `yes`.
+
+**With a kickstart on a medium of its own.** Put it as `kickstart.yaml` or `kickstart.json` on a CD, a USB stick or a
+disk with the volume label `KICKSTART`, plug that in as well, and choose the entry. Such a CD is made by
+
+    xorriso -as mkisofs -R -J -V KICKSTART -o kickstart.iso FOLDER
+
+**With words for the kernel.** Press `e` on the entry, go to the end of the line that begins with `linux`, write them
+there and press Ctrl-X:
+
+| word | meaning |
+|---|---|
+| `ks=cdrom:/PATH` | a file on the medium, or on another CD of the machine |
+| `ks=LABEL=NAME:/PATH` | a file on the file system with that label |
+| `ks=https://…` | a file on a server whose certificate is valid |
+| `ks=file:/PATH` | a file of the live system |
+| `installer.ca=SOURCE` | a PEM file, `cdrom:`, `LABEL=` or `file:`, of authorities to trust besides the public ones |
+| `insecure_installation=1` | allow `http://`, for the kickstart and what it names |
+| `installer.poweroff` | switch off at the end instead of restarting |
+
+**Without touching the machine.** What a hypervisor or a network boot starts directly needs no menu: `/boot/vmlinuz`
+and `/boot/initramfs.img` of the ISO, with the arguments of the entry in `/boot/grub/grub.cfg` and the words above. The
+ISO itself has to be plugged in.
+
+    qemu-system-x86_64 -m 2048 -kernel vmlinuz -initrd initramfs.img -cdrom phos.iso -drive file=disk.raw,format=raw \\
+        -append "root=live:LABEL=… console=ttyS0 installer systemd.unit=installer.target ks=https://…"
+
+At the end the machine restarts, and the medium is ejected if it is a CD. Let the firmware prefer the disk: a blank one
+is passed over, so that the medium starts the first time and the disk ever after.
+
+## What is safe
+- Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
+  fetched is there with the right sha256, rpm has agreed to install the packages, and the boot loader is made.
+- The medium, and a disk of which anything is mounted or in use, is refused. A disk that held partitions or volume
+  groups before is emptied; a group that is on other disks as well is refused.
+- A step that fails is named with its output. All of it is in `/var/log/installer.log`, of the live system and, once
+  there is a file system, of the disk; the console then offers a shell, and ssh is up for a key that was given to the
+  live system. No password and no script is in that log.
+- `PYTHONPATH=/usr/lib/installer python3 -m photonbuild.installer --kickstart SOURCE --dry-run` prints every command and
+  file, and writes nothing.
+
+| exit code | failure |
+|---|---|
+| 2 | the kickstart or the command line |
+| 4 | something that cannot be fetched, or has another sha256 |
+| 5 | rights, programs or file systems that the live system lacks |
+| 7 | packages that are not to be had, or that rpm does not install |
+| 8 | a step of the installation |
+| 10 | the disk: not there, in use, too small |
+| 130 | not confirmed, or stopped |
+
+## What an installed system is
+GUID partition table with a BIOS boot partition, an ESP and what `partitions` says; GRUB for BIOS and UEFI, at the
+removable-media path of the ESP, with no entry in the firmware; the kernel arguments of the medium's entry. Identifiers
+of partitions and file systems are random; machine id and ssh host keys are made at the first start. There is no
+initramfs, but for `/` on a logical volume. Root's password counts on the console only; ssh takes keys.
+
+The packages on the medium, in `/packages`, and those of `repos` are looked up in the repository's `repomd.xml` and
+`primary.xml.gz`. What a package requires is added where a repository has it. For logical volumes and XFS the installer
+adds their tools by itself.
+"""
+
+
+def reference() -> str:
+    """The whole of docs/kickstart.md."""
+    parts = [INTRODUCTION, "## Keys\n"]
+    for field in SUPPORTED:
+        parts.append("\n".join(_section(field)) + "\n")
+    parts.append("## Published keys that are refused\n")
+    rows = [f"| `{name}` | {reason} |" for name, reason in sorted([*REFUSED.items(), *_inner_refused()])]
+    parts.append("\n".join(["| key | why |", "|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def _section(field: Field) -> Iterator[str]:
+    yield f"### `{field.name}`"
+    yield from textwrap.wrap(_sentence(field), WIDTH, break_on_hyphens=False)
+    inner = list(_inner(field.kind, 0))
+    if inner:
+        yield ""
+        yield from inner
+    if field.example is not None:
+        text = yaml.safe_dump({field.name: field.example}, sort_keys=False, allow_unicode=True, width=100)
+        yield ""
+        yield from (f"    {line}" for line in text.splitlines())
+
+
+def _sentence(field: Field) -> str:
+    words = [field.doc] if field.doc else []
+    values = _values(field.kind)
+    if values:
+        words.append(f"One of {values}.")
+    if field.required:
+        words.append("Required.")
+    if default := _default(field):
+        words.append(f"Default: {default}.")
+    return " ".join(words)
+
+
+def _default(field: Field) -> str:
+    if field.default_doc or field.default is None:
+        return field.default_doc
+    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+
+
+def _values(kind: Kind) -> str:
+    if isinstance(kind, Names):
+        return _values(kind.of)
+    if not isinstance(kind, Choice):
+        return ""
+    names = list(dict.fromkeys(str(value) for value in kind.values if not isinstance(value, bool)))
+    return ", ".join(f"`{name}`" for name in names) if len(names) > 1 else ""
+
+
+def _inner(kind: Kind, depth: int) -> Iterator[str]:
+    for field in fields_of(kind):
+        if isinstance(field.kind, Refused):
+            continue
+        text = f"- `{field.name}`: {_sentence(field)}"
+        indent = "  " * depth
+        yield from textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+                                 break_on_hyphens=False)  # fmt: skip
+        yield from _inner(field.kind, depth + 1)
+
+
+def _inner_refused() -> Iterator[tuple[str, str]]:
+    for name, kind in [(field.name, field.kind) for field in SUPPORTED]:
+        for field in fields_of(kind):
+            if isinstance(field.kind, Refused):
+                yield f"{name}.{field.name}", field.kind.reason
+            if isinstance(field.kind, Choice):
+                for value, reason in field.kind.refused:
+                    if isinstance(value, str):
+                        yield f"{name}.{field.name}: {value}", reason

@@ -1,0 +1,93 @@
+"""Forms of the texts in a kickstart: patterns, and checks that say what is wrong in words."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from photonbuild.installer.kickstart.kinds import Text
+
+# HOST_NAME_MAX of Linux; IFNAMSIZ with its zero byte is 16.
+HOST_NAME_MAX, INTERFACE_NAME_MAX = 64, 15
+_CRYPTED = r"[*!]+|!?\$(1|5|6|7|y|2[abxy]|gy)\$[./A-Za-z0-9$=,]+"
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# What the system needs before it mounts any file system but the root.
+_OF_THE_ROOT = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
+
+
+def _address(value: str) -> str | None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return f"an IPv4 or IPv6 address is expected, not '{value}'"
+    return None
+
+
+def _interface(value: str) -> str | None:
+    try:
+        ipaddress.ip_interface(value)
+    except ValueError:
+        return f"an address with its prefix length is expected (192.0.2.7/24), not '{value}'"
+    return None if "/" in value else f"the prefix length is missing: '{value}' (192.0.2.7/24)"
+
+
+def _mountpoint(value: str) -> str | None:
+    if not value.startswith("/"):
+        return f"an absolute path is expected, not '{value}'"
+    if value != "/" and (value.endswith("/") or any(part in ("", ".", "..") for part in value.split("/")[1:])):
+        return f"'{value}' is not a plain path: no '//', '.', '..' and no '/' at its end"
+    if any(character.isspace() or not character.isprintable() for character in value):
+        return f"white space in '{value}'"
+    if "/" + value.split("/")[1] in _OF_THE_ROOT:
+        return f"'{value}' cannot be a file system of its own: the system needs it before it mounts any"
+    return None
+
+
+def _absolute(value: str) -> str | None:
+    if not value.startswith("/") or ".." in value.split("/"):
+        return f"an absolute path without '..' is expected, not '{value}'"
+    return None
+
+
+def _public_key(value: str) -> str | None:
+    return "this is a private key; give the public one" if "PRIVATE KEY" in value else None
+
+
+def _url(value: str) -> str | None:
+    if "$" in value:
+        return f"variables such as $releasever are not replaced: write the address in full, not '{value}'"
+    return None
+
+
+DEVICE = Text(pattern=r"/dev/[^\s]+", expected="a device such as /dev/sda")
+HOST = Text(
+    pattern=rf"(?=.{{1,{HOST_NAME_MAX}}}$){_LABEL}(\.{_LABEL})*",
+    expected=f"a host name (letters, digits, '-' and '.', at most {HOST_NAME_MAX})",
+)
+KEY_LINE = Text(
+    pattern=r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n]*)?|(.|\n)*PRIVATE KEY(.|\n)*",
+    expected="one line of a public key file",
+    check=_public_key,
+    secret=True,
+)
+PACKAGE = Text(
+    pattern=r"[A-Za-z0-9][A-Za-z0-9._+-]*(=[A-Za-z0-9][A-Za-z0-9._+~^:-]*)?",
+    expected="a package's name, or name=version",
+)
+HASH = Text(pattern=_CRYPTED, expected="a crypted password (openssl passwd -6 makes one) or '*'", secret=True)
+UNIT = Text(pattern=r"[A-Za-z0-9@._:\\-]+", expected="a unit's name")
+NAME = Text(pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", expected="a name of letters, digits, '.', '_' and '-'")
+INTERFACE = Text(
+    pattern=rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{INTERFACE_NAME_MAX - 1}}}",
+    expected=f"an interface's name of at most {INTERFACE_NAME_MAX} characters",
+)
+INTERFACE_GLOB = Text(pattern=r"[A-Za-z0-9._*?\[\]-]+")
+MACADDRESS = Text(pattern=r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", expected="a MAC address (six pairs)")
+ADDRESS = Text(check=_address)
+INTERFACE_ADDRESS = Text(check=_interface, expected="an address with its prefix length")
+BASEURL = Text(
+    pattern=r"(https?://[^\s/]+|file:/|cdrom:/)[^\s]*", expected="https://…, cdrom:/… or file:///…", check=_url
+)
+MOUNTPOINT = Text(check=_mountpoint, expected="an absolute path")
+MOUNT_OPTIONS = Text(pattern=r"[^\s]+", expected="mount options with commas between them")
+ABSOLUTE_PATH = Text(check=_absolute)
+ONE_LINE = Text(pattern=r"[^\n\x00]+")

@@ -1,0 +1,1 @@
+"""The machine that is installed onto: its facts, and how they are gathered. Nothing here writes to a disk."""

@@ -1,0 +1,101 @@
+"""GRUB on the installed disk: its images, its menu, the kernel arguments. Pure functions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from photonbuild.disk import grub
+from photonbuild.installer.kickstart.model import DUALBOOT, EFI, XFS, Kickstart
+from photonbuild.installer.machine.facts import Facts
+from photonbuild.installer.plan.layout import Layout
+from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Step, Write
+
+MENU_TIMEOUT = 2
+# On the root file system even where /boot is one of its own.
+INITRAMFS = "/usr/lib/initramfs-lvm.img"
+# Words of the medium's kernel command line that are about the medium.
+MEDIUM_WORDS = ("ro", "rw", "rootwait", "installer")
+MEDIUM_PREFIXES = (
+    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks=", "live.", "rd.", "rdinit=",
+    "root=", "systemd.set_credential", "systemd.unit=",
+)  # fmt: skip
+
+
+def kernel_arguments(command_line: str) -> list[str]:
+    """Words of the medium's own kernel command line that hold for the installed system: consoles and the like."""
+    try:
+        words = shlex.split(command_line)
+    except ValueError:
+        words = command_line.split()
+    # What follows -- is for init, not for the kernel.
+    words = words[: words.index("--")] if "--" in words else words
+    return [
+        word
+        for word in words
+        if word not in MEDIUM_WORDS and not word.startswith(MEDIUM_PREFIXES) and not set(word) & set(" '\"\\$;{}")
+    ]
+
+
+def _title(facts: Facts) -> str:
+    return facts.os_release.get("PRETTY_NAME", "Linux").translate(str.maketrans("", "", '"$\\`'))
+
+
+def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
+    """The menu, and GRUB where each firmware looks for it."""
+    root, lvm = layout.root, layout.root.partition.lvm
+    arguments = kernel_arguments(facts.command_line)
+    folder = "/boot/grub"
+    text = grub.disk_menu(
+        title=_title(facts),
+        root=f"UUID={root.uuid}" if lvm else f"PARTUUID={root.partuuid}",
+        arguments=[*([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []), *arguments],
+        timeout=MENU_TIMEOUT,
+        filesystem=root.uuid if layout.boot is not root else "",
+        initramfs=INITRAMFS if lvm else "",
+    )
+    steps: list[Step] = [
+        Folder(title=f"make {folder}", path=folder),
+        Write(title="write the boot menu", path=f"{folder}/grub.cfg", text=text),
+    ]
+    if lvm:
+        steps.append(Copy(title="copy the initramfs", source=facts.paths.lvm_initramfs, path=INITRAMFS))
+    if layout.esp and kickstart.bootmode in (EFI, DUALBOOT):
+        loader = f"{layout.esp.partition.mountpoint}/EFI/BOOT/BOOTX64.EFI"
+        steps.append(Copy(title="install GRUB for UEFI", source=facts.paths.work / "BOOTX64.EFI", path=loader))
+    if layout.bios_boot:
+        steps.append(
+            BootCode(
+                title="install GRUB for BIOS",
+                disk=layout.disk,
+                boot=facts.paths.grub / "i386-pc/boot.img",
+                core=facts.paths.work / "core.img",
+                start=layout.bios_boot.start,
+                size=layout.bios_boot.size,
+            )
+        )
+    return steps
+
+
+def grub_modules(layout: Layout) -> Sequence[str]:
+    """What GRUB needs to read the menu and the kernel where they lie."""
+    extra = []
+    for partition in (layout.root.partition, layout.boot.partition):
+        extra += [XFS] if partition.filesystem == XFS else []
+        extra += ["lvm"] if partition.lvm else []
+    return [*grub.DISK_MODULES, *dict.fromkeys(extra)]
+
+
+def bootloader_images(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
+    """GRUB's core images, made in memory before the disk is touched."""
+    outputs = {"i386-pc": "core.img"} if layout.bios_boot else {}
+    if kickstart.bootmode in (EFI, DUALBOOT):
+        outputs["x86_64-efi"] = "BOOTX64.EFI"
+    config, work = facts.paths.work / "first.cfg", facts.paths.work
+    folder = "/boot/grub" if layout.boot is layout.root else "/grub"
+    text = grub.disk_first_stage(layout.boot.uuid, folder)
+    steps: list[Step] = [Write(title="write GRUB's first configuration", path=str(config), text=text, live=True)]
+    for platform, output in outputs.items():
+        argv = grub.mkimage_argv(platform, config=str(config), output=str(work / output), modules=grub_modules(layout))
+        steps.append(Command(title=f"make GRUB's image for {platform}", argv=tuple(argv)))
+    return steps

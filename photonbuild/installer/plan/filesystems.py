@@ -1,0 +1,117 @@
+"""Steps that write the partition table and make volumes and file systems, and the fstab for them. Pure functions."""
+
+from __future__ import annotations
+
+import shlex
+import struct
+import uuid
+from collections.abc import Sequence
+
+from photonbuild.disk import gpt
+from photonbuild.disk.gpt import MIB
+from photonbuild.disk.grub import EXT4_FEATURES
+from photonbuild.installer.kickstart.model import EXT4, SWAP, VFAT, XFS
+from photonbuild.installer.machine.facts import Facts
+from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, name_and_type, on_disk
+from photonbuild.installer.plan.steps import Command, Patch, Step
+
+PAGE = 4096
+
+
+def table_steps(layout: Layout, facts: Facts) -> list[Step]:
+    """From whatever the disk holds to empty partitions and volumes."""
+    disk = layout.disk
+    groups = facts.volume_groups.items()
+    old = sorted(name for name, devices in groups if any(on_disk(disk, device) for device in devices))
+    steps: list[Step] = [
+        Command(title=f"remove the old volume group {name}", argv=("vgremove", "--force", "--force", "--yes", name))
+        for name in old
+    ]
+    steps += [
+        Command(title=f"forget what {disk} holds", argv=("wipefs", "--all", "--force", "--quiet", disk)),
+        Command(
+            title=f"write the partition table of {disk}",
+            argv=("sfdisk", "--quiet", "--wipe=always", "--wipe-partitions=always", disk),
+            input=gpt.sfdisk_script(layout.table, facts.identity),
+        ),
+        Command(title="wait for the partitions", argv=("udevadm", "settle", "--timeout=60")),
+    ]
+    for group, device in layout.volume_groups:
+        steps.append(Command(title=f"prepare {device} for LVM", argv=("pvcreate", "--force", "--yes", device)))
+        steps.append(
+            Command(
+                title=f"make the volume group {group}",
+                argv=("vgcreate", "--yes", f"--physicalextentsize={EXTENT // MIB}m", group, device),
+                undo=("vgchange", "--activate=n", group),
+            )
+        )
+    volumes = [(made, made.partition.lvm) for made in layout.filesystems if made.partition.lvm]
+    # The one that takes the rest is made when the others are there.
+    for made, lvm in sorted(volumes, key=lambda pair: pair[0].partition.size == 0):
+        extents = "--extents=100%FREE" if made.partition.size == 0 else f"--extents={made.size // EXTENT}"
+        argv = ("lvcreate", "--yes", "--wipesignatures=y", f"--name={lvm.lv_name}", extents, lvm.vg_name)
+        steps.append(Command(title=f"make the logical volume {lvm.lv_name}", argv=argv))
+    return steps
+
+
+def filesystem_steps(layout: Layout) -> list[Step]:
+    return [make_filesystem(each) for each in layout.filesystems]
+
+
+def make_filesystem(made: FileSystem) -> Step:
+    partition = made.partition
+    title = f"make {partition.filesystem} for {partition.mountpoint or 'swap'} on {made.device}"
+    words = shlex.split(partition.mkfs_options)
+    if partition.filesystem == SWAP:
+        return Patch(title=title, device=made.device, offset=0, content=swap_header(made.size, made.uuid))
+    if partition.filesystem == VFAT:
+        number = made.uuid[:8]
+        return Command(title=title, argv=("mkfs.vfat", "-i", number, "-n", "ESP", *words, made.device))
+    if partition.filesystem == XFS:
+        # GRUB 2.12's reader knows no large extent counters.
+        argv = ("mkfs.xfs", "-q", "-f", "-m", f"uuid={made.uuid}", "-i", "nrext64=0", *words, made.device)
+        return Command(title=title, argv=argv)
+    assert partition.filesystem == EXT4
+    features, words = _ext4_features(words)
+    label = name_and_type(partition)[0][:16]
+    argv = ("mkfs.ext4", "-q", "-F", "-U", made.uuid, "-L", label, "-O", features, *words, made.device)
+    return Command(title=title, argv=argv)
+
+
+def _ext4_features(words: Sequence[str]) -> tuple[str, list[str]]:
+    """mke2fs(8) heeds its last -O only: those of the user and those that GRUB's reader needs in one."""
+    features, rest, words = [], [], list(words)
+    while words:
+        word = words.pop(0)
+        if word == "-O" and words:
+            features.append(words.pop(0))
+        elif word.startswith("-O") and len(word) > 2:
+            features.append(word[2:])
+        else:
+            rest.append(word)
+    return ",".join([*features, EXT4_FEATURES]), rest
+
+
+def swap_header(size: int, identity: str) -> bytes:
+    """The first page of a swap area of `size` bytes (union swap_header in Linux' include/linux/swap.h)."""
+    page = bytearray(PAGE)
+    struct.pack_into("<III", page, 1024, 1, size // PAGE - 1, 0)
+    page[1036:1052] = uuid.UUID(identity).bytes
+    page[PAGE - 10 :] = b"SWAPSPACE2"
+    return bytes(page)
+
+
+def fstab(layout: Layout) -> str:
+    lines = []
+    for made in layout.filesystems:
+        partition = made.partition
+        options = f",{partition.fs_options}" if partition.fs_options else ""
+        if partition.filesystem == SWAP:
+            lines.append(f"UUID={made.uuid} none swap defaults{options} 0 0")
+        elif partition.filesystem == VFAT:
+            common = f"umask=0077,noauto,x-systemd.automount{options}"
+            lines.append(f"PARTUUID={made.partuuid} {partition.mountpoint} vfat {common} 0 0")
+        else:
+            check = 0 if partition.filesystem == XFS else 1 if partition.mountpoint == "/" else 2
+            lines.append(f"UUID={made.uuid} {partition.mountpoint} {partition.filesystem} rw{options} 0 {check}")
+    return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"

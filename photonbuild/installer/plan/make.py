@@ -1,0 +1,192 @@
+"""The whole plan of an installation, in order: disk, copy, settings, packages, boot loader, script."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+from photonbuild.disk import gpt
+from photonbuild.documents import nearest
+from photonbuild.installer.errors import KickstartError
+from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, SERVICE_STATES, VFAT, Interface, Kickstart
+from photonbuild.installer.machine.facts import Card, Facts
+from photonbuild.installer.passwords import shadow
+from photonbuild.installer.plan import networkd
+from photonbuild.installer.plan.bootloader import bootloader_images, bootloader_steps
+from photonbuild.installer.plan.filesystems import filesystem_steps, fstab, table_steps
+from photonbuild.installer.plan.layout import Layout, make_layout
+from photonbuild.installer.plan.steps import Command, Copy, Folder, Plan, Remove, Step, Write
+
+SCRIPT = "/root/.postinstall"
+
+
+def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
+    """Everything that is going to be done, in order. Raises DiskError and MachineError for what cannot be."""
+    layout = make_layout(kickstart, facts)
+    _require_units(kickstart, facts)
+    steps: list[Step] = [*table_steps(layout, facts), *filesystem_steps(layout), *_mounts(layout, facts)]
+    copy = ("cp", "--archive", "--", f"{facts.paths.root}/.", str(facts.paths.target))
+    steps.append(Command(title="copy the system", argv=copy))
+    steps += _late_mounts(layout, facts)
+    steps += _settings(kickstart, layout, facts)
+    steps += _packages_and_files(kickstart, facts)
+    steps += bootloader_steps(kickstart, layout, facts)
+    steps += _postinstall(kickstart, facts)
+    steps.append(Command(title="write everything to the disk", argv=("sync",)))
+    return Plan(
+        disk=facts.disk.path,
+        notes=_notes(kickstart, facts),
+        preparation=(*_package_check(facts), *bootloader_images(kickstart, layout, facts)),
+        steps=tuple(steps),
+    )
+
+
+def _require_units(kickstart: Kickstart, facts: Facts) -> None:
+    """Units must be there, unless packages or files are added that may bring them."""
+    if facts.packages or facts.additional_files:
+        return
+    for name, state in kickstart.services.items():
+        full = (
+            name
+            if re.search(r"\.(service|socket|target|timer|path|mount|automount|slice|swap)$", name)
+            else f"{name}.service"
+        )
+        template = re.sub(r"@.*\.", "@.", full)
+        if state != "masked" and not {full, template} & facts.units:
+            raise KickstartError(
+                f"the system has no unit '{full}'{nearest(full, facts.units)}", where=f"{kickstart.name}: services"
+            )
+
+
+def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:
+    notes = []
+    starts = facts.firmware if kickstart.bootmode == DUALBOOT else kickstart.bootmode
+    if starts != facts.firmware:
+        names = {BIOS: "BIOS", EFI: "UEFI"}
+        notes.append(
+            f"this machine was started by {names[facts.firmware]}, the disk will start by {names[starts]} only"
+        )
+    if kickstart.password is None and not kickstart.public_key and not facts.authorized_keys.strip():
+        notes.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
+    for interface in kickstart.interfaces:
+        if interface.vlan_id is None and not any(_matches(interface, card) for card in facts.cards):
+            there = ", ".join(f"{card.name} ({card.address})" for card in facts.cards) or "none"
+            notes.append(f"no card of this machine is the '{interface.key}' of the kickstart; there are: {there}")
+    if facts.disk.model:
+        notes.append(f"the disk is {facts.disk.model}, {facts.disk.size // gpt.MIB} MiB")
+    return tuple(notes)
+
+
+def _matches(interface: Interface, card: Card) -> bool:
+    """As systemd.network(5) matches."""
+    if interface.match_macaddress and interface.match_macaddress.lower() != card.address.lower():
+        return False
+    return not interface.match_name or fnmatch.fnmatchcase(card.name, interface.match_name)
+
+
+def _target(facts: Facts, path: str) -> str:
+    return f"{facts.paths.target}{path}".rstrip("/")
+
+
+def _mount(facts: Facts, path: str, *words: str, title: str = "") -> Command:
+    target = _target(facts, path)
+    title = title or f"mount {path}"
+    return Command(title=title, argv=("mount", *words, target), undo=("umount", target))
+
+
+def _mounts(layout: Layout, facts: Facts) -> list[Step]:
+    steps: list[Step] = []
+    mounted = [(made.partition.mountpoint, made) for made in layout.filesystems if made is not layout.esp]
+    for path, made in sorted(((path, made) for path, made in mounted if path), key=lambda pair: pair[0]):
+        steps.append(Folder(title=f"make {path}", path=path))
+        steps.append(_mount(facts, path, "-t", made.partition.filesystem, made.device))
+    return steps
+
+
+def _late_mounts(layout: Layout, facts: Facts) -> list[Step]:
+    """What must not be there while the root is copied: FAT knows no owners, and the rest is the kernel's."""
+    steps: list[Step] = []
+    if layout.esp:
+        path = layout.esp.partition.mountpoint
+        steps.append(Folder(title=f"make {path}", path=path))
+        steps.append(_mount(facts, path, "-t", VFAT, layout.esp.device))
+    for path, words in (
+        ("/proc", ("-t", "proc", "proc")),
+        ("/sys", ("-t", "sysfs", "sysfs")),
+        ("/dev", ("--bind", "/dev")),
+        ("/run", ("-t", "tmpfs", "-o", "mode=0755", "tmpfs")),
+    ):
+        steps.append(_mount(facts, path, *words))
+    if facts.resolver:
+        # The folder itself: the network may come up later than this.
+        steps.append(Folder(title="make the resolver's folder", path=facts.resolver))
+        steps.append(_mount(facts, facts.resolver, "--bind", facts.resolver, title="let scripts resolve names"))
+    return steps
+
+
+def hostname(kickstart: Kickstart, facts: Facts) -> str:
+    """The one asked for, or the distribution's id with six digits of this installation's identity."""
+    return kickstart.hostname or f"{facts.os_release.get('ID', 'linux')}-{facts.identity[:6]}"
+
+
+def _settings(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
+    steps: list[Step] = [
+        Write(title="write fstab", path="/etc/fstab", text=fstab(layout)),
+        Write(title="name the machine", path="/etc/hostname", text=hostname(kickstart, facts) + "\n"),
+        Write(title="empty the machine's id", path="/etc/machine-id", text="", mode=0o444),
+    ]
+    for path, text in networkd.files(kickstart.interfaces).items():
+        steps.append(Write(title=f"write {path}", path=path, text=text))
+    if kickstart.password is not None or kickstart.password_age is not None:
+        text = shadow(facts.shadow, password=kickstart.password, age=kickstart.password_age, today=facts.today)
+        steps.append(Write(title="set root's password", path="/etc/shadow", text=text, mode=0o600, secret=True))
+    if kickstart.public_key:
+        known = facts.authorized_keys.strip().splitlines()
+        keys = [*known, *(key for key in (kickstart.public_key,) if key not in known)]
+        steps.append(Folder(title="make /root/.ssh", path="/root/.ssh", mode=0o700))
+        text = "\n".join(keys) + "\n"
+        steps.append(Write(title="let the key in", path="/root/.ssh/authorized_keys", text=text, mode=0o600))
+    return steps
+
+
+def _rpm(root: str, facts: Facts, *words: str) -> tuple[str, ...]:
+    return ("rpm", "--root", root, "--install", *words, *(str(path) for path in facts.packages))
+
+
+def _package_check(facts: Facts) -> list[Step]:
+    """The live system has the same packages as the one to be installed, so rpm can judge before anything is written."""
+    if not facts.packages:
+        return []
+    argv = _rpm("/", facts, "--test", "--ignoresize")
+    reason = "the packages cannot be installed"
+    return [Command(title="ask rpm whether the packages can be installed", argv=argv, reason=reason)]
+
+
+def _packages_and_files(kickstart: Kickstart, facts: Facts) -> list[Step]:
+    steps: list[Step] = []
+    if facts.packages:
+        argv = _rpm(str(facts.paths.target), facts)
+        steps.append(Command(title=f"install {len(facts.packages)} packages", argv=argv, reason="rpm failed"))
+    for file in facts.additional_files:
+        steps.append(Copy(title=f"copy {file.source}", source=file.path, path=file.destination))
+    for unit, state in kickstart.services.items():
+        verb = SERVICE_STATES[state]
+        argv = ("systemctl", f"--root={facts.paths.target}", verb, unit)
+        steps.append(Command(title=f"{verb} {unit}", argv=argv))
+    return steps
+
+
+def _postinstall(kickstart: Kickstart, facts: Facts) -> list[Step]:
+    lines = kickstart.postinstall
+    if not lines:
+        return []
+    if not lines[0].startswith("#!"):
+        lines = ("#!/bin/sh", *lines)
+    environment = ("env", "-i", "HOME=/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG=C.UTF-8")
+    if any("\0" in line for line in lines):
+        raise KickstartError("a line of postinstall has a zero byte", where=kickstart.name)
+    return [
+        Write(title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700, secret=True),
+        Command(title="run postinstall", argv=("chroot", str(facts.paths.target), *environment, SCRIPT)),
+        Remove(title="remove the script", paths=(SCRIPT,)),
+    ]

@@ -1,0 +1,71 @@
+"""A web server over TLS that a guest reaches, with an authority of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST
+
+
+@dataclass
+class Server:
+    """A web server over TLS: `files` by path, with a certificate of an authority of its own; `asked` has every path."""
+
+    port: int
+    authority: str
+    files: dict[str, bytes]
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"https://{HOST_SEEN_BY_GUEST}:{self.port}"
+
+
+@contextlib.contextmanager
+def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[str], Path], None]) -> Iterator[Server]:
+    """On this machine's loopback, which the guest sees; until the block ends.
+
+    `tool` runs a program with the folder of its second argument, here the new folder `work`, at /work.
+    """
+    work.mkdir()
+    (work / "extensions").write_text(f"subjectAltName=IP:{HOST_SEEN_BY_GUEST}\n", encoding="utf-8")
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for argv in (
+        ["req", "-x509", *key, "-days", "3650", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"],
+        ["req", *key, "-subj", "/CN=test server", "-keyout", "key.pem", "-out", "request.pem"],
+        ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650",
+         "-extfile", "extensions", "-out", "server.pem"],
+    ):  # fmt: skip
+        tool(["env", "-C", "/work", "openssl", *argv], work)
+    served = Server(port=0, authority=(work / "ca.pem").read_text(encoding="ascii"), files=files)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.asked.append(self.path)
+            data = served.files.get(self.path)
+            self.send_response(404 if data is None else 200)
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(work / "server.pem", work / "key.pem")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        served.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield served
+        finally:
+            server.shutdown()
+            thread.join()

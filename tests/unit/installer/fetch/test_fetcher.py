@@ -1,0 +1,92 @@
+"""What is fetched from a server, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPMessage
+from pathlib import Path
+
+import pytest
+
+from photonbuild.installer.errors import FetchError
+from photonbuild.installer.fetch.fetcher import Fetcher, Redirects
+from photonbuild.installer.fetch.source import parse_source
+from tests.support.installer import paths
+
+
+def test_http_is_refused_without_the_word(tmp_path: Path) -> None:
+    with Fetcher(paths=paths(tmp_path)) as fetcher, pytest.raises(FetchError, match="http is refused") as caught:
+        fetcher.read_text(parse_source("http://127.0.0.1:9/ks"))
+    assert caught.value.exit_code == 4
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with Fetcher(paths=paths(tmp_path), pause=0) as fetcher, pytest.raises(FetchError, match="not to be reached"):
+        fetcher.read_text(parse_source("https://127.0.0.1:9/ks"))
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """/ks is a file, /away leads to it, /broken fails twice before it is one; the rest is not there."""
+
+    failures = 2
+
+    def do_GET(self) -> None:
+        if self.path == "/broken" and Answers.failures:
+            Answers.failures -= 1
+            self.send_error(503)
+        elif self.path in ("/ks", "/broken"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"disk: /dev/sda\n")
+        elif self.path == "/away":
+            self.send_response(302)
+            self.send_header("Location", "/ks")
+            self.end_headers()
+        else:
+            self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_port}"
+        made.shutdown()
+
+
+def test_a_server(server: str, tmp_path: Path) -> None:
+    with Fetcher(paths=paths(tmp_path), insecure=True, pause=0) as fetcher:
+        for path in ("/ks", "/away", "/broken"):
+            assert fetcher.read_text(parse_source(server + path)) == "disk: /dev/sda\n"
+        with pytest.raises(FetchError, match="the server answers 404") as caught:
+            fetcher.read_text(parse_source(f"{server}/missing"))
+        assert caught.value.where == f"{server}/missing"
+        file = fetcher.fetch(
+            parse_source(f"{server}/ks"), tmp_path / "a/b", sha256=hashlib.sha256(b"disk: /dev/sda\n").hexdigest()
+        )
+        assert file.read_bytes() == b"disk: /dev/sda\n"
+        with pytest.raises(FetchError, match="and the repository says"):
+            fetcher.fetch(parse_source(f"{server}/ks"), tmp_path / "a/b", sha256="0" * 64)
+
+
+def test_no_redirect_to_something_weaker(tmp_path: Path) -> None:
+    request = urllib.request.Request("https://h/a")
+    with pytest.raises(FetchError, match="which is not https"):
+        Redirects(False).redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), "http://h/a")
+
+
+def test_certificates_to_trust(tmp_path: Path) -> None:
+    fetcher = Fetcher(paths=paths(tmp_path))
+    with pytest.raises(FetchError, match="cannot come from a server"):
+        fetcher.trust(parse_source("https://example.org/ca.pem"))
+    (tmp_path / "ca.pem").write_text("not one\n")
+    with pytest.raises(FetchError, match="this is no certificate in PEM form"):
+        fetcher.trust(parse_source(f"file:{tmp_path}/ca.pem"))

@@ -1,0 +1,69 @@
+"""Keys that do not go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.installer import LVM, ROOT_PARTITION, wrong
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"password": {"crypted": False, "text": "changeme"}},
+        {"password": {"crypted": True, "text": "changeme"}},
+        {"shadow_password": "changeme"},
+    ],
+)
+def test_a_plain_password_is_refused_and_not_repeated(data: dict[str, Any]) -> None:
+    message = wrong(**data)
+    assert "openssl passwd -6" in message
+    assert "changeme" not in message
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"password": {"crypted": True, "text": "*"}, "shadow_password": "*"}, "give 'password' or 'shadow_password'"),
+        ({"hostname": "a", "network": {"version": "2", "hostname": "b"}}, "'b' contradicts 'hostname', which is 'a'"),
+        ({"partitions": [{"mountpoint": "/data", "size": 1}]}, "no partition is mounted at '/'"),
+        ({"partitions": [{"mountpoint": "/"}]}, "partition 1: either 'size' or 'sizepercent' is needed"),
+        ({"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 0}]}, "only one can take the rest of the disk"),
+        ({"partitions": [ROOT_PARTITION, {"mountpoint": "/", "size": 9}]}, "'/' is already mounted above"),
+        ({"partitions": [ROOT_PARTITION, {"size": 9}]}, "partition 2: key 'mountpoint' is missing"),
+        ({"partitions": [{**ROOT_PARTITION, "filesystem": "vfat"}]}, "'/boot/efi' and only that is vfat"),
+        ({"partitions": [ROOT_PARTITION, {"mountpoint": "/x", "filesystem": "xfs", "size": 299}]}, "at least 300 MiB"),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/boot", "size": 99, "lvm": LVM}]},
+            "cannot be a logical volume",
+        ),
+        ({"partitions": [{**ROOT_PARTITION, "fs_options": "-n"}]}, "write them as 'mkfs_options'"),
+        ({"partitions": [{**ROOT_PARTITION, "mkfs_options": "-L 'a"}]}, "a quotation mark is not closed"),
+        (
+            {"partitions": [ROOT_PARTITION, *({"mountpoint": f"/{n}", "sizepercent": 60} for n in "ab")]},
+            "the percentages add up to more than 100",
+        ),
+        (
+            {"partitions": [{**ROOT_PARTITION, "lvm": LVM}, {"mountpoint": "/a", "size": 9, "lvm": LVM}]},
+            "'v' is already in 'g'",
+        ),
+        (
+            {"network": {"version": "2", "vlans": {"v": {"id": 7, "link": "lan"}}}},
+            "there is no card 'lan' under 'ethernets' (there are: none)",
+        ),
+        (
+            {
+                "network": {
+                    "version": "2",
+                    "ethernets": {"lan": {"match": {"name": "e*"}}},
+                    "vlans": {"v": {"id": 7, "link": "lan"}},
+                }
+            },
+            "give its name without wildcards",
+        ),
+    ],
+)
+def test_keys_that_do_not_go_together(data: dict[str, Any], message: str) -> None:
+    assert message in wrong(**data)

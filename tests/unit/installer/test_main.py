@@ -1,0 +1,121 @@
+"""The installer as a program, with fake tools on PATH in a tree of its own."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from photonbuild.errors import PhotonbuildError
+from photonbuild.installer import __main__
+from photonbuild.installer.log import Log
+from photonbuild.installer.machine import gather
+from photonbuild.installer.machine.facts import Disk
+from photonbuild.installer.machine.kernel import Kernel
+from photonbuild.installer.terminals import Terminals
+from tests.support.installer import GIB, GOOD, HASH, KEY, MIB, FakeMachine, terminal
+
+
+def test_an_installation(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    data = {
+        **GOOD,
+        "additional_files": [{"motd": "/etc/motd"}],
+        "postinstall": ["echo x >etc/made"],
+        "services": {"docker.service": "disabled"},
+    }
+    assert fake.install(data) == 0, capfd.readouterr().out
+    target = fake.paths.target
+    assert (target / "etc/hostname").read_text() == "h\n"
+    assert (target / "etc/motd").read_text() == "hello\n"
+    assert (target / "etc/made").read_text() == "x\n"
+    assert (target / "etc/fstab").read_text().startswith("UUID=")
+    assert (target / "root/.ssh").stat().st_mode & 0o777 == 0o700
+    assert (target / "root/.ssh/authorized_keys").stat().st_mode & 0o777 == 0o600
+    assert not (target / "root/.postinstall").exists()
+    assert (target / "boot/efi/EFI/BOOT/BOOTX64.EFI").stat().st_size == 2000
+    log = target / "var/log/installer.log"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert "installed onto" in log.read_text()
+    with open(fake.disk, "rb") as handle:
+        assert handle.read(2) == b"bb"
+        handle.seek(MIB + 500)
+        assert struct.unpack("<Q", handle.read(8)) == (2049,), "the core image knows where it lies"
+    assert 'name="root"' in (fake.folder / "table").read_text()
+    ends = [line for line in fake.called() if line.startswith("umount")]
+    assert ends == [f"umount /run/target{path}" for path in ("/run", "/dev", "/sys", "/proc", "/boot/efi", "")]
+    assert fake.called().index("sync ") < fake.called().index(ends[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "message"),
+    [
+        ({**GOOD, "hostnam": "x"}, 2, "cdrom:/ks.json:1: unknown key 'hostnam', did you mean 'hostname'"),
+        ({**GOOD, "ui": True}, 2, "key 'ui' is not supported"),
+        ({**GOOD, "password": {"crypted": False, "text": "x"}}, 2, "a password in plain text is refused"),
+        ('{"disk": }', 2, "cdrom:/ks.json:1:10: not valid JSON: expecting value"),
+        ({**GOOD, "disk": "/dev/sdx"}, 10, "there is no such disk: /dev/sdx"),
+        ({**GOOD, "partitions": [{"mountpoint": "/", "size": 5000}]}, 10, "and its partitions need 5035"),
+        ({**GOOD, "partitions": [{"mountpoint": "/", "size": 0, "filesystem": "xfs"}]}, 5, "has no xfs"),
+        ({**GOOD, "packages": ["x"]}, 7, "x: not on this medium, and no repository is named"),
+        ({**GOOD, "additional_files": [{"missing": "/a"}]}, 4, "cdrom:/missing: no such file"),
+        ({**GOOD, "additional_files": [{"http://h/a": "/a"}]}, 4, "http is refused"),
+    ],
+)
+def test_nothing_is_written_when_something_is_wrong(
+    fake: FakeMachine, capfd: pytest.CaptureFixture[str], data: dict[str, Any] | str, code: int, message: str
+) -> None:
+    assert fake.install(data) == code
+    assert message in capfd.readouterr().out
+    assert [line for line in fake.called() if not line.startswith(("rpm --query", "umount", "mount -o ro"))] == []
+    assert fake.disk.stat().st_blocks == 0
+
+
+def test_dry_run(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    assert fake.install({**GOOD, "shadow_password": HASH}, "--dry-run") == 0
+    shown = capfd.readouterr().out
+    assert "sfdisk --quiet" in shown and "mkfs.ext4" in shown and "/etc/fstab" in shown
+    assert HASH not in shown and HASH not in fake.paths.log.read_text()
+    assert fake.called() == []
+
+
+def test_only_root_installs(
+    fake: FakeMachine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert fake.install(GOOD) == 5
+    assert "only root can" in capfd.readouterr().out
+
+
+def test_an_installation_that_asks(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for last, code in (("yes", 0), ("no", 130)):
+        asked, _ = terminal(f"1\n\n{KEY}\n\n{last}\n")
+        monkeypatch.setattr(Terminals, "standard", lambda asked=asked: asked)
+        if fake.calls.exists():
+            fake.calls.unlink()
+        # The real path of the disk is in the tree of this test; the schema wants one below /dev.
+        monkeypatch.setattr(Kernel, "device", lambda self, name: f"/dev/{name}")
+        monkeypatch.setattr(gather, "find_disk", lambda name, kernel, where: Disk(path=str(fake.disk), size=4 * GIB))
+        assert __main__.main([], paths=fake.paths, kernel=fake.kernel) == code
+        assert any(line.startswith("sfdisk") for line in fake.called()) == (code == 0)
+
+
+def test_the_log_must_be_writable(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    fake.paths.log.mkdir(parents=True)
+    assert fake.install(GOOD) == 5
+    assert "the log cannot be written" in capfd.readouterr().out
+
+
+def test_kernel_command_line() -> None:
+    options = __main__.boot_options("quiet ks=cdrom:/a ks=LABEL=b:/c insecure_installation=1 installer.poweroff")
+    assert options == __main__.Options(kickstart="LABEL=b:/c", insecure=True, poweroff=True)
+    assert __main__.boot_options("installer") == __main__.Options()
+
+
+def test_a_mistake_of_ours_is_no_traceback(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log", lambda text: None)
+    error = __main__.reportable(ZeroDivisionError("x"), log)
+    assert type(error) is PhotonbuildError and "ZeroDivisionError" in error.message
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text()
