@@ -14,7 +14,7 @@ iso: ## build every package of the default profile and the live ISO; SSH_KEY=FIL
 ova ami gce azure qcow2 raw oci: ## the same for that image: build/images/NAME.yaml; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
-pico: ## kernel and first program of machines that are one container: bin/photonbuild pico run IMAGE
+pico: ## kernel and first program of machines that are one container: bin/pico run IMAGE
 	$(PHOTONBUILD) image $@ $(IMAGE_ARGS)
 
 images: iso ova ami gce azure qcow2 raw oci pico ## all of them
