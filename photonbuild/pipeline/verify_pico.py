@@ -25,7 +25,7 @@ from photonbuild.run import run
 SOURCES = Path(__file__).parents[2]
 PORT = 8080
 TIMEOUT = 120.0
-NAME, HOSTNAME, VARIABLE = "judged", "judged-machine", "GREETING=good day"
+NAME, HOSTNAME, VARIABLE = "verified", "verified-machine", "GREETING=good day"
 PLAIN = ("true", "false", "echo", "env", "cat", "pwd", "id", "sleep")
 
 

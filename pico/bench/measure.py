@@ -22,7 +22,7 @@ from pico.containers.request import Request
 from pico.errors import PicoError
 from pico.factory import pool, template
 from pico.oci.store import Image
-from pico.vm import memory
+from pico.vm import launch, memory
 from pico.vm.host import Host
 from pico.vm.state import Machine
 
@@ -139,7 +139,7 @@ def _once(host: Host, image: Image, request: Request, null: int, kind: str) -> t
     try:
         answered = started = time.monotonic() - begun
         if kind == "answer":
-            run.discard(container.machine)
+            launch.discard(container.machine)
             return answered, started, time.monotonic() - begun
         container.session.setup(run.setup_of(asked, container.record))
         container.session.start(run.process_of(asked, container.record))
@@ -147,7 +147,7 @@ def _once(host: Host, image: Image, request: Request, null: int, kind: str) -> t
         started = time.monotonic() - begun
         code = run.finish(container, container.session.pump(None, null, null))
     except BaseException:
-        run.discard(container.machine)
+        launch.discard(container.machine)
         raise
     if code:
         raise PicoError(f"the container ended with exit code {code}")
@@ -179,14 +179,12 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
             if len(made) % 50 == 0:
                 say(f"{len(made)} alive")
         seconds = time.monotonic() - begun
-        settle = time.monotonic()
-        while time.monotonic() - settle < 2:
-            time.sleep(0.1)
+        time.sleep(2)  # until all of them are idle
         taken = float(before - memory.of_host()[1])
         each = [memory_of(pid) for machine in made if (pid := machine.pid()) is not None]
     finally:
         for machine in made:
-            run.discard(machine)
+            launch.discard(machine)
     return {
         "asked": count,
         "alive": len(each),

@@ -14,7 +14,7 @@ from pico.errors import PicoError
 from pico.factory import pool, template
 from pico.oci import store
 from pico.oci.reference import Reference
-from pico.vm import cgroups
+from pico.vm import cgroups, launch
 from pico.vm.host import Host
 from pico.vm.state import Machine, machines
 
@@ -24,15 +24,12 @@ YOUNG = 30
 
 def remove(machine: Machine, *, force: bool) -> None:
     """Remove a machine and its log. Raises PicoError when it runs, unless `force`."""
-    if machine.pid() is not None:
-        if not force:
-            name = machine.record()
-            raise PicoError(
-                f"machine {name.name if name else machine.id} runs", hint="stop it first, or remove it with --force"
-            )
-        machine.kill()
-    cgroups.remove(machine.id)
-    machine.remove()
+    if machine.pid() is not None and not force:
+        record = machine.record()
+        raise PicoError(
+            f"machine {record.name if record else machine.id} runs", hint="stop it first, or remove it with --force"
+        )
+    launch.discard(machine)
 
 
 def remove_image(root: Path, reference: Reference, *, force: bool) -> list[str]:

@@ -46,7 +46,7 @@ def start(host: Host, request: Request, image: Image, say: Say) -> Container:
         container.session.setup(setup_of(request, container.record))
         container.session.start(process_of(request, container.record))
     except BaseException:
-        discard(container.machine)
+        launch.discard(container.machine)
         raise
     if spec.takes_spares and request.fill_spares:
         pool.fill_in_background(host, spec.hardware)
@@ -102,10 +102,10 @@ def create(host: Host, request: Request, image: Image, say: Say) -> tuple[Contai
         session, _ = launch.connect_agent(machine.folder, "port0", host.timeout)
     except GuestError as exc:
         exc.detail = exc.detail or launch.qemu_output(machine.folder)
-        discard(machine)
+        launch.discard(machine)
         raise docker_error(exc) from exc
     except BaseException:
-        discard(machine)
+        launch.discard(machine)
         raise
     return Container(machine, record, session), spec
 
@@ -157,7 +157,7 @@ def wait(container: Container, attach: Attach) -> int:
         machine.wait(GRACE)
         return finish(container, None)
     except GuestError as exc:
-        discard(machine)
+        launch.discard(machine)
         raise docker_error(exc) from exc
     if ended is None:  # taken over by another one who attached
         return 0
@@ -183,16 +183,9 @@ def detach(container: Container, host: Host) -> str:
     try:
         container.session.started(host.timeout)
     except GuestError as exc:
-        discard(container.machine)
+        launch.discard(container.machine)
         raise docker_error(exc) from exc
     return container.machine.id
-
-
-def discard(machine: Machine) -> None:
-    """End and remove a machine whose container never began."""
-    machine.kill()
-    cgroups.remove(machine.id)
-    machine.remove()
 
 
 def docker_error(error: GuestError) -> PicoError:

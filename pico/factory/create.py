@@ -82,11 +82,11 @@ def _start(host: Host, record: Record, spec: MachineSpec, frozen: Path | None) -
                 qmp.call("cont")
             qmp.close()
     except QmpError as exc:
-        _discard(machine)
+        launch.discard(machine)
         exc.detail = exc.detail or launch.qemu_output(machine.folder)
         raise
     except BaseException:
-        _discard(machine)
+        launch.discard(machine)
         raise
     return machine, record
 
@@ -104,20 +104,14 @@ def _copy(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Recor
         qmp.call("cont")
         qmp.close()
     except (zygote.NoCopyError, QmpError) as exc:
-        _discard(machine)
+        launch.discard(machine)
         if isinstance(exc, zygote.NoCopyError) and exc.lost:
             pool.discard(parent)
         return None
     except BaseException:
-        _discard(machine)
+        launch.discard(machine)
         raise
     return machine, record
-
-
-def _discard(machine: Machine) -> None:
-    machine.kill()
-    cgroups.remove(machine.id)
-    machine.remove()
 
 
 def _claim(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Record] | None:
@@ -134,10 +128,10 @@ def _claim(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Reco
                 state.adopt(machine, taken, host.folder)
                 _assign(machine, spec)
             except QmpError:
-                _discard(machine)
+                launch.discard(machine)
                 continue
             except BaseException:
-                _discard(machine)
+                launch.discard(machine)
                 raise
             return machine, taken
         except (BlockingIOError, FileNotFoundError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from photonbuild.files import locked
 from pico.factory import template, zygote
-from pico.vm import cgroups, launch
+from pico.vm import launch
 from pico.vm.host import Host
 from pico.vm.launch import VMConfig
 from pico.vm.qemu import Hardware
@@ -106,9 +106,7 @@ def discard(spare: Machine) -> None:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        spare.kill()
-        cgroups.remove(spare.id)
-        spare.remove()
+        launch.discard(spare)
     except BlockingIOError:
         return
     finally:

@@ -185,9 +185,6 @@ def remove(host: Host, folder: Path) -> None:
     with locked(host.folder / "locks" / f"{folder.name}.spares"):
         for path in sorted(spares.iterdir()) if spares.is_dir() else []:
             if path.is_dir():
-                spare = Machine(path)
-                spare.kill()
-                cgroups.remove(spare.id)
-                spare.remove()
+                launch.discard(Machine(path))
         shutil.rmtree(spares, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,7 +29,7 @@ from pico.vm.state import Machine
 READY = "ready-to-copy"
 NO_NETWORK = 1
 TRIES, PATIENCE = 10, 3.0
-SETTLE = 1.5  # seconds, after which the guest does nothing by itself any more
+QUIET = 1.5  # seconds, after which the guest does nothing by itself any more
 STEPS = ("", "request", "threads", "clone", "ids", "files", "rights", "filter", "restart")
 
 
@@ -69,7 +69,7 @@ def make(host: Host, hardware: Hardware, frozen: Path, folder: Path) -> None:
     session, _ = launch.connect_agent(folder, "port0", host.timeout)
     session.rehearse(host.timeout)
     session.close()
-    time.sleep(SETTLE)  # the guest hears of it too
+    time.sleep(QUIET)  # the guest hears of it too
     qmp = launch.connect_qemu(folder)
     qmp.call("stop")
     qmp.close()

@@ -223,6 +223,13 @@ def connect_qemu(folder: Path) -> Qmp:
     return Qmp(connect(folder, "qmp"), error=QmpError)
 
 
+def discard(machine: Machine) -> None:
+    """End a machine and remove all of it. Raises PicoError when it does not end."""
+    machine.kill()
+    cgroups.remove(machine.id)
+    machine.remove()
+
+
 def qemu_output(folder: Path) -> str | None:
     """The end of what QEMU printed: the reason, when it ended at once."""
     try:
