@@ -55,8 +55,28 @@ def start(host: Host, request: Request, image: Image, say: Say) -> Container:
 
 def create(host: Host, request: Request, image: Image, say: Say) -> tuple[Container, MachineSpec]:
     """A machine whose agent has answered and waits to be told what it is. Raises PicoError."""
+    record, spec = record_of(host, request, image), spec_of(host, request, image)
+    if request.ports and not spec.network:
+        raise PicoError("a machine without a network has no ports to publish")
+    if request.cpus is not None and not cgroups.writable():
+        say("warning: control groups cannot be written here: --cpus bounds the number of processors only")
+    machine, record = factory.create(host, record, spec, say)
+    try:
+        session, _ = launch.connect_agent(machine.folder, "port0", host.timeout)
+    except GuestError as exc:
+        exc.detail = exc.detail or launch.qemu_output(machine.folder)
+        launch.discard(machine)
+        raise docker_error(exc) from exc
+    except BaseException:
+        launch.discard(machine)
+        raise
+    return Container(machine, record, session), spec
+
+
+def record_of(host: Host, request: Request, image: Image) -> Record:
+    """What is kept of the request, with what the image and the settings decide. Raises PicoError."""
     identity = os.urandom(6).hex()
-    record = Record(
+    return Record(
         id=identity,
         name=request.name or f"pico-{identity}",
         image=request.image,
@@ -79,11 +99,11 @@ def create(host: Host, request: Request, image: Image, say: Say) -> tuple[Contai
         tty=request.tty,
         remove=request.remove,
     )
-    if request.ports and request.network == "none":
-        raise PicoError("a machine without a network has no ports to publish")
-    if request.cpus is not None and not cgroups.writable():
-        say("warning: control groups cannot be written here: --cpus bounds the number of processors only")
-    spec = MachineSpec(
+
+
+def spec_of(host: Host, request: Request, image: Image) -> MachineSpec:
+    """The machine for a request."""
+    return MachineSpec(
         hardware=host.hardware(
             memory=request.memory,
             cpus=math.ceil(request.cpus) if request.cpus else None,
@@ -97,17 +117,6 @@ def create(host: Host, request: Request, image: Image, say: Say) -> tuple[Contai
         cold=request.cold,
         use_spares=request.use_spares,
     )
-    machine, record = factory.create(host, record, spec, say)
-    try:
-        session, _ = launch.connect_agent(machine.folder, "port0", host.timeout)
-    except GuestError as exc:
-        exc.detail = exc.detail or launch.qemu_output(machine.folder)
-        launch.discard(machine)
-        raise docker_error(exc) from exc
-    except BaseException:
-        launch.discard(machine)
-        raise
-    return Container(machine, record, session), spec
 
 
 def setup_of(request: Request, record: Record) -> Setup:

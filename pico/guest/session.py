@@ -6,7 +6,6 @@ import os
 import secrets
 import select
 import socket
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +26,8 @@ from pico.guest.protocol import (
     encode,
     payload,
 )
+from pico.guest.sink import Sink
 
-# What a pipe that is ready for writing takes without blocking, see pipe(7).
-ATOMIC = select.PIPE_BUF
 READ = 64 << 10
 # Credit is given in steps, not for every write.
 STEP = WINDOW // 8
@@ -287,25 +285,6 @@ class Session:
             buffer = buffer[-(len(mark) + HEADER.size) :] + (self._read() or b"")
         self._decoder = Decoder()
         self._inbox = deque(self._decoder.feed(buffer[at - HEADER.size :]))
-
-
-class Sink:
-    """Output on its way to a descriptor."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.pending = bytearray()
-        self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
-
-    def write(self) -> int:
-        """Hand on what can be without blocking; the number of bytes. The descriptor is ready for writing."""
-        size = len(self.pending) if self._regular else ATOMIC
-        try:
-            count = os.write(self.fd, self.pending[:size])
-        except BlockingIOError:
-            return 0
-        del self.pending[:count]
-        return count
 
 
 def _number(frame: Frame, key: str) -> int:
