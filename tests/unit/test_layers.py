@@ -118,6 +118,18 @@ def test_pico_needs_the_builder_in_one_place() -> None:
             assert needed <= SHARED_WITH_PICO, f"{name} imports {needed - SHARED_WITH_PICO}"
 
 
+def test_only_its_command_line_knows_the_caller_of_pico() -> None:
+    for name, path in IMPORTED.items():
+        if name.startswith("pico.") and not name.startswith(("pico.cli.", "pico.__main__")):
+            names = {
+                alias.name
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Import)
+                for alias in node.names
+            }
+            assert not names & {"argparse", "sys", "termios", "tty"}, name
+
+
 def test_no_circle() -> None:
     arrows = {name: code.imported(path, ROOT) & IMPORTED.keys() for name, path in IMPORTED.items()}
     assert circle(arrows) is None
