@@ -1,14 +1,9 @@
-import os
 import sys
 
-if sys.argv[1:2] == ["pico"]:
-    # A machine starts in a tenth of a second: nothing slow is imported first, and what is imported is kept compiled.
-    from photonbuild.paths import default_store
+if sys.argv[1:2] == ["pico"]:  # nothing slow is imported first
+    from pico.__main__ import run
 
-    sys.dont_write_bytecode, sys.pycache_prefix = False, os.fspath(default_store() / "pico" / "compiled")
-    from pico.cli import main as pico
-
-    sys.exit(pico(sys.argv[2:]))
+    run(sys.argv[2:])
 
 from photonbuild.cli.main import main
 

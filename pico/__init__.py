@@ -1,12 +1,12 @@
-"""A container image as a virtual machine of its own. Where things are; a line imports from those above it.
+"""A container image as a virtual machine of its own. The rooms, each above what it imports:
 
-protocol messages session         the frames between host and agent, see docs/pico-protocol.md
-settings hardware host            what every machine has in common; the command line of QEMU
-oci/ images                       an image as it was found or pulled → one read-only disk in the store
-jail limits qmp state launch      one QEMU: namespaces, control groups, its monitor, its folder, its start
-template zygote spares birth      how a machine comes to life: booted, cloned, copied, or taken from those that wait
-options request parser            what was asked for
-run control terminal              a container from its start to its exit code; what is done to one that runs
-listing tidy context              tables; what goes; where things are
-bench/                            figures
+builder settings   what pico needs of the builder: seeds, boot files, store, sandbox; ``build/pico.yaml``
+guest/             the agent in a machine: frames, messages, one conversation; see docs/pico-protocol.md
+oci/               an image as it was found or pulled → one read-only disk in the image store
+vm/                one machine: QEMU's command line, jail, control groups, folder, start; what this host has for it
+factory/           where machines come from: cold boot, template, zygote, pool
+containers/        run, exec, logs, stop, list, collect: for whoever asks, without a command line or a terminal
+context            where one call works
+bench/             figures
+cli/               the command: parser, values of options, commands, the caller's terminal
 """

@@ -1,61 +1,35 @@
-"""Where things are for one command. Imports the whole configuration only for what cannot do without."""
+"""Where one call of pico works: its folder, the builder behind it, and what is found out with both."""
 
 from __future__ import annotations
 
-import argparse
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonbuild.paths import checkout, default_store
+from pico.builder import Builder
 
 if TYPE_CHECKING:
-    from photonbuild.pipeline.session import Session
-    from pico.host import Host
-    from pico.images import Image
+    from pico.oci.store import Image
+    from pico.vm.host import Host
 
 
+@dataclass(frozen=True, kw_only=True)
 class Context:
-    """Where things are for one call. `folder` is pico's own; `kernel` None for what ``make pico`` has made."""
+    """`folder` holds machines, images and templates; `kernel` is None for the one that ``make pico`` has made."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.root = Path(options.root).resolve() if options.root else checkout()
-        self.store = Path(options.store) if options.store else self._store()
-        self.folder = Path(options.folder).absolute() if options.folder else self.store / "pico"
-        self.kernel = Path(options.kernel).absolute() if options.kernel else None
-        self.offline: bool = options.offline
-        self._session: Session | None = None
-
-    def _store(self) -> Path:
-        base = os.environ.get("XDG_CONFIG_HOME")
-        if ((Path(base) if base else Path.home() / ".config") / "photonbuild.yaml").exists():
-            from photonbuild.config.load import load_user
-
-            return load_user().store_path or default_store()
-        return default_store()
-
-    def session(self) -> Session:
-        """The whole configuration, for what cannot do without."""
-        if self._session is None:
-            from photonbuild.log import Reporter
-            from photonbuild.pipeline.configuration import load_config
-            from photonbuild.pipeline.session import Session
-            from photonbuild.store import Store
-
-            self._session = Session(
-                config=load_config(self.root), store=Store.open(self.store), reporter=Reporter(), offline=self.offline
-            )
-        return self._session
+    folder: Path
+    builder: Builder
+    kernel: Path | None = None
 
     def host(self) -> Host:
-        from pico.host import find_host
+        """What this host runs machines with. Raises PicoError, ConfigError."""
+        from pico.vm.host import find_host
 
-        return find_host(self.root, self.folder, self.kernel, self.session)
+        return find_host(self.builder, self.folder, self.kernel)
 
-    def image(self, text: str, options: argparse.Namespace, *, pull: str = "missing") -> Image:
-        from pico.find import find
+    def image(self, text: str, *, pull: str = "missing", verify_tls: bool = True) -> Image:
+        """The image that a reference means, ready to run; `pull` as in `resolve`. Raises PicoError."""
         from pico.oci import reference
+        from pico.oci.resolve import resolve
 
-        return find(
-            self.folder, reference.parse(text), self.session, pull=pull, verify_tls=options.tls_verify != "false"
-        )
+        return resolve(self.folder, reference.parse(text), self.builder, pull=pull, verify_tls=verify_tls)

@@ -11,6 +11,10 @@ class PicoError(PhotonbuildError):
     exit_code = 125
 
 
+class QmpError(PicoError):
+    """QEMU refused a command, or is gone."""
+
+
 class CannotRunError(PicoError):
     """The command is there, but it cannot be executed."""
 

@@ -16,8 +16,8 @@ from photonbuild.machines import console, verify
 from photonbuild.machines.clouds import CLOUDS
 from photonbuild.machines.drive import describe
 from photonbuild.machines.qemu import FIRMWARES
+from photonbuild.pipeline import verify_pico
 from photonbuild.pipeline.session import Session
-from pico import verify as pico_verify
 
 IMAGE = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 AS_DISK = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a disk, as a USB stick would be.")
@@ -38,7 +38,7 @@ def boot_command(
 ) -> None:
     """Run an image with its console in this terminal. Nothing is written to it."""
     if image.suffix == FORMATS["pico"].suffix:
-        raise VerifyError("this kernel starts nothing but containers", hint="photonbuild pico run IMAGE")
+        raise VerifyError("this kernel starts nothing but containers", hint="pico run IMAGE")
     described = describe(image, platform=platform)
     console.attach(
         image,
@@ -58,7 +58,7 @@ def verify_command(
 ) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
     if image.suffix == FORMATS["pico"].suffix:
-        result = pico_verify.verify(image, session, session.reporter.info)
+        result = verify_pico.verify(image, session, session.reporter.info)
     else:
         result = verify.verify(
             image,

@@ -19,6 +19,7 @@ from photonbuild import __version__
 from photonbuild.cli import image as cli_image
 from photonbuild.cli import kickstart as cli_kickstart
 from photonbuild.cli import machine as cli_machine
+from photonbuild.cli.pico import pico_command
 from photonbuild.config.models import SEEDS
 from photonbuild.errors import ConfigError, Interrupted, PhotonbuildError, StoreError
 from photonbuild.log import Reporter
@@ -33,7 +34,6 @@ from photonbuild.sandbox import process
 from photonbuild.seeds import seed
 from photonbuild.sources import fetch as sources
 from photonbuild.store import Store
-from pico import cli as cli_pico
 
 
 def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
@@ -266,7 +266,7 @@ def schema_command(kind: str) -> None:
 cli_image.register(main, command)
 cli_machine.register(main, command)
 main.add_command(cli_kickstart.kickstart_group)
-cli_pico.register(main)
+main.add_command(pico_command)
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
-import json
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from typing import Any, Literal, Self
 from photonbuild.errors import SandboxError, VerifyError
 from photonbuild.images.format import Card
 from photonbuild.machines.drive import Drive, Medium
+from photonbuild.machines.qmp import Qmp
 from photonbuild.run import Completed, run, tail_of
 from photonbuild.sandbox.process import Process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -285,21 +285,13 @@ class Machine:
 
     def qmp(self, command: str, **arguments: Any) -> Any:
         """One command over QMP; its ``return`` value. Raises VerifyError."""
-        try:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(10)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            try:
                 sock.connect(str(self.folder / "qmp.sock"))
-                with sock.makefile("rwb") as stream:
-                    stream.readline()
-                    for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
-                        stream.write(json.dumps(request).encode() + b"\n")
-                        stream.flush()
-                        answer = _answer(stream)
-        except (OSError, ValueError) as error:
-            raise VerifyError(f"qmp {command}: {error}") from None
-        if "error" in answer:
-            raise VerifyError(f"qmp {command}: {answer['error']['desc']}")
-        return answer["return"]
+            except OSError as error:
+                raise VerifyError(f"qmp {command}: {error}") from None
+            return Qmp(sock, timeout=10).call(command, arguments)
 
     def shut_down(self, timeout: float = 90) -> float:
         """Press the power button and wait; seconds it took. Raises VerifyError when the guest does not obey."""
@@ -316,17 +308,6 @@ class Machine:
     def _close_ssh(self) -> None:
         if (self.folder / "master").exists():
             run(["ssh", "-F", self.config, "-O", "exit", "machine"], check=False, timeout=20)
-
-
-def _answer(stream: Any) -> dict[str, Any]:
-    """The next message that is no event."""
-    while True:
-        line = stream.readline()
-        if not line:
-            raise ValueError("connection closed")
-        message: dict[str, Any] = json.loads(line)
-        if "return" in message or "error" in message:
-            return message
 
 
 def _greeting(port: int) -> bytes:

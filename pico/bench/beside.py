@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pico.bench.measure import quantiles
+from pico.builder import Builder
 from pico.errors import PicoError
 from pico.oci.reference import Reference
-
-if TYPE_CHECKING:
-    from photonbuild.pipeline.session import Session
 
 # In the guest: COUNT times docker run, FLIGHT of them at once; prints the seconds of each and of all. Started with
 # sh -c SCRIPT sh IMAGE COUNT FLIGHT.
@@ -27,20 +25,14 @@ BOOT = 300.0
 
 
 def docker_runs(
-    session: Session, image: Path, reference: Reference, count: int, say: Callable[[str], None]
+    builder: Builder, image: Path, reference: Reference, count: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Rows like those of machines, for one and two in flight. Raises PicoError, VerifyError."""
-    from photonbuild.machines.drive import medium
-    from photonbuild.machines.qemu import Hardware, Machine
-
     if reference.path is None or not reference.path.is_file():
         raise PicoError("docker can be measured with an image in an archive only", where=reference.text)
     say(f"booting {image.name}")
     rows = []
-    with (
-        medium(image) as plugged,
-        Machine(Hardware(medium=plugged), seed=session.machine_seed.root, scratch=session.store.scratch) as machine,
-    ):
+    with builder.booted(image) as machine:
         machine.wait_for_ssh(BOOT)
         name = _load(machine, reference.path)
         for flight in (1, 2):

@@ -17,12 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pico import limits, run, spares, template
+from pico.containers import run
+from pico.containers.request import Request
 from pico.errors import PicoError
-from pico.host import Host
-from pico.images import Image
-from pico.request import Request
-from pico.state import Machine
+from pico.factory import pool, template
+from pico.oci.store import Image
+from pico.vm import launch, memory
+from pico.vm.host import Host
+from pico.vm.state import Machine
 
 Say = Callable[[str], None]
 WAITING = ("spare", "copy")
@@ -123,7 +125,7 @@ def _some(host: Host, image: Image, request: Request, kind: str, count: int) -> 
     for _ in range(count):
         if kind in WAITING:
             before = time.monotonic()
-            spares.fill(host, host.hardware())
+            pool.fill(host, host.hardware())
             idle += time.monotonic() - before
         rows.append(_once(host, image, request, null, kind))
     return {"rows": rows, "idle": idle}
@@ -132,24 +134,24 @@ def _some(host: Host, image: Image, request: Request, kind: str, count: int) -> 
 def _once(host: Host, image: Image, request: Request, null: int, kind: str) -> tuple[float, float, float]:
     """One start; seconds until the agent answered, the container ran, and nothing was left."""
     begun = time.monotonic()
-    wanted = replace(request, use_spares=kind in WAITING, fill_spares=False)
-    running, _ = run.bring_up(host, wanted, image, lambda _: None)
+    asked = replace(request, use_spares=kind in WAITING, fill_spares=False)
+    container, _ = run.create(host, asked, image, lambda _: None)
     try:
         answered = started = time.monotonic() - begun
         if kind == "answer":
-            run.discard(running.machine)
+            launch.discard(container.machine)
             return answered, started, time.monotonic() - begun
-        running.session.setup(run.setup_of(wanted, running.record))
-        running.session.start(run.process_of(running.record, stdin=False))
-        running.session.started(host.timeout)
+        container.session.setup(run.setup_of(asked, container.record))
+        container.session.start(run.process_of(asked, container.record))
+        container.session.started(host.timeout)
         started = time.monotonic() - begun
-        code = run.finished(running, running.session.pump(None, null, null))
+        code = run.finish(container, container.session.pump(None, null, null))
     except BaseException:
-        run.discard(running.machine)
+        launch.discard(container.machine)
         raise
     if code:
         raise PicoError(f"the container ended with exit code {code}")
-    if kind in WAITING and running.record.birth != kind:
+    if kind in WAITING and container.record.birth != kind:
         raise PicoError(f"no {kind} was there")
     return answered, started, time.monotonic() - begun
 
@@ -166,25 +168,23 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
     )
     template.ensure(host, host.hardware(), say)
     if request.use_spares:
-        spares.fill(host, host.hardware())
+        pool.fill(host, host.hardware())
     made: list[Machine] = []
-    (_, before), begun = limits.memory(), time.monotonic()
+    (_, before), begun = memory.of_host(), time.monotonic()
     try:
-        while len(made) < count and before - limits.memory()[1] < within - 64:
-            running = run.start(host, request, image, say)
-            made.append(running.machine)
-            run.detached(running, host)
+        while len(made) < count and before - memory.of_host()[1] < within - 64:
+            container = run.start(host, request, image, say)
+            made.append(container.machine)
+            run.detach(container, host)
             if len(made) % 50 == 0:
                 say(f"{len(made)} alive")
         seconds = time.monotonic() - begun
-        settle = time.monotonic()
-        while time.monotonic() - settle < 2:
-            time.sleep(0.1)
-        taken = float(before - limits.memory()[1])
-        each = [memory(pid) for machine in made if (pid := machine.pid()) is not None]
+        time.sleep(2)  # until all of them are idle
+        taken = float(before - memory.of_host()[1])
+        each = [memory_of(pid) for machine in made if (pid := machine.pid()) is not None]
     finally:
         for machine in made:
-            run.discard(machine)
+            launch.discard(machine)
     return {
         "asked": count,
         "alive": len(each),
@@ -197,7 +197,7 @@ def alive(host: Host, image: Image, reference: str, count: int, within: int, say
     }
 
 
-def memory(pid: int) -> dict[str, float]:
+def memory_of(pid: int) -> dict[str, float]:
     """MiB of a process: Pss, Anonymous, and as ``own`` anonymous memory that it shares with no other process."""
     found = {"Pss": 0.0, "Anonymous": 0.0, "own": 0.0}
     private = 0.0

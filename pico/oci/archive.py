@@ -79,8 +79,8 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Container:
-    """An image that was found: `digest` of its configuration, layers lowest first, and the names it goes by."""
+class Manifest:
+    """What an image consists of: `digest` of its configuration, layers lowest first, and the names it goes by."""
 
     digest: str
     config: ImageConfig
@@ -101,7 +101,7 @@ def opened(path: Path, blobs: Path | None = None) -> Iterator[Files]:
         raise PicoError(f"damaged or no archive: {exc}", where=str(path)) from exc
 
 
-def read(files: Files, tag: str | None) -> Container:
+def read(files: Files, tag: str | None) -> Manifest:
     """The image that `tag` names, or the only one. Raises PicoError."""
     index = _optional(files, "index.json")
     docker = _optional(files, "manifest.json")
@@ -119,7 +119,7 @@ def _docker_names(document: Any) -> list[str]:
     return [name for entry in entries if isinstance(entry, dict) for name in entry.get("RepoTags") or []]
 
 
-def _oci(files: Files, index: Any, tag: str | None, names: Sequence[str]) -> Container:
+def _oci(files: Files, index: Any, tag: str | None, names: Sequence[str]) -> Manifest:
     entries = index.get("manifests") if isinstance(index, dict) else None
     if not isinstance(entries, list) or not entries:
         raise PicoError("the layout's index lists no image", where=files.name)
@@ -172,7 +172,7 @@ def _full_name(entry: Any) -> list[str]:
     return [name] if "/" in name or ":" in name else []
 
 
-def _docker(files: Files, document: Any, tag: str | None) -> Container:
+def _docker(files: Files, document: Any, tag: str | None) -> Manifest:
     entries = [entry for entry in document if isinstance(entry, dict)] if isinstance(document, list) else []
     if tag is not None:
         entries = [
@@ -197,12 +197,12 @@ def _docker(files: Files, document: Any, tag: str | None) -> Container:
     return _checked(files, digest, parse(_json(text, files), files.name), layers, entry.get("RepoTags") or [])
 
 
-def _checked(files: Files, digest: str, config: ImageConfig, layers: list[Layer], names: Sequence[str]) -> Container:
+def _checked(files: Files, digest: str, config: ImageConfig, layers: list[Layer], names: Sequence[str]) -> Manifest:
     if len(layers) != len(config.diff_ids):
         raise PicoError(
             f"the image has {len(layers)} layers, its configuration speaks of {len(config.diff_ids)}", where=files.name
         )
-    return Container(digest=digest, config=config, layers=layers, names=tuple(names))
+    return Manifest(digest=digest, config=config, layers=layers, names=tuple(names))
 
 
 def _file(digest: Any) -> str:

@@ -1,4 +1,4 @@
-"""From an image as it was found or pulled to one that runs: layers, one tar, one EROFS file of nominal size."""
+"""An image as it was found or pulled becomes one that runs: layers → one tar → one EROFS file of nominal size."""
 
 from __future__ import annotations
 
@@ -6,52 +6,48 @@ import hashlib
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from photonbuild.files import locked
-from pico import images
+from pico.builder import Builder
 from pico.errors import PicoError
-from pico.images import FORMAT, Image
-from pico.oci import layers
-from pico.oci.archive import Container, Files, opened, read
+from pico.oci import layers, store
+from pico.oci.archive import Files, Manifest, opened, read
 from pico.oci.flatten import flatten
 from pico.oci.reference import Reference
-
-if TYPE_CHECKING:
-    from photonbuild.pipeline.session import Session
+from pico.oci.store import FORMAT, Image
 
 NAMESPACE = uuid.UUID("6f6b2cf5-9d0b-5a55-9c5e-3f1c8d3f0c52")
 
 
-def convert(root: Path, reference: Reference, session: Session, *, verify_tls: bool = True) -> Image:
+def convert(root: Path, reference: Reference, builder: Builder, *, verify_tls: bool = True) -> Image:
     """Make the image of a path or, after pulling it, of a name. Raises PicoError, ImageError."""
-    with session.store.staging() as work:
+    with builder.staging() as work:
         if reference.path is not None:
-            return from_layout(root, reference, session, work, reference.path, None)
+            return from_layout(root, reference, builder, work, reference.path, None)
         from pico.oci.pull import pull
 
-        session.reporter.info(f"pulling {reference.text}")
-        layout, blobs = pull(root, reference.text, session, work, verify_tls=verify_tls)
-        return from_layout(root, reference, session, work, layout, blobs)
+        builder.say(f"pulling {reference.text}")
+        layout, blobs = pull(root, reference.text, builder, work, verify_tls=verify_tls)
+        return from_layout(root, reference, builder, work, layout, blobs)
 
 
 def from_layout(
-    root: Path, reference: Reference, session: Session, work: Path, path: Path, blobs: Path | None
+    root: Path, reference: Reference, builder: Builder, work: Path, path: Path, blobs: Path | None
 ) -> Image:
     """Convert what lies at `path`, unless the store has the very same image already."""
     before = reference.state()
     with opened(path, blobs) as files:
         found = read(files, reference.tag if blobs is None else None)
-        identity = image_id(found.digest, _nominal(session))
+        identity = image_id(found.digest, builder.settings.disk)
         with locked(root / "locks" / f"image-{identity[:24]}"):
             final = root / "images" / identity
             if (final / "image.json").exists():
-                image = images.load(final)
+                image = store.load(final)
             else:
-                session.reporter.info(f"converting {len(found.layers)} layers")
-                image = _make(root, files, found, session, work, identity, blobs)
+                builder.say(f"converting {len(found.layers)} layers")
+                image = _make(root, files, found, builder, work, identity, blobs)
     for name in dict.fromkeys((reference.text, *(_tagged(name) for name in found.names))):
-        images.point(root, name, identity, before if name == reference.text else [])
+        store.point(root, name, identity, before if name == reference.text else [])
     return image
 
 
@@ -64,26 +60,12 @@ def _tagged(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def _nominal(session: Session) -> int:
-    from photonbuild.config import validation as config_yaml
-    from pico.settings import PicoSettings
-
-    return config_yaml.load(session.config.build_dir / "pico.yaml", PicoSettings).disk
-
-
 def _make(
-    root: Path, files: Files, found: Container, session: Session, work: Path, identity: str, blobs: Path | None
+    root: Path, files: Files, found: Manifest, builder: Builder, work: Path, identity: str, blobs: Path | None
 ) -> Image:
-    from photonbuild.sandbox.sandbox import Bind, Sandbox
-
     folder = work / "image"
     folder.mkdir()
-    box = Sandbox(
-        layers=[session.seed.root],
-        scratch=session.store.scratch,
-        binds=[Bind(source=work, target="/work", readonly=False)],
-        hostname="image",
-    )
+    box = builder.sandbox("build", writable={"/work": work}, hostname="image")
 
     def zstd(packed: Path, plain: Path) -> None:
         argv = ["zstd", "-qdf", f"/work/{packed.name}", "-o", f"/work/{plain.name}"]
@@ -101,7 +83,7 @@ def _make(
     box.run(argv, error=PicoError)
     disk = folder / "disk"
     size = disk.stat().st_size
-    nominal = _nominal(session)
+    nominal = builder.settings.disk
     if size > nominal:
         raise PicoError(f"the image has {size >> 30} GiB, machines have disks of {nominal >> 30} GiB", where=files.name)
     os.truncate(disk, nominal)
@@ -111,4 +93,4 @@ def _make(
         "blobs": [layer.digest for layer in found.layers] if blobs is not None else [],
         "size": size,
     }
-    return images.publish(root, folder, identity, facts)
+    return store.publish(root, folder, identity, facts)

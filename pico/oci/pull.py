@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pico.builder import Builder
 from pico.errors import PicoError
 from pico.oci.config import ARCHITECTURE, SYSTEM
-
-if TYPE_CHECKING:
-    from photonbuild.pipeline.session import Session
 
 AUTH = "/run/auth.json"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -41,25 +38,21 @@ def auth_file() -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def pull(root: Path, name: str, session: Session, work: Path, *, verify_tls: bool) -> tuple[Path, Path]:
+def pull(root: Path, name: str, builder: Builder, work: Path, *, verify_tls: bool) -> tuple[Path, Path]:
     """Fetch an image; its layout and the folder of its blobs. Raises PicoError with what skopeo said."""
-    from photonbuild.sandbox.sandbox import Bind, Sandbox
-    from photonbuild.sources.mirrors import host_certificates
-
-    if session.offline:
+    if builder.offline:
         raise PicoError(f"there is no image '{name}' here", hint="run without --offline")
     blobs = root / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
-    # One mount for both: skopeo renames what it has fetched from the layout to the blobs.
-    binds = [Bind(source=blobs, target="/blobs", readonly=False)]
-    auth, certificates = auth_file(), host_certificates()
-    if auth is not None:
-        binds.append(Bind(source=auth, target=AUTH))
-    if certificates is not None:
-        binds.append(Bind(source=certificates, target=CERTIFICATES))
-    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    box = Sandbox(
-        layers=[session.machine_seed.root], scratch=session.store.scratch, binds=binds, env=proxies, network=True
+    auth = auth_file()
+    given = {AUTH: auth, CERTIFICATES: builder.certificates()}
+    box = builder.sandbox(
+        "machine",
+        # One mount for both: skopeo renames what it has fetched from the layout to the blobs.
+        writable={"/blobs": blobs},
+        readonly={target: source for target, source in given.items() if source is not None},
+        env={name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")},
+        network=True,
     )
     layout = blobs / f"layout-{os.urandom(6).hex()}"
     argv = skopeo_argv(name, layout.name, auth=auth is not None, verify_tls=verify_tls)

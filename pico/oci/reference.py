@@ -35,7 +35,7 @@ class Reference:
         return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
     def state(self) -> list[Any]:
-        """Of a path what changes when its content does; names mean what was pulled."""
+        """Of a path its device, inode, size and time; [] for a name, which means what was pulled."""
         if self.path is None:
             return []
         path = self.path / "index.json" if self.path.is_dir() else self.path

@@ -11,16 +11,16 @@ import pytest
 
 from photonbuild.machines.qemu import TCG, best_accel
 from photonbuild.store import Store
-from pico.bench.measure import memory
-from pico.state import Machine
-from tests.support.pico_command import Pico, until
+from pico.bench.measure import memory_of
+from pico.vm.state import Machine
+from tests.support.pico_command import PicoCommand, until
 
 pytestmark = pytest.mark.boot
 WANTED_MIB = 24
 
 
 @pytest.fixture
-def ready(pico: Pico, box: Path, machine_seed: Path, store: Store) -> Path:
+def ready(pico: PicoCommand, box: Path, machine_seed: Path, store: Store) -> Path:
     """The image, and a template with its zygote."""
     if best_accel(machine_seed, store.scratch) != TCG:
         pytest.skip("with KVM there are spares")
@@ -29,18 +29,18 @@ def ready(pico: Pico, box: Path, machine_seed: Path, store: Store) -> Path:
     return box
 
 
-def birth(pico: Pico, name: str) -> str:
+def birth(pico: PicoCommand, name: str) -> str:
     record = Machine(Path(pico.ps()[name]["folder"])).record()
     assert record is not None
     return record.birth
 
 
-def zygote(pico: Pico) -> int:
+def zygote(pico: PicoCommand) -> int:
     (row,) = [row for row in pico.ps().values() if row["id"].startswith("zygote")]
     return int(row["pid"])
 
 
-def test_a_copy_has_nothing_of_the_zygote(pico: Pico, ready: Path) -> None:
+def test_a_copy_has_nothing_of_the_zygote(pico: PicoCommand, ready: Path) -> None:
     pico.ok("run", "-d", "--name", "copy", "--network", "none", ready, "sleep", "600")
     assert birth(pico, "copy") == "copy"
     pid, parent = int(pico.ps()["copy"]["pid"]), zygote(pico)
@@ -56,14 +56,14 @@ def test_a_copy_has_nothing_of_the_zygote(pico: Pico, ready: Path) -> None:
     assert "/proc" not in mine
 
 
-def test_a_copy_costs_little(pico: Pico, ready: Path) -> None:
+def test_a_copy_costs_little(pico: PicoCommand, ready: Path) -> None:
     pico.ok("run", "-d", "--name", "small", ready, "sleep", "600")
     assert birth(pico, "small") == "copy"
-    found = memory(int(pico.ps()["small"]["pid"]))
+    found = memory_of(int(pico.ps()["small"]["pid"]))
     assert found["own"] < WANTED_MIB, found
 
 
-def test_copies_outlive_the_zygote(pico: Pico, ready: Path) -> None:
+def test_copies_outlive_the_zygote(pico: PicoCommand, ready: Path) -> None:
     pico.ok("run", "-d", "--name", "before", ready, "sleep", "600")
     os.kill(zygote(pico), signal.SIGKILL)
     assert pico.ok("exec", "before", "echo", "well") == "well\n"
@@ -79,7 +79,7 @@ def test_copies_outlive_the_zygote(pico: Pico, ready: Path) -> None:
     assert until(copied, 60), "the next zygote was never made"
 
 
-def test_a_port_and_a_terminal_of_a_copy(pico: Pico, ready: Path) -> None:
+def test_a_port_and_a_terminal_of_a_copy(pico: PicoCommand, ready: Path) -> None:
     pico.ok("run", "-d", "--name", "one", "-p", "127.0.0.1:18391:80", ready, "httpd", "-f", "-p", "80", "-h", "/etc")
     assert birth(pico, "one") == "copy"
     words = ("wget", "-q", "-O", "-", "http://10.0.2.2:18391/second")

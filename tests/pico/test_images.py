@@ -10,24 +10,24 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
-from pico import limits
-from pico.options import MOST_MEMORY
+from pico.cli.options import MOST_MEMORY
+from pico.vm import memory
 from tests.pico.conftest import APPLETS
-from tests.support.pico_command import Pico
-from tests.support.pico_images import configuration, file, layer, oci_layout
+from tests.support.oci_images import configuration, file, layer, oci_layout
+from tests.support.pico_command import PicoCommand
 from tests.support.registry import box_repository, registry
 
 pytestmark = pytest.mark.boot
 
 
-def test_both_forms_of_an_image_are_one(pico: Pico, box: Path, images: Path) -> None:
+def test_both_forms_of_an_image_are_one(pico: PicoCommand, box: Path, images: Path) -> None:
     pico.ok("pull", box)
     assert pico.ok("run", "--rm", images / "box.tar", "cat", "/etc/second") == "of the second layer\n"
     assert len({line.split()[0] for line in pico.ok("images").splitlines()[1:] if "box" in line}) == 1
     assert pico.ok("run", "--rm", "box", "echo", "by name") == "by name\n"
 
 
-def test_images_are_removed(pico: Pico, box: Path, images: Path) -> None:
+def test_images_are_removed(pico: PicoCommand, box: Path, images: Path) -> None:
     pico.ok("run", "-d", "--name", "holder", "--entrypoint", "sleep", images / "entry", "600")
     assert "is run by holder" in pico.fails(125, "rmi", images / "entry")
     pico.ok("rm", "-f", "holder")
@@ -35,7 +35,7 @@ def test_images_are_removed(pico: Pico, box: Path, images: Path) -> None:
     assert "/entry" not in pico.ok("images")
 
 
-def test_bad_input(pico: Pico, box: Path, tmp_path: Path) -> None:
+def test_bad_input(pico: PicoCommand, box: Path, tmp_path: Path) -> None:
     tar = layer([file("a", b"a")])
     oci_layout(tmp_path / "arm", [tar], configuration([tar], architecture="arm64"))
     assert "is for linux/arm64" in pico.fails(125, "run", tmp_path / "arm")
@@ -61,8 +61,8 @@ def test_bad_input(pico: Pico, box: Path, tmp_path: Path) -> None:
     assert not list((pico.folder / "machines").iterdir())
 
 
-def test_no_memory(pico: Pico, box: Path) -> None:
-    total, _ = limits.memory()
+def test_no_memory(pico: PicoCommand, box: Path) -> None:
+    total, _ = memory.of_host()
     if total < MOST_MEMORY:
         assert "no memory for a machine of" in pico.fails(125, "run", "--memory", f"{total + 1}m", box)
     # The host gives QEMU less than the machine is to have.
@@ -76,7 +76,7 @@ def test_no_memory(pico: Pico, box: Path) -> None:
     assert not list((pico.folder / "machines").iterdir())
 
 
-def test_no_qemu(pico: Pico, box: Path, tmp_path: Path) -> None:
+def test_no_qemu(pico: PicoCommand, box: Path, tmp_path: Path) -> None:
     pico.ok("pull", box)
     pico.ok("template")
     (known,) = pico.folder.glob("host-*.json")
@@ -89,7 +89,7 @@ def test_no_qemu(pico: Pico, box: Path, tmp_path: Path) -> None:
     assert not list((pico.folder / "machines").iterdir())
 
 
-def test_no_kernel(pico: Pico, box: Path, tmp_path: Path) -> None:
+def test_no_kernel(pico: PicoCommand, box: Path, tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     root.mkdir()
     (root / "build").symlink_to(Path(__file__).resolve().parents[2] / "build")
@@ -100,7 +100,7 @@ def test_no_kernel(pico: Pico, box: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_pulled_from_a_registry(pico: Pico, box: Path, machine_seed: Path) -> None:
+def test_pulled_from_a_registry(pico: PicoCommand, box: Path, machine_seed: Path) -> None:
     repository = box_repository(machine_seed / "usr/bin/busybox", APPLETS)
     with registry({"box": repository}) as served:
         name = f"127.0.0.1:{served.port}/box:{next(tag for tag in repository.manifests if ':' not in tag)}"
@@ -123,7 +123,7 @@ def test_pulled_from_a_registry(pico: Pico, box: Path, machine_seed: Path) -> No
     assert "layers of images that are gone" in pico.ok("gc")
 
 
-def test_the_distributions_own_image(pico: Pico, box: Path, configuration: Config) -> None:
+def test_the_distributions_own_image(pico: PicoCommand, box: Path, configuration: Config) -> None:
     image = configuration.stage_dir / "images" / f"{configuration.distribution.prefix}.oci.tar"
     if not image.is_file():
         pytest.fail(f"{image} does not exist: make oci", pytrace=False)

@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from photonbuild.config.load import Config
-from pico import state
-from tests.support.pico_command import ROOT, WAITING, Pico, processes_in, until
+from pico.vm import state
+from tests.support.pico_command import ROOT, WAITING, PicoCommand, processes_in, until
 
 pytestmark = pytest.mark.boot
 
 
-def test_clones_differ(pico: Pico, box: Path) -> None:
+def test_clones_differ(pico: PicoCommand, box: Path) -> None:
     """Fifty machines alive at once, out of one frozen memory: nothing of what they are made unique by is shared."""
     script = (
         "head -c 16 /dev/urandom | md5sum; cat /proc/sys/kernel/random/uuid; hostname; ip link; cat /etc/machine-id"
@@ -58,7 +58,7 @@ def test_clones_differ(pico: Pico, box: Path) -> None:
     assert before - 5 < clock < time.time() + 5
 
 
-def test_a_machine_that_is_killed(pico: Pico, box: Path) -> None:
+def test_a_machine_that_is_killed(pico: PicoCommand, box: Path) -> None:
     pico.ok("run", "-d", "--name", "victim", box, "sleep", "600")
     os.kill(pico.ps()["victim"]["pid"], signal.SIGKILL)
     assert until(lambda: pico.state("victim") == "exited")
@@ -71,7 +71,7 @@ def test_a_machine_that_is_killed(pico: Pico, box: Path) -> None:
         assert attached.wait(60) == 137
 
 
-def test_a_killed_command_leaves_a_machine_that_is_seen(pico: Pico, box: Path) -> None:
+def test_a_killed_command_leaves_a_machine_that_is_seen(pico: PicoCommand, box: Path) -> None:
     run = pico.start("run", "--rm", "--name", "left", box, "sh", "-c", "echo on; sleep 600", stdout=subprocess.PIPE)
     assert run.stdout is not None
     assert run.stdout.readline() == b"on\n"
@@ -84,7 +84,7 @@ def test_a_killed_command_leaves_a_machine_that_is_seen(pico: Pico, box: Path) -
 
 
 @pytest.mark.long
-def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: Pico, box: Path) -> None:
+def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: PicoCommand, box: Path) -> None:
     for step in range(12):
         run = pico.start("run", "--name", f"step{step}", "--no-spare", box, "sleep", "600")
         time.sleep(0.1 + step * 0.05)
@@ -101,7 +101,7 @@ def test_a_command_killed_at_any_moment_leaves_no_orphan(pico: Pico, box: Path) 
     assert processes_in(pico.folder) <= {row["pid"] for row in pico.ps().values()}
 
 
-def test_two_commands_want_one_name(pico: Pico, box: Path) -> None:
+def test_two_commands_want_one_name(pico: PicoCommand, box: Path) -> None:
     runs = [pico.start("run", "-d", "--name", "same", box, "sleep", "600", stderr=subprocess.PIPE) for _ in range(3)]
     codes = sorted(run.wait(120) for run in runs)
     assert codes == [0, 125, 125]
@@ -112,7 +112,7 @@ def test_two_commands_want_one_name(pico: Pico, box: Path) -> None:
         run.stderr.close()
 
 
-def test_no_guest_can_write_template_or_image(pico: Pico, box: Path) -> None:
+def test_no_guest_can_write_template_or_image(pico: PicoCommand, box: Path) -> None:
     """Neither by what it is given nor by what its QEMU has open."""
     pico.ok("run", "-d", "--name", "prisoner", box, "sleep", "600")
     folder = Path(pico.ok("template", "--no-spare").strip())
@@ -162,7 +162,7 @@ def beginning(path: Path) -> bytes:
         return handle.read(1 << 20)
 
 
-def test_a_stale_template_is_replaced(pico: Pico, box: Path) -> None:
+def test_a_stale_template_is_replaced(pico: PicoCommand, box: Path) -> None:
     folder = Path(pico.ok("template", "--no-spare").strip())
     (folder / "ram").chmod(0o644)
     with (folder / "ram").open("r+b") as handle:
@@ -175,7 +175,9 @@ def test_a_stale_template_is_replaced(pico: Pico, box: Path) -> None:
     assert until(lambda: all(row["state"] != "spare" for row in pico.ps().values()))
 
 
-def test_a_template_belongs_to_kernel_agent_and_settings(pico: Pico, configuration: Config, tmp_path: Path) -> None:
+def test_a_template_belongs_to_kernel_agent_and_settings(
+    pico: PicoCommand, configuration: Config, tmp_path: Path
+) -> None:
     ours = pico.ok("template", "--no-spare").strip()
     stem = f"{configuration.distribution.prefix}-pico"
     for suffix in (".vmlinux", ".initrd", ".zygote.so", ".rehearsal"):
@@ -195,7 +197,7 @@ def test_a_template_belongs_to_kernel_agent_and_settings(pico: Pico, configurati
     assert [Path(path).exists() for path in (ours, agent, setting)] == [True, False, False]
 
 
-def test_gc_removes_leftovers(pico: Pico, box: Path) -> None:
+def test_gc_removes_leftovers(pico: PicoCommand, box: Path) -> None:
     pico.ok("run", "--name", "done", box, "true")
     assert pico.state("done") == "exited"
     pico.ok("gc")
@@ -206,7 +208,7 @@ def test_gc_removes_leftovers(pico: Pico, box: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("birth", ["copy", "clone"])
-def test_no_start_hangs(pico: Pico, box: Path, birth: str) -> None:
+def test_no_start_hangs(pico: PicoCommand, box: Path, birth: str) -> None:
     """What comes in the first milliseconds of a machine may meet the taking down of its card."""
     pico.ok("template")
     words = ("--rm", "--network", "none", *(["--no-spare"] if birth == "clone" else []))
@@ -214,13 +216,13 @@ def test_no_start_hangs(pico: Pico, box: Path, birth: str) -> None:
         assert pico.ok("run", *words, box, "echo", number, timeout=30) == f"{number}\n"
 
 
-def test_cold_boot(pico: Pico, box: Path) -> None:
+def test_cold_boot(pico: PicoCommand, box: Path) -> None:
     pico.ok("run", "--cold", "--name", "cold", box, "echo", "well")
     assert pico.ps()["cold"]["birth"] == "cold"
     assert pico.ok("logs", "cold") == "well\n"
 
 
-def test_stop_ends_what_does_not_listen(pico: Pico, box: Path) -> None:
+def test_stop_ends_what_does_not_listen(pico: PicoCommand, box: Path) -> None:
     pico.ok("run", "-d", "--name", "deaf", box, "sh", "-c", "trap '' TERM; while true; do sleep 1; done")
     begun = time.monotonic()
     pico.ok("stop", "-t", "1", "deaf")

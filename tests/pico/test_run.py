@@ -18,7 +18,7 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.store import Store
-from tests.support.pico_command import ROOT, Pico, until
+from tests.support.pico_command import ROOT, PicoCommand, until
 
 pytestmark = pytest.mark.boot
 
@@ -34,13 +34,13 @@ def test_verify(store: Store, configuration: Config, tmp_path: Path) -> None:
     print(done.stdout.decode())
 
 
-def test_output_and_exit_code(pico: Pico, box: Path) -> None:
+def test_output_and_exit_code(pico: PicoCommand, box: Path) -> None:
     done = pico.call("run", "--rm", box, "sh", "-c", "echo out; echo err >&2; exit 42")
     assert (done.code, done.out, done.err.splitlines()[-1]) == (42, "out\n", "err")
     assert pico.call("run", "--rm", box, "sh", "-c", "kill -9 $$").code == 137
 
 
-def test_entrypoint_user_and_folder_of_the_image(pico: Pico, box: Path, images: Path) -> None:
+def test_entrypoint_user_and_folder_of_the_image(pico: PicoCommand, box: Path, images: Path) -> None:
     entry = images / "entry"
     assert pico.ok("run", "--rm", entry) == "entry default\n"
     assert pico.ok("run", "--rm", entry, "other") == "entry other\n"
@@ -56,7 +56,7 @@ def test_entrypoint_user_and_folder_of_the_image(pico: Pico, box: Path, images: 
     ]
 
 
-def test_environment(pico: Pico, box: Path, tmp_path: Path) -> None:
+def test_environment(pico: PicoCommand, box: Path, tmp_path: Path) -> None:
     (tmp_path / "env").write_text("FILED=1\nGIVEN=file\n")
     text = pico.ok("run", "--rm", "--env-file", tmp_path / "env", "-e", "GIVEN=a b", "--hostname", "named", box, "env")
     values = dict(line.split("=", 1) for line in text.splitlines())
@@ -66,14 +66,14 @@ def test_environment(pico: Pico, box: Path, tmp_path: Path) -> None:
     assert values["HOSTNAME"] == "named"
 
 
-def test_commands_that_cannot_be_run(pico: Pico, box: Path, images: Path) -> None:
+def test_commands_that_cannot_be_run(pico: PicoCommand, box: Path, images: Path) -> None:
     assert "/none" in pico.fails(127, "run", "--rm", box, "/none")
     assert "/etc/passwd" in pico.fails(126, "run", "--rm", box, "/etc/passwd")
     assert "no entrypoint and no command" in pico.fails(127, "run", "--rm", images / "nothing")
     assert all(row["state"] == "spare" for row in pico.ps().values())
 
 
-def test_standard_input(pico: Pico, box: Path) -> None:
+def test_standard_input(pico: PicoCommand, box: Path) -> None:
     data = os.urandom(3_000_000)
     done = subprocess.run(
         pico.argv("run", "--rm", "-i", box, "cat"), env=pico.env, input=data, capture_output=True, check=True
@@ -82,7 +82,7 @@ def test_standard_input(pico: Pico, box: Path) -> None:
     assert pico.ok("run", "--rm", box, "cat", input=b"nobody reads this") == ""
 
 
-def test_everything_can_be_written_but_not_with_read_only(pico: Pico, box: Path) -> None:
+def test_everything_can_be_written_but_not_with_read_only(pico: PicoCommand, box: Path) -> None:
     script = "echo new >/etc/second && cat /etc/second && rm /bin/yes && ! test -e /bin/yes"
     assert pico.ok("run", "--rm", box, "sh", "-c", script) == "new\n"
     assert pico.ok("run", "--rm", box, "cat", "/etc/second") == "of the second layer\n"
@@ -91,7 +91,7 @@ def test_everything_can_be_written_but_not_with_read_only(pico: Pico, box: Path)
     assert "Read-only file system" in done.err
 
 
-def test_volumes(pico: Pico, box: Path, tmp_path: Path) -> None:
+def test_volumes(pico: PicoCommand, box: Path, tmp_path: Path) -> None:
     (tmp_path / "rw").mkdir()
     (tmp_path / "ro").mkdir()
     (tmp_path / "rw").chmod(0o700)
@@ -124,7 +124,7 @@ def fetch(port: int, path: str = "/") -> bytes:
         return b""
 
 
-def test_published_ports(pico: Pico, box: Path) -> None:
+def test_published_ports(pico: PicoCommand, box: Path) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -139,7 +139,7 @@ def test_published_ports(pico: Pico, box: Path) -> None:
     assert fetch(port) == b""
 
 
-def test_networks(pico: Pico, box: Path) -> None:
+def test_networks(pico: PicoCommand, box: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
         port = server.getsockname()[1]
@@ -155,7 +155,7 @@ def test_networks(pico: Pico, box: Path) -> None:
     assert "no ports to publish" in pico.fails(125, "run", "--rm", "--network", "none", "-p", "80", box)
 
 
-def test_terminal(pico: Pico, box: Path) -> None:
+def test_terminal(pico: PicoCommand, box: Path) -> None:
     main, side = pty.openpty()
     before = subprocess.run(["stty", "-g"], stdin=side, capture_output=True, check=True).stdout
     subprocess.run(["stty", "rows", "33", "cols", "111"], stdin=side, check=True)
@@ -187,7 +187,7 @@ def test_terminal(pico: Pico, box: Path) -> None:
     os.close(side)
 
 
-def test_detached_exec_logs_and_stop(pico: Pico, box: Path) -> None:
+def test_detached_exec_logs_and_stop(pico: PicoCommand, box: Path) -> None:
     script = "trap 'echo ending; exit 5' TERM; echo started; while true; do sleep 0.1; done"
     identity = pico.ok("run", "-d", "--name", "work", "-e", "KEY=value", box, "sh", "-c", script).strip()
     assert pico.ps()["work"]["id"] == identity
@@ -208,7 +208,7 @@ def test_detached_exec_logs_and_stop(pico: Pico, box: Path) -> None:
     assert pico.state("work") == "gone"
 
 
-def test_signals_of_the_caller_are_passed_on(pico: Pico, box: Path) -> None:
+def test_signals_of_the_caller_are_passed_on(pico: PicoCommand, box: Path) -> None:
     script = "trap 'echo got; exit 3' INT; echo ready; while true; do sleep 0.1; done"
     with pico.start("run", "--rm", box, "sh", "-c", script, stdout=subprocess.PIPE) as run:
         assert run.stdout is not None
@@ -218,7 +218,7 @@ def test_signals_of_the_caller_are_passed_on(pico: Pico, box: Path) -> None:
         assert run.wait(60) == 3
 
 
-def test_limits(pico: Pico, box: Path) -> None:
+def test_limits(pico: PicoCommand, box: Path) -> None:
     text = pico.ok(
         "run",
         "--rm",

@@ -1,4 +1,4 @@
-"""A pico of the tests' own: its machines, images and templates are apart from the user's."""
+"""The command ``pico`` with machines, images and templates of the tests' own, apart from the user's."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Pico:
-    """``photonbuild pico`` as a program, with machines and images of its own in `folder`."""
+class PicoCommand:
+    """The command ``pico``, with machines and images of its own in `folder`."""
 
     folder: Path
     store: Path
 
     def argv(self, *words: object) -> list[str]:
-        return [sys.executable, "-m", "photonbuild", "pico", "--folder", str(self.folder), *map(str, words)]
+        return [sys.executable, "-m", "pico", "--folder", str(self.folder), *map(str, words)]
 
     @property
     def env(self) -> dict[str, str]:

@@ -40,10 +40,30 @@ FLOORS = (
     "photonbuild.images",
     "photonbuild.machines",
     "photonbuild.pipeline",
-    "pico",
+    "pico.errors",
+    "pico.settings",
+    "pico.builder",
+    "pico.guest",
+    "pico.oci",
+    "pico.vm",
+    "pico.factory",
+    "pico.containers",
+    "pico.context",
+    "pico.bench",
+    "pico.cli",
+    "pico.__main__",
     "photonbuild.cli",
     "photonbuild.__main__",
 )
+# What pico imports of the builder where it needs it; all else goes through pico.builder.
+SHARED_WITH_PICO = {
+    "photonbuild.errors",
+    "photonbuild.files",
+    "photonbuild.paths",
+    "photonbuild.machines.qmp",
+    "photonbuild.sandbox.syscalls",
+}
+BUILDER = {"pico.builder", "pico.settings"}
 # Packages whose names are also programs of the seed, files, or words of a configuration language.
 COMMAND_NAMES = {
     "bash",
@@ -60,7 +80,7 @@ COMMAND_NAMES = {
     "xz",
     "zstd",
 }
-MODULES = {name: path for name, path in code.modules(ROOT).items() if name != "photonbuild"}
+MODULES = {name: path for name, path in code.modules(ROOT).items() if name not in code.PACKAGES}
 # Not run with the rest: checks are handed to pytest, for a machine.
 IMPORTED = {name: path for name, path in MODULES.items() if "checks" not in name.split(".")}
 
@@ -96,6 +116,25 @@ def test_imports_go_down(module: str) -> None:
     own = floor_of(module)
     above = {name for name in code.imported(IMPORTED[module], ROOT) & IMPORTED.keys() if floor_of(name) > own}
     assert above == set()
+
+
+def test_pico_needs_the_builder_in_one_place() -> None:
+    for name in IMPORTED.keys() - BUILDER:
+        if name.startswith("pico."):
+            needed = {other for other in code.imported(IMPORTED[name], ROOT) if other.startswith("photonbuild.")}
+            assert needed <= SHARED_WITH_PICO, f"{name} imports {needed - SHARED_WITH_PICO}"
+
+
+def test_only_its_command_line_knows_the_caller_of_pico() -> None:
+    for name, path in IMPORTED.items():
+        if name.startswith("pico.") and not name.startswith(("pico.cli.", "pico.__main__")):
+            names = {
+                alias.name
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Import)
+                for alias in node.names
+            }
+            assert not names & {"argparse", "sys", "termios", "tty"}, name
 
 
 def test_no_circle() -> None:

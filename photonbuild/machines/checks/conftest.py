@@ -23,7 +23,7 @@ FACTS = "PHOTONBUILD_MACHINE"
 
 @pytest.fixture(scope="session")
 def facts() -> dict[str, Any]:
-    """Ports, names and files of this run; see `photonbuild.verify.facts_for`, `photonbuild.pico.verify.start`."""
+    """Ports, names and files of this run; see `machines.verify.facts_for`, `pipeline.verify_pico.start`."""
     if FACTS not in os.environ:
         pytest.fail(f"{FACTS} is not set: these tests are run by photonbuild verify", pytrace=False)
     loaded: dict[str, Any] = json.loads(Path(os.environ[FACTS]).read_text())

@@ -10,7 +10,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 
 class PicoBackend(BaseBackend):  # type: ignore[misc]
-    """`facts`: ``argv`` and ``env`` of ``photonbuild pico`` and the ``name`` of the machine; its image has a shell."""
+    """`facts`: ``argv`` and ``env`` of the command ``pico`` and the ``name`` of the machine; its image has a shell."""
 
     NAME = "pico"
 
@@ -25,6 +25,6 @@ class PicoBackend(BaseBackend):  # type: ignore[misc]
 
 
 def run_pico(facts: dict[str, Any], *words: object) -> subprocess.CompletedProcess[bytes]:
-    """One ``photonbuild pico`` command, whatever becomes of it."""
+    """One ``pico`` command, whatever becomes of it."""
     argv = [*facts["argv"], *map(str, words)]
     return subprocess.run(argv, env={**os.environ, **facts["env"]}, capture_output=True, timeout=120, check=False)

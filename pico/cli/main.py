@@ -1,0 +1,46 @@
+"""From a command line to an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from photonbuild.errors import Interrupted, PhotonbuildError
+from photonbuild.paths import checkout
+from pico.builder import Builder, store_path
+from pico.cli.commands import COMMANDS
+from pico.cli.output import say, tell
+from pico.cli.parser import MISUSE, parser
+from pico.context import Context
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; its exit code. Errors are told on stderr."""
+    options = parser().parse_args(argv)
+    os.umask(0o022)
+    try:
+        return COMMANDS[options.chosen](context(options), options)
+    except KeyboardInterrupt:
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + 13
+    except PhotonbuildError as error:
+        tell(error)
+        return error.exit_code
+    except OSError as error:  # a full disk, a file that may not be read
+        say(f"error: {error}")
+        return MISUSE
+
+
+def context(options: argparse.Namespace) -> Context:
+    """Where this call works. Raises ConfigError."""
+    root = Path(options.root).resolve() if options.root else checkout()
+    store = Path(options.store) if options.store else store_path()
+    return Context(
+        folder=Path(options.folder).absolute() if options.folder else store / "pico",
+        builder=Builder(root, store, offline=options.offline),
+        kernel=Path(options.kernel).absolute() if options.kernel else None,
+    )

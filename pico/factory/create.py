@@ -1,0 +1,173 @@
+"""A machine for a container: a copy of the zygote or a spare, else a clone of the template, or a cold boot."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from photonbuild.machines.qmp import Qmp
+from pico.errors import PicoError, QmpError
+from pico.factory import pool, template, zygote
+from pico.vm import cgroups, launch, state
+from pico.vm.host import Host
+from pico.vm.launch import Share, VMConfig
+from pico.vm.qemu import DISK, Hardware
+from pico.vm.state import Machine, Record
+
+Say = Callable[[str], None]
+FDSET = 9  # of a spare: holds the image that it is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSpec:
+    """What a machine is made of, beyond its record. `forwards` are values of QEMU's hostfwd."""
+
+    hardware: Hardware
+    image: Path
+    network: bool
+    shares: Sequence[Share] = ()
+    forwards: Sequence[str] = ()
+    cpus: float | None = None
+    cold: bool = False
+    use_spares: bool = True
+
+    @property
+    def takes_spares(self) -> bool:
+        """Can it come out of the pool? What waits there has a network and no volumes; a copy can be without network."""
+        return self.use_spares and not self.cold and not self.shares and (self.network or self.hardware.copied)
+
+
+def create(host: Host, record: Record, spec: MachineSpec, say: Say) -> tuple[Machine, Record]:
+    """A machine that runs and whose agent waits for SETUP. Nothing is left of it on failure.
+
+    Raises PicoError, SandboxError.
+    """
+    if spec.cold:
+        return _start(host, replace(record, birth="cold"), spec, None)
+    frozen = template.ensure(host, spec.hardware, say)
+    record = replace(record, template=frozen.name)
+    if spec.takes_spares and spec.hardware.copied:
+        copied = _copy(host, replace(record, birth="copy"), spec)
+        if copied is not None:
+            return copied
+    elif spec.takes_spares:
+        claimed = _claim(host, replace(record, birth="spare"), spec)
+        if claimed is not None:
+            return claimed
+    return _start(host, replace(record, birth="clone"), spec, frozen)
+
+
+def _start(host: Host, record: Record, spec: MachineSpec, frozen: Path | None) -> tuple[Machine, Record]:
+    machine = state.create(host.folder, record)
+    try:
+        config = VMConfig(
+            hardware=spec.hardware,
+            mode="clone" if frozen else "cold",
+            network=spec.network,
+            template=frozen,
+            image=spec.image,
+            shares=spec.shares,
+            cpus=spec.cpus,
+        )
+        launch.start(host, machine, config)
+        if frozen or spec.forwards:
+            qmp = launch.connect_qemu(machine.folder)
+            if frozen:
+                template.restore(qmp)
+            _forward(qmp, spec.forwards)
+            if frozen:
+                qmp.call("cont")
+            qmp.close()
+    except QmpError as exc:
+        launch.discard(machine)
+        exc.detail = exc.detail or launch.qemu_output(machine.folder)
+        raise
+    except BaseException:
+        launch.discard(machine)
+        raise
+    return machine, record
+
+
+def _copy(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Record] | None:
+    """A copy of the template's zygote; None when there is none, or it makes none."""
+    parent = zygote.of(host, record.template)
+    if parent is None:
+        return None
+    machine = state.create(host.folder, record)
+    try:
+        zygote.copy(parent, machine, spec.hardware, spec.image, network=spec.network, cpus=spec.cpus)
+        qmp = launch.connect_qemu(machine.folder)
+        _forward(qmp, spec.forwards)
+        qmp.call("cont")
+        qmp.close()
+    except (zygote.NoCopyError, QmpError) as exc:
+        launch.discard(machine)
+        if isinstance(exc, zygote.NoCopyError) and exc.lost:
+            pool.discard(parent)
+        return None
+    except BaseException:
+        launch.discard(machine)
+        raise
+    return machine, record
+
+
+def _claim(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Record] | None:
+    """A spare of the pool; None when none waits, or those that do are broken."""
+    for spare in pool.ready_spares(host, record.template):
+        handle = os.open(spare.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            machine = Machine(host.folder / "machines" / spare.id)
+            machine.folder.parent.mkdir(exist_ok=True)
+            os.rename(spare.folder, machine.folder)
+            taken = replace(record, id=machine.id)
+            try:
+                state.adopt(machine, taken, host.folder)
+                _assign(machine, spec)
+            except QmpError:
+                launch.discard(machine)
+                continue
+            except BaseException:
+                launch.discard(machine)
+                raise
+            return machine, taken
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        finally:
+            os.close(handle)
+    return None
+
+
+def _assign(machine: Machine, spec: MachineSpec) -> None:
+    """Give a spare its image, its ports and its share of the processors, and let it run."""
+    qmp = launch.connect_qemu(machine.folder)
+    image = os.open(spec.image, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        qmp.send("add-fd", {"fdset-id": FDSET}, fd=image)
+        file = {"driver": "file", "node-name": "file1", "filename": f"/dev/fdset/{FDSET}"}
+        qmp.send("blockdev-add", {**file, "read-only": True, "locking": "off"})
+        disk = {"driver": "raw", "node-name": DISK, "file": "file1", "read-only": True}
+        qmp.send("blockdev-reopen", {"options": [disk]})
+        _forward(qmp, spec.forwards)
+        if spec.cpus is not None:
+            cgroups.restrict(machine.id, spec.cpus)
+        qmp.call("cont")
+    finally:
+        os.close(image)
+        qmp.close()
+
+
+def _forward(qmp: Qmp, forwards: Sequence[str]) -> None:
+    """Publish ports. Raises PicoError when one is taken."""
+    for forward in forwards:
+        try:
+            qmp.monitor(f"hostfwd_add net {forward}")
+        except QmpError as exc:
+            if "forwarding" in exc.message:
+                raise PicoError(
+                    f"cannot publish {forward.partition('-')[0]}: {exc.message}", hint="is the port taken?"
+                ) from exc
+            raise

@@ -1,0 +1,1 @@
+"""One machine: QEMU's command line, its jail and control groups, its folder, its start."""

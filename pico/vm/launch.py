@@ -1,0 +1,249 @@
+"""Starting a machine's QEMU in a folder: sockets, logs, jail, limits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from photonbuild.files import write_json
+from photonbuild.machines.qmp import Qmp
+from pico.errors import PicoError, QmpError
+from pico.guest.errors import GuestError, GuestGoneError
+from pico.guest.messages import Welcome
+from pico.guest.session import Session
+from pico.vm import cgroups, jail, memory
+from pico.vm.host import Host
+from pico.vm.qemu import BINARY, INITRD, KERNEL, PORTS, PRELOAD, TEMPLATE, Descriptors, Hardware, Mode, qemu_argv
+from pico.vm.state import Machine
+
+BACKLOG = 8
+QUEUE = 5  # seconds that a connection waits for its turn
+# Of a zygote: the socket for requests, and device and inode of its files.
+CALLS, FILES = "calls", "files.json"
+AGAIN = 1.0  # seconds without an answer, after which a port is opened anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A folder or file of the host that the guest sees at `target`."""
+
+    source: Path
+    target: str
+    readonly: bool = False
+
+    @property
+    def part(self) -> str | None:
+        """A file is shared as this name in a folder that has nothing else."""
+        return "file" if self.source.is_file() else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VMConfig:
+    """The machine to start. `template` is a folder: written by a machine that becomes one, read by a clone."""
+
+    hardware: Hardware
+    mode: Mode
+    network: bool
+    template: Path | None = None
+    image: Path
+    shares: Sequence[Share] = ()
+    cpus: float | None = None
+
+
+def start(host: Host, machine: Machine, config: VMConfig) -> int:
+    """Start QEMU for `machine`, whose folder exists; its process id. It listens on the folder's sockets from now on.
+
+    Raises PicoError, SandboxError.
+    """
+    _require(host, config.hardware)
+    with contextlib.ExitStack() as stack:
+        files = open_files(stack, machine, config.image)
+        argv = qemu_argv(
+            config.hardware,
+            files.descriptors,
+            mode=config.mode,
+            network=config.network,
+            readonly=[share.readonly for share in config.shares],
+        )
+        more: list[int] = []
+        env: dict[str, str] = {}
+        groups: list[Path] = []
+        if config.mode == "zygote":  # no limits: what its copies take before they join their own would count as its own
+            more, env = _zygote(stack, machine, files)
+        else:
+            groups = cgroups.create(machine.id, memory=config.hardware.memory, cpus=config.cpus)
+        return jail.start(
+            _jail(host, config, env),
+            argv,
+            jail.Inherited(
+                output=files.output,
+                alive=files.alive,
+                descriptors=[*files.descriptors.all(), *more],
+                groups=groups,
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What QEMU has open: the lock `alive`, what it prints goes to `output`."""
+
+    descriptors: Descriptors
+    output: int
+    alive: int
+
+    def all(self) -> list[int]:
+        """Always in this order, `alive` last."""
+        return [self.output, *self.descriptors.all(), self.alive]
+
+
+def open_files(stack: contextlib.ExitStack, machine: Machine, image: Path) -> Files:
+    """Make and open what belongs to a machine in its folder, until `stack` unwinds. Raises PicoError."""
+    alive = _open(stack, machine.folder / "alive", os.O_RDWR)
+    fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return Files(
+        descriptors=Descriptors(
+            qmp=_listen(stack, machine.folder, "qmp"),
+            ports=[_listen(stack, machine.folder, f"port{number}") for number in range(PORTS)],
+            log=_open(stack, machine.log, os.O_WRONLY | os.O_APPEND),
+            console=_open(stack, machine.folder / "console", os.O_WRONLY | os.O_APPEND),
+            image=_image(stack, image),
+        ),
+        output=_open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND),
+        alive=alive,
+    )
+
+
+def _zygote(stack: contextlib.ExitStack, machine: Machine, files: Files) -> tuple[list[int], dict[str, str]]:
+    """What the library in a zygote needs: a socket for requests, this host's /proc; see specs/pico-zygote."""
+    calls = _listen(stack, machine.folder, CALLS, socket.SOCK_SEQPACKET)
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, proc)
+    write_json(machine.folder / FILES, [[found.st_dev, found.st_ino] for found in map(os.fstat, files.all())])
+    return [calls, proc], {"LD_PRELOAD": PRELOAD, "PICO_ZYGOTE": str(calls), "PICO_PROC": str(proc)}
+
+
+def _require(host: Host, hardware: Hardware) -> None:
+    """Raises PicoError when there is no QEMU, or no memory for one more machine."""
+    program = host.seed / BINARY.lstrip("/")
+    if not program.is_file():
+        raise PicoError(
+            "there is no QEMU in the machine seed", where=str(program), hint="photonbuild seed build machine"
+        )
+    memory.require(hardware.memory)
+
+
+def _jail(host: Host, config: VMConfig, env: Mapping[str, str]) -> jail.Jail:
+    mounts = []
+    if config.template is not None:
+        mounts.append(jail.Mount(source=config.template, target=TEMPLATE, readonly=config.mode != "template"))
+    if config.mode in ("template", "cold"):
+        mounts += [jail.Mount(source=host.kernel, target=KERNEL), jail.Mount(source=host.initrd, target=INITRD)]
+    if config.mode == "zygote":
+        mounts.append(jail.Mount(source=host.preload, target=PRELOAD))
+    for number, share in enumerate(config.shares):
+        target = f"/run/volume{number}{'/' + share.part if share.part else ''}"
+        mounts.append(jail.Mount(source=share.source, target=target, readonly=share.readonly, own=True))
+    return jail.Jail(
+        root=host.seed,
+        mounts=mounts,
+        uid=host.uid,
+        devices=host.devices,
+        network=config.network,
+        parent=config.mode == "zygote",
+        env=env,
+        proc=bool(config.shares),  # QEMU changes modes in a volume by way of /proc/self/fd
+    )
+
+
+def _open(stack: contextlib.ExitStack, path: Path, flags: int) -> int:
+    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _image(stack: contextlib.ExitStack, path: Path) -> int:
+    """The image's file, open for reading only: so QEMU cannot write it, whatever its guest makes it do."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise PicoError(f"cannot read the image: {exc.strerror}", where=str(path)) from exc
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _listen(stack: contextlib.ExitStack, folder: Path, name: str, kind: int = socket.SOCK_STREAM) -> int:
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+    with _short_name(folder, name) as path:
+        sock.bind(path)
+    sock.listen(BACKLOG)
+    return sock.fileno()
+
+
+def connect(folder: Path, name: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A connection to a machine's socket. Raises PicoError when nothing listens there any more."""
+    sock = socket.socket(socket.AF_UNIX, kind)
+    try:
+        with _short_name(folder, name) as path:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", QUEUE, 0))
+            sock.connect(path)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, 0))
+    except OSError as exc:
+        sock.close()
+        raise PicoError(f"machine {folder.name} does not run", detail=qemu_output(folder)) from exc
+    return sock
+
+
+def connect_agent(folder: Path, name: str, seconds: float) -> tuple[Session, Welcome]:
+    """A session over one of a machine's ports, begun. Raises PicoError, GuestError when the agent gives no answer.
+
+    What a killed program left half-sent on the port may swallow the first HELLO: then it is said again.
+    """
+    ends, patience = time.monotonic() + seconds, AGAIN
+    while True:
+        session = Session(connect(folder, name))
+        try:
+            return session, session.hello(min(patience, seconds))
+        except GuestError as exc:
+            session.close()
+            if isinstance(exc, GuestGoneError) or time.monotonic() >= ends:
+                raise
+        patience *= 2  # on a busy host an answer takes its time
+
+
+def connect_qemu(folder: Path) -> Qmp:
+    """A connection to the machine's QEMU itself. Raises QmpError, as all that is done with it."""
+    return Qmp(connect(folder, "qmp"), error=QmpError)
+
+
+def discard(machine: Machine) -> None:
+    """End a machine and remove all of it. Raises PicoError when it does not end."""
+    machine.kill()
+    cgroups.remove(machine.id)
+    machine.remove()
+
+
+def qemu_output(folder: Path) -> str | None:
+    """The end of what QEMU printed: the reason, when it ended at once."""
+    try:
+        text = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+    except OSError:
+        return None
+    return text.strip() or None
+
+
+@contextlib.contextmanager
+def _short_name(folder: Path, name: str) -> Iterator[str]:
+    """A name of a socket that is short however long the folder's is: they may have 107 bytes."""
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{handle}/{name}"
+    finally:
+        os.close(handle)

@@ -1,0 +1,36 @@
+"""The command as a program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[4]
+SLOW = ("click", "pydantic", "yaml", "rich", "requests", "asyncio", "photonbuild.config.load")
+
+
+def python(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PHOTONBUILD_STORE": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    return subprocess.run([sys.executable, *words], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", [["pico"], ["photonbuild", "pico"]])
+def test_pico_and_its_alias(tmp_path: Path, command: list[str]) -> None:
+    listed = python(tmp_path, "-m", *command, "ps", "--all")
+    assert (listed.returncode, listed.stdout.split()[:2]) == (0, ["ID", "IMAGE"])
+    assert (tmp_path / "pico/compiled").is_dir()
+    missing = python(tmp_path, "-m", *command, "logs", "none")
+    assert (missing.returncode, missing.stdout) == (125, "")
+    assert missing.stderr == "error: there is no machine 'none'\n\nhint: pico ps --all\n"
+
+
+def test_a_start_imports_nothing_slow(tmp_path: Path) -> None:
+    work = "import pico.containers.run, pico.containers.control, pico.containers.listing, pico.containers.gc"
+    script = f"import sys, pico.cli.main\n{work}, pico.oci.resolve\nprint(*sys.modules)"
+    done = python(tmp_path, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert not set(SLOW) & set(done.stdout.split())
