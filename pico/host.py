@@ -98,7 +98,8 @@ def examine(session: Session, folder: Path, kernel: Path | None) -> Host:
     """Find the facts out and keep them."""
     from photonbuild.config import validation as config_yaml
     from photonbuild.files import sha256_of
-    from photonbuild.machines.qemu import TCG, best_accel
+    from photonbuild.machines.acceleration import best_accel
+    from photonbuild.machines.hardware import TCG
     from pico.settings import PicoSettings
 
     config = session.config

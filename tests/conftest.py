@@ -11,7 +11,7 @@ import pytest
 from photonbuild.config import load as config
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.machines.qemu import one_time_key
+from photonbuild.machines.ssh import one_time_key
 from photonbuild.paths import default_store
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store

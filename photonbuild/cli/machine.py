@@ -13,8 +13,9 @@ import click
 from photonbuild.errors import VerifyError
 from photonbuild.machines import console, verify
 from photonbuild.machines.clouds import CLOUDS
-from photonbuild.machines.drive import describe
-from photonbuild.machines.qemu import FIRMWARES
+from photonbuild.machines.hardware import FIRMWARES
+from photonbuild.machines.manifest import read_manifest
+from photonbuild.machines.report import require, stage_table
 from photonbuild.pipeline.session import Session
 from pico import verify as pico_verify
 
@@ -39,7 +40,7 @@ def boot_command(
     """Run an image with its console in this terminal. Nothing is written to it."""
     if image.suffix == KERNEL:
         raise VerifyError("this kernel starts nothing but containers", hint="photonbuild pico run IMAGE")
-    described = describe(image, platform=platform)
+    described = read_manifest(image, platform=platform)
     console.attach(
         image,
         seed=session.machine_seed.root,
@@ -68,15 +69,15 @@ def verify_command(
             scratch=session.store.scratch,
             firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
             as_disk=as_disk,
-            description=describe(image, platform=platform),
+            manifest=read_manifest(image, platform=platform),
             progress=session.reporter.info,
         )
     if report is not None:
         report.write_text(json.dumps(dataclasses.asdict(result), indent=1, default=str) + "\n", encoding="utf-8")
-    width = max(len(row[0]) for row in verify.stage_table(result)) + 2
-    for first, *rest in verify.stage_table(result):
+    width = max(len(row[0]) for row in stage_table(result)) + 2
+    for first, *rest in stage_table(result):
         click.echo(first.ljust(width) + "".join(cell.rjust(14) for cell in rest))
-    verify.require(result)
+    require(result)
 
 
 Decorator = Callable[[Any], Any]

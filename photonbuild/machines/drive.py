@@ -1,13 +1,12 @@
-"""How a finished image is plugged into a machine: what is inside the file, and which devices it expects."""
+"""Drives of a test machine: how QEMU opens a published image, and on which bus its platform has it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +31,7 @@ class Drive:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Medium(Drive):
+class BootDrive(Drive):
     """The drive that a machine starts from, and the network card that belongs to its platform."""
 
     card: Card = "virtio"
@@ -54,40 +53,11 @@ BUSES: dict[str, Bus] = {"ec2": "nvme", "gce": "scsi"}
 UNREAD_BY_UEFI: dict[Bus, Bus] = {"pvscsi": "sata"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """What an image's manifest says of it: its platform, and the files that its configuration set."""
-
-    platform: str | None
-    configured: tuple[str, ...] = ()
-
-
-def describe(image: Path, *, platform: str | None = None) -> Description:
-    """What the manifest beside `image` says; with `platform`, a name or ``none``, that is taken for granted.
-
-    Raises VerifyError when there is no manifest and no `platform`, or when the manifest is not one of ours.
-    """
-    path = image.with_name(f"{image.name}.manifest.json")
-    hint = "keep the manifest beside the image, or say --platform NAME (none for an image of no cloud)"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        described = Description(platform=content["platform"], configured=tuple(content["configured"]))
-    except FileNotFoundError:
-        if platform is None:
-            raise VerifyError("there is no manifest beside the image", where=str(path), hint=hint) from None
-        described = Description(platform=None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VerifyError(f"the manifest is damaged: {error!r}", where=str(path), hint=hint) from None
-    if platform is not None:
-        described = replace(described, platform=None if platform == "none" else platform)
-    return described
-
-
 @contextlib.contextmanager
-def medium(
+def boot_drive(
     image: Path, *, as_disk: bool = False, platform: str | None = None, firmware: str = "bios"
-) -> Iterator[Medium]:
-    """The medium in `image`: an OVA's disk and Google's ``disk.raw`` are taken out for as long as it is used.
+) -> Iterator[BootDrive]:
+    """The drive of `image`: an OVA's disk and Google's ``disk.raw`` are extracted for as long as the block lasts.
 
     With UEFI a bus that the firmware cannot read is replaced. Raises VerifyError when the image is not there or is not
     one of ours.
@@ -96,20 +66,20 @@ def medium(
         raise VerifyError("no such image", where=str(image), hint="photonbuild image NAME makes one")
     if image.suffix == ".ova" or image.name.endswith(".tar.gz"):
         with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
-            yield _medium(_taken_out(image, Path(folder)), as_disk=False, platform=platform, firmware=firmware)
+            yield _boot_drive(_extracted(image, Path(folder)), as_disk=False, platform=platform, firmware=firmware)
         return
-    yield _medium(image, as_disk=as_disk, platform=platform, firmware=firmware)
+    yield _boot_drive(image, as_disk=as_disk, platform=platform, firmware=firmware)
 
 
-def _medium(image: Path, *, as_disk: bool, platform: str | None, firmware: str) -> Medium:
+def _boot_drive(image: Path, *, as_disk: bool, platform: str | None, firmware: str) -> BootDrive:
     format_, bus, card = KINDS.get(image.suffix, KINDS[".raw"])
     bus = "virtio" if bus == "cd" and as_disk else BUSES.get(platform or "", bus)
     if firmware == "uefi":
         bus = UNREAD_BY_UEFI.get(bus, bus)
-    return Medium(file=image, format=format_, bus=bus, card=card)
+    return BootDrive(file=image, format=format_, bus=bus, card=card)
 
 
-def _taken_out(image: Path, folder: Path) -> Path:
+def _extracted(image: Path, folder: Path) -> Path:
     try:
         with tarfile.open(image) as archive:
             for member in archive:

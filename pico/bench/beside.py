@@ -30,16 +30,17 @@ def docker_runs(
     session: Session, image: Path, reference: Reference, count: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Rows like those of machines, for one and two in flight. Raises PicoError, VerifyError."""
-    from photonbuild.machines.drive import medium
-    from photonbuild.machines.qemu import Hardware, Machine
+    from photonbuild.machines.drive import boot_drive
+    from photonbuild.machines.hardware import Hardware
+    from photonbuild.machines.qemu import Machine
 
     if reference.path is None or not reference.path.is_file():
         raise PicoError("docker can be measured with an image in an archive only", where=reference.text)
     say(f"booting {image.name}")
     rows = []
     with (
-        medium(image) as plugged,
-        Machine(Hardware(medium=plugged), seed=session.machine_seed.root, scratch=session.store.scratch) as machine,
+        boot_drive(image) as plugged,
+        Machine(Hardware(boot_drive=plugged), seed=session.machine_seed.root, scratch=session.store.scratch) as machine,
     ):
         machine.wait_for_ssh(BOOT)
         name = _load(machine, reference.path)

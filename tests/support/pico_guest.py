@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.errors import VerifyError
-from photonbuild.machines.qemu import TCG
+from photonbuild.machines.hardware import TCG
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sandbox.sandbox import Process as Running

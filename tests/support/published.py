@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
-from photonbuild.machines.drive import describe
-from photonbuild.machines.qemu import Firmware, Machine
-from photonbuild.machines.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
+from photonbuild.machines.hardware import Firmware
+from photonbuild.machines.manifest import read_manifest
+from photonbuild.machines.qemu import Machine
+from photonbuild.machines.report import Boot, require, stage_table
+from photonbuild.machines.verify import BOOT_TIMEOUT, verify
 from photonbuild.store import Store
 
 SUFFIXES = {
@@ -27,7 +29,7 @@ def image_of(configuration: Config, name: str) -> Path:
     return path
 
 
-def judged(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
+def verified(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
     """Boot the image once, print its stages, and require every check."""
     report = verify(
         image,
@@ -36,7 +38,7 @@ def judged(image: Path, configuration: Config, store: Store, seed: Path, firmwar
         seed=seed,
         scratch=store.scratch,
         firmwares=[firmware],
-        description=describe(image),
+        manifest=read_manifest(image),
     )
     print()
     for row in stage_table(report):
@@ -45,7 +47,7 @@ def judged(image: Path, configuration: Config, store: Store, seed: Path, firmwar
     return report.boots[0]
 
 
-def settled(machine: Machine) -> None:
+def wait_until_settled(machine: Machine) -> None:
     """Wait until everything has started: nothing has failed."""
     machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
     state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()
