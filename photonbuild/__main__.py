@@ -1,3 +1,5 @@
+"""The program: `photonbuild pico` without the imports of the other commands, everything else by click."""
+
 import os
 import sys
 

@@ -1,6 +1,6 @@
 """A container image as a virtual machine of its own. Where things are; a line imports from those above it.
 
-protocol messages session         the frames between host and agent, see docs/pico-protocol.md
+protocol messages session         the frames between host and agent, see docs/reference/pico-protocol.md
 settings hardware host            what every machine has in common; the command line of QEMU
 oci/ images                       an image as it was found or pulled → one read-only disk in the store
 jail limits qmp state launch      one QEMU: namespaces, control groups, its monitor, its folder, its start

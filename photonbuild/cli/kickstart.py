@@ -46,7 +46,7 @@ def schema_command(output: Path | None) -> None:
 @kickstart_group.command("reference")
 @output_option
 def reference_command(output: Path | None) -> None:
-    """The documentation page, docs/kickstart.md."""
+    """The documentation page, docs/use/kickstart.md."""
     _write(export.reference(), output)
 
 

@@ -1,4 +1,4 @@
-"""The kickstart format for others: as a JSON schema, and as the page docs/kickstart.md."""
+"""The kickstart format for others: as a JSON schema, and as the page docs/use/kickstart.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTRODUCTION = """# Installing to a disk
 
 The second entry of the ISO's boot menu, *Install*, copies the very system that the ISO boots onto a disk, and then sets
 it up: unattended by a *kickstart*, or after a few questions on the console. This page is written by
-`photonbuild kickstart reference --output docs/kickstart.md`; samples are in `kickstarts/`.
+`photonbuild kickstart reference --output docs/use/kickstart.md`; samples are in `kickstarts/`.
 
     photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
     photonbuild kickstart schema          # JSON schema, for editors
@@ -136,7 +136,7 @@ def _described(field: Field) -> dict[str, Any]:
 
 
 def reference() -> str:
-    """The whole of docs/kickstart.md."""
+    """The whole of docs/use/kickstart.md."""
     parts = [INTRODUCTION, "## Keys\n"]
     for field in SUPPORTED:
         parts.append("\n".join(_section(field)) + "\n")

@@ -1,4 +1,4 @@
-"""A pico machine as the tests of its agent want it: QEMU's microvm with the devices of docs/pico-protocol.md."""
+"""A pico machine for the tests of its agent: QEMU's microvm with the devices of docs/reference/pico-protocol.md."""
 
 from __future__ import annotations
 

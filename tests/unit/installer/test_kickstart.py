@@ -255,8 +255,8 @@ def test_malformed_files_are_told_with_line_and_column() -> None:
 
 
 def test_the_page_is_what_the_table_says() -> None:
-    page = (ROOT / "docs/kickstart.md").read_text(encoding="utf-8")
-    assert page == export.reference(), "bin/photonbuild kickstart reference --output docs/kickstart.md"
+    page = (ROOT / "docs/use/kickstart.md").read_text(encoding="utf-8")
+    assert page == export.reference(), "bin/photonbuild kickstart reference --output docs/use/kickstart.md"
 
 
 def test_the_json_schema_has_every_key() -> None:
