@@ -1,20 +1,45 @@
-"""Keys of builds: a digest of every input of one build, kept with the result so that a difference can be named."""
+"""Keys: an entry of the store is named by the digest of all that it was made from, and that is kept beside it.
+
+What a seed, a spec, a package, a repository and an image are made from is listed by the module that makes each; here is
+how a list becomes a key, and how two lists are compared.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from photonbuild.files import read_json, write_json
 
-def key_of(inputs: Mapping[str, Any]) -> str:
-    """64 hexadecimal digits."""
+Inputs = Mapping[str, Any]
+NAME = "inputs.json"
+SHOWN = 60
+
+
+def key_of(inputs: Inputs) -> str:
+    """64 hexadecimal digits, the same for the same values whatever their order in a mapping."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What changed between the inputs of two builds, a line each."""
+def write_inputs(folder: Path, inputs: Inputs) -> None:
+    """Keep the inputs with what was made from them."""
+    write_json(folder / NAME, inputs)
+
+
+def last_inputs(folders: Iterable[Path]) -> Inputs | None:
+    """The inputs of the newest of these entries; None when there is none."""
+    kept = [folder / NAME for folder in folders if (folder / NAME).exists()]
+    if not kept:
+        return None
+    newest: Inputs = read_json(max(kept, key=lambda path: (path.stat().st_mtime, path)))
+    return newest
+
+
+def differences(old: Inputs, new: Inputs, prefix: str = "") -> list[str]:
+    """What changed between two lists of inputs, a line each: which, from what, to what."""
     lines = []
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
@@ -26,4 +51,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def short(value: Any) -> str:
-    return "absent" if value is None else str(value)[:12]
+    """A value for one line: digests by their first digits, lists and longer texts up to a few words."""
+    if value is None:
+        return "absent"
+    if isinstance(value, Mapping):
+        return f"{len(value)} entries"
+    words = value if isinstance(value, list | tuple) else str(value).split(" ")
+    text = " ".join(word[:12] if len(word) >= 32 and word.isalnum() else word for word in map(str, words)) or "nothing"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -29,21 +29,21 @@ class Context:
     def _store(self) -> Path:
         base = os.environ.get("XDG_CONFIG_HOME")
         if ((Path(base) if base else Path.home() / ".config") / "photonbuild.yaml").exists():
-            from photonbuild.config.load import load
+            from photonbuild.config.load import load_user
 
-            return load(self.root).user.store_path or default_store()
+            return load_user().store_path or default_store()
         return default_store()
 
     def session(self) -> Session:
         """The whole configuration, for what cannot do without."""
         if self._session is None:
-            from photonbuild.config.load import load
             from photonbuild.log import Reporter
+            from photonbuild.pipeline.configuration import load_config
             from photonbuild.pipeline.session import Session
             from photonbuild.store import Store
 
             self._session = Session(
-                config=load(self.root), store=Store.open(self.store), reporter=Reporter(), offline=self.offline
+                config=load_config(self.root), store=Store.open(self.store), reporter=Reporter(), offline=self.offline
             )
         return self._session
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from photonbuild.errors import SandboxError
-from photonbuild.sandbox import init
+from photonbuild.sandbox import syscalls
 
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442
 OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_IDMAP = 1, 4, 0x00100000
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE = 4, 24, 28, 38, 41
+READONLY = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
 NOROOT_LOCKED = 0b11
 CAPABILITIES = 41
 FILE_LIMIT = 4096
@@ -99,17 +100,17 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
         os.setsid()
         for control in inherited.groups:
             (control / "cgroup.procs").write_text("0", encoding="ascii")
-        spaces = init.CLONE_NEWNS | init.CLONE_NEWIPC | init.CLONE_NEWUTS
-        spaces |= 0 if jail.parent else init.CLONE_NEWPID
-        spaces |= 0 if jail.network else init.CLONE_NEWNET
+        spaces = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+        spaces |= 0 if jail.parent else syscalls.CLONE_NEWPID
+        spaces |= 0 if jail.network else syscalls.CLONE_NEWNET
         owner, group, space = os.geteuid(), os.getegid(), None
         if owner:
             own = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
-            _unshare(init.CLONE_NEWUSER)
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
             _map_ids(own, owner, group, inside=int(jail.parent))
         elif any(mount.own for mount in jail.mounts):
             space = _user_space(owner, jail.uid)
-        _unshare(spaces)
+        syscalls.unshare(spaces)
         child = os.fork()
         if child:
             os.pwrite(inherited.alive, str(child).encode(), 0)
@@ -126,10 +127,6 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
         os._exit(125)
 
 
-def _unshare(flags: int) -> None:
-    init.check(init.libc.unshare(flags), "unshare")
-
-
 def _map_ids(proc: int, uid: int, gid: int, *, inside: int) -> None:
     """Number `inside` of our new user namespace is `uid` outside; `proc` is our folder of /proc."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"{inside} {uid} 1\n"), ("gid_map", f"{inside} {gid} 1\n")):
@@ -141,25 +138,25 @@ def _map_ids(proc: int, uid: int, gid: int, *, inside: int) -> None:
 def _enter(jail: Jail, space: int | None) -> None:
     """Make the root and go there: the tree itself, read-only, with a small tmpfs on /run and one on /dev."""
     root = str(jail.root)
-    init.mount("none", "/", None, init.MS_REC | init.MS_PRIVATE)
-    init.bind(root, root, readonly=True)
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.bind(root, root, readonly=True)
     os.chdir(root)
-    flags = init.MS_NOSUID | init.MS_NOEXEC
+    flags = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     for name in ("run", "dev"):
-        init.mount(name, f"{root}/{name}", "tmpfs", flags, "mode=0755,size=64k")
+        syscalls.mount(name, f"{root}/{name}", "tmpfs", flags, "mode=0755,size=64k")
     for mount in jail.mounts:
         if mount.own and space is not None:
             _bind_mapped(mount, root, space)
         else:
-            init.bind(str(mount.source), root + mount.target, mount.readonly)
+            syscalls.bind(str(mount.source), root + mount.target, mount.readonly)
     for name in jail.devices:
-        init.bind(f"/dev/{name}", f"{root}/dev/{name}", readonly=False)
+        syscalls.bind(f"/dev/{name}", f"{root}/dev/{name}", readonly=False)
     for name in ("run", "dev"):
-        init.mount("none", f"{root}/{name}", None, init.MS_BIND | init.MS_REMOUNT | init.MS_RDONLY | flags)
+        syscalls.mount("none", f"{root}/{name}", None, READONLY | flags)
     if jail.proc:
-        init.mount("proc", f"{root}/proc", "proc", init.MS_RDONLY | init.MS_NODEV | flags)
-    init.check(init.libc.syscall(init.SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
-    init.check(init.libc.umount2(b".", init.MNT_DETACH), "umount of the old root")
+        syscalls.mount("proc", f"{root}/proc", "proc", syscalls.MS_RDONLY | syscalls.MS_NODEV | flags)
+    syscalls.pivot_root(".", ".")
+    syscalls.detach(".")
     os.chdir("/")
     socket.sethostname("machine")
 
@@ -180,7 +177,7 @@ def _bind_mapped(mount: Mount, root: str, space: int) -> None:
     _syscall("move_mount", SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH)
     os.close(tree)
     if mount.readonly:
-        init.mount("none", target, None, init.MS_BIND | init.MS_REMOUNT | init.MS_RDONLY | init.MS_NOSUID)
+        syscalls.mount("none", target, None, READONLY | syscalls.MS_NOSUID)
 
 
 def _user_space(owner: int, uid: int) -> int:
@@ -188,7 +185,7 @@ def _user_space(owner: int, uid: int) -> int:
     read, write = os.pipe()
     holder = os.fork()
     if holder == 0:
-        code = init.libc.unshare(init.CLONE_NEWUSER)
+        code = syscalls.libc.unshare(syscalls.CLONE_NEWUSER)
         os.write(write, b"x")
         if code == 0:
             signal.pause()
@@ -210,24 +207,24 @@ def _become(uid: int, proc: int, *, inside: int) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    init.check(init.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "dumpable")
-    _unshare(init.CLONE_NEWUSER)
+    syscalls.check(syscalls.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "dumpable")
+    syscalls.unshare(syscalls.CLONE_NEWUSER)
     _map_ids(proc, uid, uid, inside=inside)
     os.close(proc)
 
 
 def _syscall(what: str, number: int, *arguments: object) -> int:
-    result = int(init.libc.syscall(number, *arguments))
-    init.check(result, what)
+    result = int(syscalls.libc.syscall(number, *arguments))
+    syscalls.check(result, what)
     return result
 
 
 def _drop() -> None:
     """No capability after execve either, and no way to new privileges."""
     for capability in range(CAPABILITIES):
-        init.libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-    init.check(init.libc.prctl(PR_SET_SECUREBITS, NOROOT_LOCKED, 0, 0, 0), "securebits")
-    init.check(init.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+        syscalls.libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    syscalls.check(syscalls.libc.prctl(PR_SET_SECUREBITS, NOROOT_LOCKED, 0, 0, 0), "securebits")
+    syscalls.check(syscalls.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
 def _execute(jail: Jail, argv: Sequence[str], inherited: Inherited) -> NoReturn:
@@ -242,5 +239,5 @@ def _execute(jail: Jail, argv: Sequence[str], inherited: Inherited) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     # A huge page for a little translated code would cost each machine several MiB.
-    init.check(init.libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "huge pages")
+    syscalls.check(syscalls.libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "huge pages")
     os.execve(argv[0], list(argv), dict(jail.env))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
 from photonbuild.machines.ssh import one_time_key
 from photonbuild.paths import default_store
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 from tests.support.installs import Lab
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def configuration() -> Config:
-    return config.load(ROOT)
+    return load_config(ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import sys
 import click
 
 from photonbuild.cli.options import command
-from photonbuild.config.load import schema
 from photonbuild.pipeline import doctor
+from photonbuild.pipeline.configuration import schema
 from photonbuild.pipeline.session import Session
 
 
@@ -29,5 +29,5 @@ def doctor_command(session: Session) -> None:
 @click.command("schema")
 @click.argument("kind")
 def schema_command(kind: str) -> None:
-    """JSON schema of a configuration file: distribution, seed, profile, image, sources, runtimes or user."""
+    """JSON schema of a configuration file: distribution, seed, profile, FORMAT-image, sources, runtimes or user."""
     click.echo(json.dumps(schema(kind), indent=1))

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from photonbuild.cli.options import command
-from photonbuild.config.models import BootImage, Signing
+from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
+from photonbuild.images.formats import FORMATS
 from photonbuild.images.upload import upload_commands
 from photonbuild.log import clock
 from photonbuild.pipeline.image import make_image
@@ -51,7 +52,7 @@ def image_command(
     path = os.path.relpath(result.path)
     session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
     session.reporter.info(f"took {phases}")
-    if isinstance(session.config.image(name), BootImage):
+    if FORMATS[session.config.image(name).format].attachment:
         session.reporter.info(f"boot it: bin/photonbuild boot {path}")
     commands = upload_commands(
         session.config.build_dir, session.config.image(name), session.config.distribution, result

@@ -13,7 +13,7 @@ from photonbuild import __version__
 from photonbuild.cli import about, image, kickstart, machine, packages, seeds
 from photonbuild.errors import Interrupted, PhotonbuildError, StoreError
 from photonbuild.log import Reporter
-from photonbuild.sandbox import sandbox
+from photonbuild.sandbox import process
 from pico import cli as pico
 
 
@@ -24,7 +24,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except KeyboardInterrupt:
-            sandbox.end_all()
+            process.end_all()
             error: PhotonbuildError = Interrupted(
                 "interrupted", hint="run the same command again: what was built is kept"
             )

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from photonbuild.config.load import load
 from photonbuild.log import Reporter
 from photonbuild.machines.clouds import CLOUDS
 from photonbuild.paths import checkout, default_store
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 
@@ -58,7 +58,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
     """The session of a command line. Raises ConfigError, StoreError."""
     root = Path(options["root"]).resolve() if options["root"] else checkout()
-    config = load(root, user_file=Path(options["config"]) if options["config"] else None)
+    config = load_config(root, user_file=Path(options["config"]) if options["config"] else None)
     config = config.override(jobs=options["jobs"])
     store = Store.open(Path(options["store"]) if options["store"] else config.user.store_path or default_store())
     jobs = config.user.jobs or len(os.sched_getaffinity(0))

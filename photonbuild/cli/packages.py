@@ -29,7 +29,7 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
         names = pipeline.profile_specs(session, session.config.profile(profile))
     steps = plan(session, names)
     for step in steps:
-        click.echo(f"{step.state:<7} {step.spec} {step.evr}  {step.why}")
+        click.echo(f"{step.state:<7} {step.spec} {step.evr}  {step.summary}")
     count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may")}
     session.reporter.info(f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built")
 

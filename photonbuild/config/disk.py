@@ -27,8 +27,7 @@ FileSystem = Literal["ext4", "xfs"]
 GIB = 1 << 30
 # The smallest that mkfs.xfs(8) makes, and what FAT16 can hold: from 4085 clusters of 2 KiB on.
 LEAST_XFS, LEAST_ESP, MOST_ESP = 300 << 20, 16 << 20, GIB
-# ext4 with 32-bit block numbers; the largest disk that a VHD's footer describes.
-MOST_DISK, MOST_VHD = 16 << 40, 2040 * GIB
+MOST_DISK = 16 << 40  # ext4 with 32-bit block numbers
 
 
 class FileSystemNeeds(Model):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from photonbuild import documents
 from photonbuild.config import validation as config_yaml
@@ -17,9 +17,6 @@ from photonbuild.config.models import (
     Distribution,
     Image,
     ImageFile,
-    IsoImage,
-    OciImage,
-    PicoImage,
     Profile,
     Runtime,
     Runtimes,
@@ -33,15 +30,12 @@ from photonbuild.config.validation import Model
 from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError
 
-DISK_FORMATS: tuple[str, ...] = get_args(DiskImage.model_fields["format"].annotation)
 USER_FILE = "photonbuild.yaml"
-SCHEMAS: Mapping[str, type[Model]] = {
-    "disk-image": DiskImage,
+# What images may hold, by the name of their format.
+ImageModels = Mapping[str, type[Image]]
+MODELS: Mapping[str, type[Model]] = {
     "distribution": Distribution,
     "filesystems": FileSystems,
-    "image": IsoImage,
-    "oci-image": OciImage,
-    "pico-image": PicoImage,
     "profile": Profile,
     "runtimes": Runtimes,
     "seed": Seeds,
@@ -120,11 +114,10 @@ class Config:
         return replace(self, user=self.user.model_copy(update=changes))
 
 
-def load(root: Path, *, user_file: Path | None = None) -> Config:
-    """Read the configuration of the checkout `root`.
+def load(root: Path, formats: ImageModels, *, user_file: Path | None = None) -> Config:
+    """Read the configuration of the checkout `root`, whose images are of these formats.
 
-    The user's file is `user_file`, which must then exist, else ``$XDG_CONFIG_HOME/photonbuild.yaml`` if
-    there is one. Raises ConfigError.
+    `user_file` as in `load_user`. Raises ConfigError.
     """
     build = root / "build"
     if not build.is_dir():
@@ -133,15 +126,13 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
             where=str(root),
             hint="run photonbuild in a checkout, or name it with --root",
         )
-    user = User()
-    if user_file is not None or default_user_file().exists():
-        user = config_yaml.load(user_file or default_user_file(), User)
+    user = load_user(user_file)
     documents = {
         kind: {path.stem: _read(root, path) for path in sorted((build / kind).glob("*.yaml"))}
         for kind in ("profiles", "images")
     }
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
-    images = {name: _image(document) for name, document in documents["images"].items()}
+    images = {name: _image(document, formats) for name, document in documents["images"].items()}
     _check_profiles(profiles, documents["profiles"])
     filesystems = _load(root, build / "filesystems.yaml", FileSystems).filesystems
     _check_images(images, profiles, filesystems, documents["images"])
@@ -155,6 +146,13 @@ def load(root: Path, *, user_file: Path | None = None) -> Config:
         filesystems=filesystems,
         user=user,
     )
+
+
+def load_user(path: Path | None = None) -> User:
+    """The user's file `path`, which must exist, else ``$XDG_CONFIG_HOME/photonbuild.yaml`` if there is one."""
+    if path is None and not default_user_file().exists():
+        return User()
+    return config_yaml.load(path or default_user_file(), User)
 
 
 def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
@@ -186,11 +184,12 @@ def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
     return result
 
 
-def schema(kind: str) -> dict[str, Any]:
-    """JSON schema of one kind of file; see `SCHEMAS` for the kinds."""
-    if kind not in SCHEMAS:
-        raise _unknown("schema", kind, SCHEMAS)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[kind].model_json_schema()}
+def schema(kind: str, formats: ImageModels) -> dict[str, Any]:
+    """JSON schema of one kind of file: a name of `MODELS`, or FORMAT-image."""
+    models = {**MODELS, **{f"{name}-image": model for name, model in formats.items()}}
+    if kind not in models:
+        raise _unknown("schema", kind, models)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **models[kind].model_json_schema()}
 
 
 def default_user_file() -> Path:
@@ -235,18 +234,22 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
             chain.append(parent)
 
 
-def _image(document: Document) -> Image:
+def _image(document: Document, formats: ImageModels) -> Image:
     """One image, by the model of its format."""
-    models: dict[str, type[Image]] = {
-        "iso": IsoImage,
-        "oci": OciImage,
-        "pico": PicoImage,
-        **dict.fromkeys(DISK_FORMATS, DiskImage),
-    }
     name = document.data.get("format") if isinstance(document.data, dict) else None
-    if isinstance(name, str) and name not in models:
-        raise _unknown("format", name, models, where=document.where("format"))
-    return config_yaml.validate(document, models.get(str(name), DiskImage))
+    if isinstance(name, str) and name not in formats:
+        raise _unknown("format", name, formats, where=document.where("format"))
+    return config_yaml.validate(document, formats.get(str(name), DiskImage))
+
+
+def _profile_names(model: Model, *loc: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The names of profiles in the settings of an image, each with the place of its key."""
+    for key in type(model).model_fields:
+        value = getattr(model, key)
+        if isinstance(value, Model):
+            yield from _profile_names(value, *loc, key)
+        elif key == "profile" or key.endswith("_profile"):
+            yield (*loc, key), value
 
 
 def _check_images(
@@ -259,10 +262,9 @@ def _check_images(
         if isinstance(image, DiskImage) and image.disk.filesystem not in filesystems:
             where = documents[stem].where("disk")
             raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
-        for key in ("profile", "initramfs_profile"):
-            value = getattr(image, key, None)
-            if value is not None and value not in profiles:
-                raise _unknown("profile", value, profiles, where=documents[stem].where(key))
+        for loc, name in _profile_names(image):
+            if name not in profiles:
+                raise _unknown("profile", name, profiles, where=documents[stem].where(*loc))
         seen: dict[str, int] = {}
         for index, file in enumerate(image.files):
             where = documents[stem].where("files", index, "path")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fnmatch
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from photonbuild.config.disk import GIB, MOST_VHD, Disk, Hardware
+from photonbuild.config.disk import Disk, Hardware
 from photonbuild.config.validation import Model, Name, Names
 
 Sha512 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
@@ -72,6 +72,10 @@ class Seeds(Model):
     toolchain: tuple[str, ...] = ()
     copies: Names = ()
 
+    def named(self, name: str) -> Seed:
+        """The seed called ``build`` or ``machine``."""
+        return {"build": self.build, "machine": self.machine}[name]
+
     def is_owned(self, package: str) -> bool:
         return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
 
@@ -124,8 +128,8 @@ UnitState = Literal["enabled", "disabled", "masked"]
 Platform = Literal["nocloud", "ec2", "gce", "azure", "ovf"]
 
 
-class ImageModel(Model):
-    """What every ``build/images/NAME.yaml`` may hold, whatever its format.
+class Image(Model):
+    """What every ``build/images/NAME.yaml`` may hold, whatever its format; each format has a subclass.
 
     `variant` is part of the file's name, where the suffix does not tell enough. `packages` are added to the profile's,
     `files` are written over what packages brought, `services` are units of the image. `platform` is the cloud that
@@ -141,8 +145,13 @@ class ImageModel(Model):
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()
 
+    if TYPE_CHECKING:
+        # A field of each subclass, after those from here: their order is part of an image's identity.
+        @property
+        def format(self) -> str: ...
 
-class BootImage(ImageModel):
+
+class BootImage(Image):
     """What an image that boots by itself may hold besides. `loader`: the spec of the boot loader."""
 
     loader: Name
@@ -151,72 +160,12 @@ class BootImage(ImageModel):
     authorized_keys: tuple[str, ...] = ()
 
 
-class IsoInstaller(Model):
-    """The installer of a live image: a layer over its root, a repository of packages, an initramfs of its own.
-
-    `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
-    what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
-    the initramfs of systems on logical volumes.
-    """
-
-    profile: Name
-    packages_profile: Name
-    initramfs_profile: Name
-    exclude_paths: tuple[str, ...] = ()
-    kernel_args: tuple[str, ...] = ()
-
-
-class IsoImage(BootImage):
-    """``format: iso``: a live image for BIOS and UEFI, with an installer or without one."""
-
-    format: Literal["iso"]
-    installer: IsoInstaller | None = None
-    initramfs_profile: Name
-    volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
-    autologin_args: tuple[str, ...] = ()
-    dracut_args: tuple[str, ...] = ()
-
-
 class DiskImage(BootImage):
     """A disk for BIOS and UEFI, in one of the forms in which hypervisors and clouds take them."""
 
-    format: Literal["raw", "qcow2", "ova", "ami", "gce", "azure"]
+    format: str
     disk: Disk
     machine: Hardware | None = None
-
-    @model_validator(mode="after")
-    def _rules_of_the_format(self) -> DiskImage:
-        if self.format == "ova" and self.machine is None:
-            raise ValueError("an appliance needs 'machine': its processors and memory")
-        if self.format == "gce" and self.disk.size % GIB:
-            raise ValueError("disks of Compute Engine are whole GiB: 'disk.size'")
-        if self.format == "azure" and self.disk.size > MOST_VHD:
-            raise ValueError(f"a VHD holds at most {MOST_VHD // GIB} GiB: 'disk.size'")
-        return self
-
-
-class OciImage(ImageModel):
-    """``format: oci``: a base image for containers, one layer."""
-
-    format: Literal["oci"]
-    environment: tuple[str, ...] = ("PATH=/usr/bin:/usr/sbin",)
-    command: tuple[str, ...] = ("/bin/bash",)
-
-
-class PicoImage(ImageModel):
-    """``format: pico``: kernel and initramfs of a machine that is one container.
-
-    `init`: its first program. `preload`: the library that lets a QEMU copy itself. `rehearsal`: the disk with which a
-    machine does once what its copies will do.
-    """
-
-    format: Literal["pico"]
-    init: Annotated[str, Field(pattern=r"^/")]
-    preload: Annotated[str, Field(pattern=r"^/")]
-    rehearsal: Annotated[str, Field(pattern=r"^/")]
-
-
-Image = IsoImage | DiskImage | OciImage | PicoImage
 
 
 class Runtime(Model):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.models import DiskImage, Image
@@ -18,7 +17,7 @@ from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, s
 from photonbuild.errors import ImageError
 from photonbuild.images.filesystems import OPTIONS, make_filesystems
 from photonbuild.images.layout import partition, partitions
-from photonbuild.images.request import ImageRequest, ImageResult, publish, tools
+from photonbuild.images.request import ImageRequest, tools
 from photonbuild.images.rootfs import RootfsFile
 
 
@@ -52,37 +51,13 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     ]
 
 
-def build_raw(request: ImageRequest) -> ImageResult:
-    """Make and publish the disk as it is, a sparse file. Raises ImageError."""
-    seconds: dict[str, float] = {}
-    return published(request, make_raw(request, seconds), seconds)
-
-
-def build_qcow2(request: ImageRequest) -> ImageResult:
-    """Make and publish the disk as a compressed qcow2 file. Raises ImageError."""
-    seconds: dict[str, float] = {}
-    make_raw(request, seconds)
-    started = time.monotonic()
-    argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd"]
-    tools(request, [*argv, "/work/disk.raw", "/work/disk.qcow2"], seed=request.machine_seed())
-    timed(seconds, "qcow2", started)
-    return published(request, request.workdir / "disk.qcow2", seconds)
-
-
-def published(
-    request: ImageRequest, path: Path, seconds: Mapping[str, float], *, extras: Sequence[Path] = ()
-) -> ImageResult:
-    facts = {"kernel": ", ".join(Path(kernel).parent.name for kernel in request.rootfs.kernels)}
-    return publish(request, path, facts=facts, seconds=seconds, extras=extras)
-
-
 def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
     """The disk as one sparse file, in the work folder. Raises ImageError."""
     image, identity = request.image, request.identity
     assert isinstance(image, DiskImage)
     started = time.monotonic()
     table = partitions(image.disk, identity)
-    disk = request.workdir / "disk.raw"
+    disk = request.folder / "disk.raw"
     with disk.open("wb") as handle:
         handle.truncate(image.disk.size)
     script = sfdisk_script(table, identity)
@@ -96,11 +71,11 @@ def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
 
 def write_loaders(request: ImageRequest, table: tuple[Partition, ...]) -> None:
     """GRUB for BIOS into the first sector and its partition, for UEFI into the ESP."""
-    work = request.workdir
+    work = request.folder
     (work / "first.cfg").write_text(grub.disk_first_stage(partition(table, ROOT).filesystem_uuid), encoding="utf-8")
     for platform, output in (("i386-pc", "/work/core.img"), ("x86_64-efi", "/work/BOOTX64.EFI")):
         tools(request, grub.mkimage_argv(platform, config="/work/first.cfg", output=output, modules=grub.DISK_MODULES))
-    epoch = request.distribution.source_date_epoch
+    epoch = request.workspace.epoch
     os.utime(work / "BOOTX64.EFI", (epoch, epoch))
     esp = partition(table, ESP)
     for argv in esp_argvs(esp, hashlib.sha256(request.identity.encode()).hexdigest()):

@@ -89,9 +89,9 @@ def make_xfs(request: ImageRequest, part: Partition, source: str) -> None:
         "size": part.size,
         "uuid": part.filesystem_uuid,
         "label": part.name,
-        "epoch": request.distribution.source_date_epoch,
+        "epoch": request.workspace.epoch,
     }
-    (request.workdir / "xfs.json").write_text(json.dumps(wanted), encoding="utf-8")
+    (request.folder / "xfs.json").write_text(json.dumps(wanted), encoding="utf-8")
     tools(
         request,
         ["python3", "-I", f"{HELPERS}/xfs.py", "/work/xfs.json"],

@@ -3,56 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild.errors import ImageError
-from photonbuild.images.rootfs import Package, RootfsFile, RootfsSettings, rootfs_request, run_helper
+from photonbuild.images.installset import InstallSet
+from photonbuild.images.rootfs import RootfsFile, RootfsSettings, rootfs_request, run_helper
+from photonbuild.images.workspace import Workspace
 
 MODULES = "/usr/lib/dracut/modules.d"
 OUTPUT = "/initramfs.img"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Initramfs:
-    """A compressed initramfs, and the packages that it was put together from."""
-
-    path: Path
-    packages: Sequence[Package]
-
-
-def build_initramfs(
-    *,
-    seed: Path,
-    rpms: Sequence[Path],
-    first: Sequence[str],
-    module: Path,
-    dracut_args: Sequence[str],
-    source_date_epoch: int,
-    macros: Sequence[Path],
-    workdir: Path,
-    log: Path,
-) -> Initramfs:
-    """Install `rpms` (dracut among them) into an empty root and run dracut there for the one module `module`.
+def build_initramfs(workspace: Workspace, chosen: InstallSet, *, module: Path, dracut_args: Sequence[str] = ()) -> Path:
+    """Install the set (dracut among it) into an empty root and run dracut there for the one module `module`.
 
     `module` is a folder named as dracut names them, e.g. ``90live``. Nothing of that root is shipped but what
-    dracut copies. Raises ImageError.
+    dracut copies. The compressed initramfs is left in the folder of the workspace. Raises ImageError.
     """
-    settings = RootfsSettings(
-        source_date_epoch=source_date_epoch, exclude_docs=True, files=module_files(module), unit_presets=False
-    )
+    settings = RootfsSettings(exclude_docs=True, files=module_files(module), unit_presets=False)
     request = rootfs_request(
-        rpms=rpms,
-        first=first,
+        rpms=chosen.rpms,
+        first=chosen.first,
         settings=settings,
+        epoch=workspace.epoch,
         tar=None,
         commands=[dracut_argv(module.name.lstrip("0123456789"), dracut_args)],
         failure_mark="dracut[E]",  # dracut leaves out what it cannot install, says so, and exits with 0
         outputs={OUTPUT: "/work/initramfs.img"},
     )
-    result = run_helper(seed=seed, rpms=rpms, request=request, macros=macros, workdir=workdir, log=log)
-    packages = tuple(Package(**package) for package in result["packages"])
-    return Initramfs(path=workdir / "initramfs.img", packages=packages)
+    run_helper(workspace, rpms=chosen.rpms, request=request)
+    return workspace.folder / "initramfs.img"
 
 
 def dracut_argv(module: str, extra: Sequence[str]) -> list[str]:

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from photonbuild import installer
-from photonbuild.config.models import IsoImage, IsoInstaller
+from photonbuild.config.validation import Model, Name
 from photonbuild.errors import ImageError
 from photonbuild.images import rootfs
 from photonbuild.images.initramfs import build_initramfs
-from photonbuild.images.request import ImageRequest, InstallerSets
+from photonbuild.images.installset import Role
+from photonbuild.images.request import ImageRequest
+from photonbuild.images.workspace import Workspace
 from photonbuild.packages import repo
-from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sandbox.sandbox import Bind
 
 CODE = Path(installer.__file__).parents[1]
 HOME = "usr/lib/installer"
@@ -28,28 +30,39 @@ LAYER, PACKAGES = "live/installer.squashfs", "packages"
 LIMIT = 25_000_000
 
 
-def add(request: ImageRequest, tree: Path) -> None:
+class IsoInstaller(Model):
+    """The installer of a live image: a layer over its root, a repository of packages, an initramfs of its own.
+
+    `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
+    what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
+    the initramfs of systems on logical volumes.
+    """
+
+    profile: Name
+    packages_profile: Name
+    initramfs_profile: Name
+    exclude_paths: tuple[str, ...] = ()
+    kernel_args: tuple[str, ...] = ()
+
+
+def add_installer(request: ImageRequest, settings: IsoInstaller, tree: Path) -> None:
     """Put layer and repository into the ISO's tree. Raises ImageError, SolveError."""
-    image, sets = request.image, request.installer
-    assert isinstance(image, IsoImage) and image.installer and sets
-    work = request.workdir / "installer"
-    for name in ("files", "initramfs", "scratch"):
-        (work / name).mkdir(parents=True)
-    put_files(request, sets, work / "files")
-    make_layer(request, image.installer, sets, work)
-    size = (work / "layer.squashfs").stat().st_size
+    workspace = request.workspace.subfolder("installer")
+    write_files(request, workspace)
+    layer = make_layer(workspace, request.sets[Role.INSTALLER_LAYER].rpms, settings.exclude_paths)
+    size = layer.stat().st_size
     if size > LIMIT:
         raise ImageError(
             f"the installer's layer has {size} bytes, and {LIMIT} are the most",
             hint="see installer.exclude_paths in build/images",
         )
-    shutil.move(work / "layer.squashfs", tree / LAYER)
-    repo.make_repository(sets.packages, tree / PACKAGES, revision=request.distribution.source_date_epoch)
+    shutil.move(layer, tree / LAYER)
+    repo.make_repository(request.sets[Role.MEDIUM].rpms, tree / PACKAGES, revision=workspace.epoch)
 
 
-def put_files(request: ImageRequest, sets: InstallerSets, files: Path) -> None:
-    """What comes from no package: the program, its units, the initramfs for systems on logical volumes."""
-    home, units = files / HOME, files / UNITS
+def write_files(request: ImageRequest, workspace: Workspace) -> None:
+    """What comes from no package, as ``files``: program, units, the initramfs for systems on logical volumes."""
+    home, units = workspace.folder / "files" / HOME, workspace.folder / "files" / UNITS
     shipped = home / CODE.name
     shipped.mkdir(parents=True)
     for name in installer.SHIPPED:
@@ -64,18 +77,9 @@ def put_files(request: ImageRequest, sets: InstallerSets, files: Path) -> None:
         for target in wanted_by(path.read_text(encoding="utf-8")):
             (units / f"{target}.wants").mkdir(exist_ok=True)
             (units / f"{target}.wants" / path.name).symlink_to(f"../{path.name}")
-    made = build_initramfs(
-        seed=request.seed,
-        rpms=sets.initramfs,
-        first=sets.first,
-        module=request.data / MODULE,
-        dracut_args=(),
-        source_date_epoch=request.distribution.source_date_epoch,
-        macros=request.macros,
-        workdir=request.workdir / "installer/initramfs",
-        log=request.log,
-    )
-    shutil.move(made.path, home / "initramfs-lvm.img")
+    chosen = request.sets[Role.INSTALLER_INITRAMFS]
+    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, module=request.data / MODULE)
+    shutil.move(initramfs, home / "initramfs-lvm.img")
 
 
 def wanted_by(text: str) -> Sequence[str]:
@@ -84,29 +88,19 @@ def wanted_by(text: str) -> Sequence[str]:
     return [word for key, _, value in lines if key == "WantedBy" for word in value.split()]
 
 
-def make_layer(request: ImageRequest, settings: IsoInstaller, sets: InstallerSets, work: Path) -> None:
-    """WORK/layer.squashfs."""
-    rpms = work / "rpms"
-    rpms.mkdir()
-    rootfs.gather(sets.layer, rpms)
+def make_layer(workspace: Workspace, rpms: Sequence[Path], exclude_paths: Sequence[str]) -> Path:
+    """The squashfs image of these packages, without what matches `exclude_paths`, and the folder ``files``."""
+    rootfs.link_files(rpms, workspace.folder / "rpms")
     content = {
-        "rpms": [f"/work/rpms/{path.name}" for path in sorted(sets.layer, key=lambda path: path.name)],
-        "exclude_paths": list(settings.exclude_paths),
+        "rpms": [f"/work/rpms/{path.name}" for path in sorted(rpms, key=lambda path: path.name)],
+        "exclude_paths": list(exclude_paths),
         "files": "/work/files",
         "compile": [HOME],
-        "epoch": request.distribution.source_date_epoch,
+        "epoch": workspace.epoch,
         "output": "/work/layer.squashfs",
     }
-    (work / "request.json").write_text(json.dumps(content), encoding="utf-8")
-    sandbox = Sandbox(
-        layers=(request.seed,),
-        scratch=work / "scratch",
-        binds=(
-            Bind(source=rootfs.INSIDE, target=rootfs.HELPERS),
-            Bind(source=work, target="/work", readonly=False),
-            *(Bind(source=path, target=f"/etc/rpm/{path.name}") for path in request.macros),
-        ),
-        env={"SOURCE_DATE_EPOCH": str(request.distribution.source_date_epoch)},
-    )
+    (workspace.folder / "request.json").write_text(json.dumps(content), encoding="utf-8")
+    sandbox = workspace.sandbox(binds=(Bind(source=rootfs.INSIDE, target=rootfs.HELPERS), *workspace.macro_binds))
     argv = ["python3", "-I", f"{rootfs.HELPERS}/layer.py", "/work/request.json"]
-    sandbox.run(argv, log=request.log, error=ImageError)
+    sandbox.run(argv, log=workspace.log, error=ImageError)
+    return workspace.folder / "layer.squashfs"

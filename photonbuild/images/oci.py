@@ -1,57 +1,18 @@
-"""Base container image: the root as one layer in an OCI image layout (image-spec 1.1), packed as a tar.
-
-``docker load``, ``skopeo copy oci-archive:…`` and ``podman load`` take it; the index names it by its reference.
-"""
+"""An OCI image layout (image-spec 1.1) of one layer."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import shutil
-import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from photonbuild.config.models import Image, OciImage
 from photonbuild.files import sha256_of
-from photonbuild.images.disk import published, timed
-from photonbuild.images.request import ImageRequest, ImageResult, pack
-from photonbuild.images.rootfs import RootfsFile
 
 MEDIA = "application/vnd.oci.image"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def build_oci(request: ImageRequest) -> ImageResult:
-    """Make and publish the image. Raises ImageError."""
-    image, distribution = request.image, request.distribution
-    assert isinstance(image, OciImage)
-    seconds: dict[str, float] = {}
-    started = time.monotonic()
-    layout = request.workdir / "layout"
-    created = datetime.fromtimestamp(distribution.source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    labels = {
-        "org.opencontainers.image.title": f"{distribution.name} {distribution.version}",
-        "org.opencontainers.image.version": distribution.version,
-        "org.opencontainers.image.created": created,
-    }
-    config = {
-        "created": created,
-        "architecture": ARCHITECTURES[distribution.arch],
-        "os": "linux",
-        "config": {"Env": list(image.environment), "Cmd": list(image.command), "Labels": labels},
-        "history": [{"created": created, "comment": f"{len(request.rootfs.packages)} packages"}],
-    }
-    # docker load takes the name as it is, and then finds only what has a registry's name in front, or "localhost".
-    name = f"localhost/{distribution.id}:{distribution.version}"
-    write_layout(layout, request.rootfs.tar, config, name=name, annotations=labels)
-    target = request.workdir / "image.oci.tar"
-    members = {path.relative_to(layout).as_posix(): path for path in sorted(layout.rglob("*")) if path.is_file()}
-    pack(target, members, distribution.source_date_epoch)
-    timed(seconds, "oci", started)
-    return published(request, target, seconds)
 
 
 def write_layout(
@@ -73,10 +34,6 @@ def write_layout(
     index = {"schemaVersion": 2, "mediaType": f"{MEDIA}.index.v1+json", "manifests": [entry]}
     (layout / "index.json").write_bytes(encoded(index))
     (layout / "oci-layout").write_bytes(encoded({"imageLayoutVersion": "1.0.0"}))
-
-
-def root_files(image: Image, identity: str, title: str) -> Sequence[RootfsFile]:
-    return ()
 
 
 def encoded(value: Mapping[str, Any]) -> bytes:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.errors import ImageError
+from photonbuild.images.workspace import Workspace
 from photonbuild.run import Completed
-from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sandbox.sandbox import Bind
 
 INSIDE = Path(__file__).parent / "inside"
 HELPERS = "/usr/lib/photonbuild"
+ROOT_TAR = "root.tar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,6 @@ class RootfsSettings:
     after the presets and the files.
     """
 
-    source_date_epoch: int
     hostname: str = "localhost"
     authorized_keys: Sequence[str] = ()
     default_target: str = "multi-user.target"
@@ -78,25 +79,17 @@ class RootfsResult:
 
 
 def build_rootfs(
-    *,
-    seed: Path,
-    rpms: Sequence[Path],
-    first: Sequence[str],
-    settings: RootfsSettings,
-    macros: Sequence[Path],
-    workdir: Path,
-    log: Path,
+    workspace: Workspace, *, rpms: Sequence[Path], first: Sequence[str], settings: RootfsSettings
 ) -> RootfsResult:
     """Install exactly `rpms` (the names in `first` in a transaction of their own) and pack the root.
 
-    `workdir` is an existing, empty directory for this call alone; the tar is left there. `macros` are files
-    of rpm macros. The same packages and settings give the same bytes. Raises ImageError naming the package
-    whose scriptlet failed or printed something.
+    The tar is left in the folder of the workspace. The same packages and settings give the same bytes. Raises
+    ImageError naming the package whose scriptlet failed or printed something.
     """
-    request = rootfs_request(rpms=rpms, first=first, settings=settings, tar="/work/root.tar")
-    result = run_helper(seed=seed, rpms=rpms, request=request, macros=macros, workdir=workdir, log=log)
+    request = rootfs_request(rpms=rpms, first=first, settings=settings, epoch=workspace.epoch, tar=f"/work/{ROOT_TAR}")
+    result = run_helper(workspace, rpms=rpms, request=request)
     return RootfsResult(
-        tar=workdir / "root.tar",
+        tar=workspace.folder / ROOT_TAR,
         packages=tuple(Package(**package) for package in result["packages"]),
         kernels=tuple(result["kernels"]),
         seconds=result["seconds"],
@@ -108,6 +101,7 @@ def rootfs_request(
     rpms: Sequence[Path],
     first: Sequence[str],
     settings: RootfsSettings,
+    epoch: int,
     tar: str | None,
     commands: Sequence[Sequence[str]] = (),
     failure_mark: str | None = None,
@@ -126,7 +120,7 @@ def rootfs_request(
     return {
         "rpms": [f"/rpms/{path.name}" for path in sorted(rpms, key=lambda path: path.name)],
         "first": sorted(first),
-        "epoch": settings.source_date_epoch,
+        "epoch": epoch,
         "macros": {"__systemd_sysusers": f"/usr/bin/python3 -I {HELPERS}/sysusers.py"},
         "exclude_docs": settings.exclude_docs,
         "exclude_paths": list(settings.exclude_paths),
@@ -140,40 +134,23 @@ def rootfs_request(
     }
 
 
-def run_helper(
-    *,
-    seed: Path,
-    rpms: Sequence[Path],
-    request: Mapping[str, Any],
-    macros: Sequence[Path],
-    workdir: Path,
-    log: Path,
-    binds: Sequence[Bind] = (),
-) -> dict[str, Any]:
-    """Run inside/rootfs.py in a fresh sandbox with `workdir` at /work; its result. Raises ImageError."""
-    folder, scratch = workdir / "rpms", workdir / "scratch"
-    for path in (folder, scratch):
-        path.mkdir(exist_ok=True)
-    gather(rpms, folder)
-    (workdir / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    result = workdir / "result.json"
+def run_helper(workspace: Workspace, *, rpms: Sequence[Path], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run inside/rootfs.py in a fresh sandbox; its result. Raises ImageError."""
+    link_files(rpms, workspace.folder / "rpms")
+    (workspace.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    result = workspace.folder / "result.json"
     result.unlink(missing_ok=True)
-    sandbox = Sandbox(
-        layers=(seed,),
-        scratch=scratch,
+    sandbox = workspace.sandbox(
         binds=(
             Bind(source=INSIDE, target=HELPERS),
-            Bind(source=folder, target="/rpms"),
-            Bind(source=workdir, target="/work", readonly=False),
-            *(Bind(source=path, target=f"/etc/rpm/{path.name}") for path in macros),
-            *binds,
+            Bind(source=workspace.folder / "rpms", target="/rpms"),
+            *workspace.macro_binds,
         ),
-        env={"SOURCE_DATE_EPOCH": str(request["epoch"])},
         hostname="localhost",
     )
     argv = ["python3", "-I", f"{HELPERS}/rootfs.py", "/work/request.json", "/work/result.json"]
-    done = sandbox.run(argv, log=log, check=False, error=ImageError)
-    return read_result(result, done, log)
+    done = sandbox.run(argv, log=workspace.log, check=False, error=ImageError)
+    return read_result(result, done, workspace.log)
 
 
 def read_result(path: Path, done: Completed, log: Path) -> dict[str, Any]:
@@ -192,8 +169,9 @@ def read_result(path: Path, done: Completed, log: Path) -> dict[str, Any]:
     return answer
 
 
-def gather(rpms: Sequence[Path], folder: Path) -> None:
-    """Make every package file visible in one folder: hard links, or copies if the store is another disk."""
+def link_files(rpms: Sequence[Path], folder: Path) -> None:
+    """Put every package file into the folder: hard links, or copies if the store is another disk."""
+    folder.mkdir(exist_ok=True)
     for path in rpms:
         target = folder / path.name
         if target.exists():

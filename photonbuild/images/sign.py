@@ -18,7 +18,7 @@ from pathlib import Path
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError, ImageError
 from photonbuild.files import read_json, sha256_of, write_json
-from photonbuild.images.request import add_member
+from photonbuild.images.archive import add_member
 from photonbuild.run import Completed
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from photonbuild.config.models import DiskImage, Distribution, Image
-from photonbuild.images import ImageResult
+from photonbuild.images.publish import ImageResult
 
 GIB = 1 << 30
 

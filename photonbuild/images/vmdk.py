@@ -21,13 +21,13 @@ def stream_optimized(request: ImageRequest) -> Path:
     """Convert the work folder's ``disk.raw``. Raises ImageError."""
     options = "subformat=streamOptimized,adapter_type=lsilogic,hwversion=14"
     argv = ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", options, "/work/disk.raw", f"/work/{NAME}"]
-    tools(request, argv, seed=request.machine_seed())
-    path = request.workdir / NAME
-    settle(path, request.identity)
+    tools(request, argv, seed=request.machine_seed)
+    path = request.folder / NAME
+    set_content_id(path, request.identity)
     return path
 
 
-def settle(path: Path, identity: str) -> None:
+def set_content_id(path: Path, identity: str) -> None:
     """Write `identity`'s first digits over the random content ID. Raises ImageError for a file that is no VMDK."""
     with path.open("r+b") as handle:
         offset, size = descriptor_place(handle.read(SECTOR), path)

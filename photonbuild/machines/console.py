@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from photonbuild.machines.acceleration import best_accel
-from photonbuild.machines.clouds import metadata_service, provisioned
+from photonbuild.machines.clouds import metadata_service, platform_bus, provisioned
 from photonbuild.machines.drive import boot_drive
 from photonbuild.machines.hardware import Firmware, Hardware
 from photonbuild.machines.qemu import Machine
@@ -32,7 +32,7 @@ def attach(
     """
     accel = best_accel(seed, scratch)
     with contextlib.ExitStack() as stack:
-        drive = stack.enter_context(boot_drive(image, as_disk=as_disk, platform=platform, firmware=firmware))
+        drive = stack.enter_context(boot_drive(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware))
         hardware = Hardware(boot_drive=drive, firmware=firmware, memory=memory, accel=accel, interactive=True)
         service = stack.enter_context(metadata_service(platform, user=user, seed=seed, scratch=scratch))
         if service is not None:

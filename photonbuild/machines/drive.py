@@ -6,14 +6,12 @@ import contextlib
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from photonbuild.errors import VerifyError
-
-Bus = Literal["virtio", "scsi", "pvscsi", "nvme", "sata", "cd"]
-Card = Literal["virtio", "vmxnet3", "e1000"]
+from photonbuild.images.format import Attachment, Bus, Card
+from photonbuild.images.formats import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,53 +35,49 @@ class BootDrive(Drive):
     card: Card = "virtio"
 
 
-# By suffix: what QEMU calls the format, and the devices that the platform has which takes such images.
-KINDS: dict[str, tuple[str, Bus, Card]] = {
-    ".iso": ("raw", "cd", "virtio"),
-    ".qcow2": ("qcow2", "virtio", "virtio"),
-    ".raw": ("raw", "virtio", "virtio"),
-    ".vhd": ("vpc", "sata", "virtio"),
-    ".vmdk": ("vmdk", "pvscsi", "vmxnet3"),
-}
-
-
-# Where a platform plugs disks in otherwise than the suffix says.
-BUSES: dict[str, Bus] = {"ec2": "nvme", "gce": "scsi"}
 # Debian's build of the UEFI firmware has no driver of it.
 UNREAD_BY_UEFI: dict[Bus, Bus] = {"pvscsi": "sata"}
 
 
+def attachment(image: Path) -> Attachment:
+    """How an image of ours is attached, by its suffix; what is of no format of ours is a disk as it is."""
+    known = {}
+    for found in FORMATS.values():
+        if found.attachment:
+            known[found.suffix] = found.attachment
+            if found.attachment.member:
+                known.setdefault(found.attachment.member, replace(found.attachment, member=None))
+    return next((known[suffix] for suffix in known if image.name.endswith(suffix)), Attachment(format="raw"))
+
+
 @contextlib.contextmanager
 def boot_drive(
-    image: Path, *, as_disk: bool = False, platform: str | None = None, firmware: str = "bios"
+    image: Path, *, as_disk: bool = False, bus: Bus | None = None, firmware: str = "bios"
 ) -> Iterator[BootDrive]:
-    """The drive of `image`: an OVA's disk and Google's ``disk.raw`` are extracted for as long as the block lasts.
+    """The drive of `image`; the disk in an archive is extracted for as long as it is used.
 
-    With UEFI a bus that the firmware cannot read is replaced. Raises VerifyError when the image is not there or is not
-    one of ours.
+    `bus` is that of the machine's platform, where it is not the one of the image's format. With UEFI a bus that the
+    firmware cannot read is replaced. Raises VerifyError when the image is not there or is not one of ours.
     """
     if not image.is_file():
         raise VerifyError("no such image", where=str(image), hint="photonbuild image NAME makes one")
-    if image.suffix == ".ova" or image.name.endswith(".tar.gz"):
-        with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
-            yield _boot_drive(_extracted(image, Path(folder)), as_disk=False, platform=platform, firmware=firmware)
-        return
-    yield _boot_drive(image, as_disk=as_disk, platform=platform, firmware=firmware)
-
-
-def _boot_drive(image: Path, *, as_disk: bool, platform: str | None, firmware: str) -> BootDrive:
-    format_, bus, card = KINDS.get(image.suffix, KINDS[".raw"])
-    bus = "virtio" if bus == "cd" and as_disk else BUSES.get(platform or "", bus)
+    how = attachment(image)
+    bus = "virtio" if how.bus == "cd" and as_disk else bus or how.bus
     if firmware == "uefi":
         bus = UNREAD_BY_UEFI.get(bus, bus)
-    return BootDrive(file=image, format=format_, bus=bus, card=card)
+    with contextlib.ExitStack() as stack:
+        if how.member:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="photonbuild-"))
+            image = extract_member(image, how.member, Path(folder))
+        yield BootDrive(file=image, format=how.format, bus=bus, card=how.card)
 
 
-def _extracted(image: Path, folder: Path) -> Path:
+def extract_member(image: Path, suffix: str, folder: Path) -> Path:
+    """The first regular file of an archive that has this suffix, put into `folder`. Raises VerifyError."""
     try:
         with tarfile.open(image) as archive:
             for member in archive:
-                if member.isreg() and Path(member.name).suffix in (".vmdk", ".raw"):
+                if member.isreg() and member.name.endswith(suffix):
                     archive.extract(member, folder, filter="data")
                     return folder / member.name
     except (tarfile.TarError, OSError) as error:

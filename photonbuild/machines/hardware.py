@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from photonbuild.errors import VerifyError
-from photonbuild.machines.drive import BootDrive, Card, Drive
+from photonbuild.images.format import Card
+from photonbuild.machines.drive import BootDrive, Drive
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 Firmware = Literal["bios", "uefi"]

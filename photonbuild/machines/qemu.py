@@ -18,7 +18,7 @@ from photonbuild.errors import VerifyError
 from photonbuild.machines.hardware import OVMF, Hardware, qemu_argv, sandbox_for
 from photonbuild.machines.ssh import banner, free_port, one_time_key, ssh_config
 from photonbuild.run import Completed, run, tail_of
-from photonbuild.sandbox.sandbox import Process
+from photonbuild.sandbox.process import Process
 
 
 class Machine:

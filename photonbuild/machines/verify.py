@@ -13,7 +13,7 @@ from photonbuild.config.models import Distribution, Runtime
 from photonbuild.errors import VerifyError
 from photonbuild.machines.acceleration import best_accel
 from photonbuild.machines.checker import check_names, missing_runtimes, run_checks
-from photonbuild.machines.clouds import metadata_service, provisioned
+from photonbuild.machines.clouds import metadata_service, platform_bus, provisioned
 from photonbuild.machines.clouds.instance import MetadataService
 from photonbuild.machines.drive import boot_drive
 from photonbuild.machines.hardware import FIRMWARES, NAMESERVER_SEEN_BY_GUEST, Firmware, Hardware
@@ -58,7 +58,7 @@ def verify(
         progress(f"booting {image.name} with {firmware} ({accel.partition(',')[0]})")
         with contextlib.ExitStack() as stack:
             drive = stack.enter_context(
-                boot_drive(image, as_disk=as_disk, platform=manifest.platform, firmware=firmware)
+                boot_drive(image, as_disk=as_disk, bus=platform_bus(manifest.platform), firmware=firmware)
             )
             hardware = Hardware(boot_drive=drive, firmware=firmware, accel=accel, forwards=container_ports(runtimes))
             service = stack.enter_context(

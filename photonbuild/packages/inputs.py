@@ -11,13 +11,17 @@ from photonbuild.packages.spec import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class BuildEnvironment:
-    """What all packages share: digests of macros, seed and the program that builds, arch and epoch."""
+    """What all packages share: arch, epoch, digests of macros and seed, what runs inside a build root and how.
+
+    `macros`, `code`: SHA-256 of the macro files and of our programs by their names; `sandbox`: see `Sandbox.inputs`.
+    """
 
     arch: str
     epoch: int
-    macros: str
+    macros: Mapping[str, str]
     seed: str
-    builder: str
+    code: Mapping[str, str]
+    sandbox: Mapping[str, Any]
 
 
 def build_inputs(spec: Spec, environment: BuildEnvironment, installed: Mapping[str, str]) -> dict[str, Any]:
@@ -28,9 +32,10 @@ def build_inputs(spec: Spec, environment: BuildEnvironment, installed: Mapping[s
     return {
         "arch": environment.arch,
         "epoch": environment.epoch,
-        "macros": environment.macros,
+        "macros": dict(environment.macros),
         "seed": environment.seed,
-        "builder": environment.builder,
+        "code": dict(environment.code),
+        "sandbox": dict(environment.sandbox),
         "spec": spec.expanded,
         "files": dict(spec.files),
         "sources": {entry.file: entry.sha512 for entry in spec.fetched.sources},

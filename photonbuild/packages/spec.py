@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -11,27 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from photonbuild import code
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
-from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.files import read_json, write_json
+from photonbuild.keys import key_of
+from photonbuild.packages.macros import macro_binds, macro_digests
+from photonbuild.packages.package import Dependency, dependencies
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import local_sources
 from photonbuild.store import Store
 
 HELPER = Path(__file__).parent / "inside" / "specs.py"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dependency:
-    """A capability with an optional relation ('', '=', '>=', …) and version."""
-
-    name: str
-    relation: str = ""
-    version: str = ""
-
-    def __str__(self) -> str:
-        return " ".join(part for part in (self.name, self.relation, self.version) if part)
+PARSER = "photonbuild.packages.inside.specs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,44 +65,6 @@ class Spec:
         return f"{self.version}-{self.release}"
 
 
-def distribution_macros(config: Config) -> str:
-    """The macro file that carries the distribution's identity, from build/distribution.yaml."""
-    d = config.distribution
-    values = {
-        "dist": d.dist,
-        "vendor": d.name,
-        "distribution": f"{d.name} {d.version}",
-        "distribution_name": d.name,
-        "distribution_id": d.id,
-        "distribution_version": d.version,
-        "_vendor": d.vendor,
-        "_host_vendor": d.vendor,
-        "_target_platform": d.triple,
-        "_host": d.triple,
-        "_build": d.triple,
-    }
-    return "# Generated from build/distribution.yaml.\n" + "".join(f"%{k} {v}\n" for k, v in values.items())
-
-
-def macro_files(config: Config) -> tuple[Path, ...]:
-    return tuple(sorted((config.build_dir / "macros").glob("macros.*")))
-
-
-def macros_digest(config: Config) -> str:
-    """Digest of all macro files, the generated one included."""
-    total = hashlib.sha256(distribution_macros(config).encode())
-    for path in macro_files(config):
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
-
-
-def macro_binds(config: Config, work: Path) -> list[Bind]:
-    """Binds that put our macros where rpm looks for them; `work` keeps the generated file."""
-    generated = work / "macros.00-distribution"
-    generated.write_text(distribution_macros(config), encoding="utf-8")
-    return [Bind(path, f"/etc/rpm/{path.name}") for path in (generated, *macro_files(config))]
-
-
 def spec_folders(config: Config) -> tuple[Path, ...]:
     """Folders of `specs/` that hold a spec. Raises SpecError when one holds none of its own name."""
     folders = sorted(path for path in config.specs_dir.iterdir() if path.is_dir())
@@ -126,7 +80,7 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
     Raises SpecError with rpm's own words for a spec that does not parse, prints while it is parsed, or whose sources
     are neither beside it nor in its sources.yaml.
     """
-    base = hashlib.sha256(f"{macros_digest(config)}{seed_digest}{sha256_of(HELPER)}".encode()).hexdigest()
+    shared = {"macros": macro_digests(config), "seed": seed_digest, "code": code.digests([PARSER])}
     found: dict[str, Any] = {}
     todo: list[tuple[Path, Path]] = []
     inputs: dict[str, tuple[SourcesFile, tuple[tuple[str, str], ...]]] = {}
@@ -134,7 +88,7 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
         fetched = load_sources(folder, root=config.root)
         files = tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
         inputs[folder.name] = (fetched, files)
-        key = hashlib.sha256(f"{base}{folder.name}{json.dumps(files)}".encode()).hexdigest()
+        key = key_of({**shared, "name": folder.name, "files": dict(files)})
         cached = store.root / "specs" / f"{key}.json"
         if cached.exists():
             found[folder.name] = read_json(cached)
@@ -175,18 +129,14 @@ def _parse_error(config: Config, folder: Path, text: str) -> SpecError:
     )
 
 
-def _dependencies(rows: Sequence[dict[str, str]]) -> tuple[Dependency, ...]:
-    return tuple(Dependency(**row) for row in rows)
-
-
 def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...]) -> Spec:
     packages = tuple(
         BinaryPackage(
             name=p["name"],
             arch=p["arch"],
             license=p["license"],
-            provides=_dependencies(p["provides"]),
-            requires=_dependencies(p["requires"]),
+            provides=dependencies(p["provides"]),
+            requires=dependencies(p["requires"]),
         )
         for p in record["packages"]
     )
@@ -195,7 +145,7 @@ def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files:
         **{name: record[name] for name in fields},
         packages=packages,
         sources=tuple(record["sources"]),
-        build_requires=_dependencies(record["build_requires"]),
+        build_requires=dependencies(record["build_requires"]),
         folder=folder,
         files=files,
         fetched=fetched,

@@ -15,11 +15,13 @@ from photonbuild.errors import PhotonbuildError, SourceError
 from photonbuild.files import read_json, sha512_of, write_json
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
-from photonbuild.packages.build import Built, build, build_sandbox, lookup, stage_sources
+from photonbuild.packages.build import build, lookup
+from photonbuild.packages.buildroot import build_sandbox, stage_sources
+from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.pipeline.session import Session
-from photonbuild.sandbox import sandbox
-from photonbuild.sandbox.sandbox import Bind
+from photonbuild.sandbox import process
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.schedule import run_graph
 from photonbuild.sources.fetch import fetch, stored
 
@@ -60,7 +62,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             workers=workers,
             priority=priority,
             keep_going=keep_going,
-            on_interrupt=sandbox.end_all,
+            on_interrupt=process.end_all,
         )
     remember_costs(session, done)
     if errors:
@@ -81,7 +83,7 @@ def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
     over = threading.Event()
 
     def work() -> None:
-        while entries and not over.is_set() and not sandbox.ended():
+        while entries and not over.is_set() and not process.ended():
             with contextlib.suppress(IndexError, PhotonbuildError):
                 fetch(session.fetcher, *entries.pop(0))
 
@@ -134,7 +136,7 @@ def repository(session: Session, done: Mapping[str, Built]) -> Path:
     return out
 
 
-def failed_root(session: Session, name: str) -> tuple[sandbox.Sandbox, bool]:
+def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
     """The build root of a package for looking around, with the state of its last failure if there is one."""
     spec = session.spec(name)
     done = build_packages(session, session.graph.needs[spec.name])
@@ -167,7 +169,7 @@ def fetch_sources(session: Session, folders: Sequence[Path]) -> None:
             workers=8,
             priority={},
             keep_going=True,
-            on_interrupt=sandbox.end_all,
+            on_interrupt=process.end_all,
         )
     if errors:
         raise first_error(session, errors)

@@ -1,73 +1,50 @@
-"""What a live image's installer is made of, as install sets: those of its layer, its repository and its initramfs."""
+"""The install sets of an image: the root's, and those that its format asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from photonbuild.config.disk import FileSystemNeeds
 from photonbuild.config.load import Config
-from photonbuild.config.models import Image, IsoImage, Profile
-from photonbuild.images import InstallerSets
-from photonbuild.images.rootfs import Package
+from photonbuild.config.models import DiskImage, Image, Profile
+from photonbuild.images.formats import FORMATS
+from photonbuild.images.installset import InstallSet, Role
 from photonbuild.packages import solve
 
-LAYER, PACKAGES, INITRAMFS = "layer", "packages", "initramfs"
-Sets = Mapping[str, Sequence[solve.Package]]
+
+@dataclass(frozen=True, kw_only=True)
+class SetRequest:
+    """What a set is solved from; with `over_root` it is what the profile needs besides the set of the root."""
+
+    profile: Profile
+    over_root: bool = False
 
 
-def profiles(config: Config, image: Image) -> Mapping[str, Profile]:
-    """The profiles of the image's installer by what they are for, none without one."""
-    settings = image.installer if isinstance(image, IsoImage) else None
-    if settings is None:
-        return {}
-    return {
-        LAYER: config.profile(settings.profile),
-        PACKAGES: config.profile(settings.packages_profile),
-        INITRAMFS: config.profile(settings.initramfs_profile),
-    }
+def set_requests(config: Config, image: Image) -> Mapping[Role, SetRequest]:
+    """The sets of an image, that of the root first. Raises ConfigError for a profile that is not known."""
+    root = config.profile(image.profile)
+    packages = (*root.packages, *image.packages, *filesystem_needs(config, image).packages)
+    requests = {Role.ROOT: SetRequest(profile=root.model_copy(update={"packages": packages}))}
+    for role, asked in FORMATS[image.format].sets(image).items():
+        requests[role] = SetRequest(profile=config.profile(asked.profile), over_root=asked.over_root)
+    return requests
 
 
-def added(
-    config: Config, place: Path, base: Profile, install: Sequence[solve.Package], profile: Profile
-) -> Sequence[solve.Package]:
-    """What `profile` needs besides `install`, the set of `base`; a profile that has a `first` is a root of its own.
-
-    Raises SolveError.
-    """
-    arch = config.distribution.arch
-    if profile.first:
-        return solve.solve(place, profile.packages, arch=arch, where=profile.name)
-    together = solve.solve(place, [*base.packages, *profile.packages], arch=arch, where=profile.name)
-    there = {choice.nevra for choice in install}
-    return tuple(choice for choice in together if choice.nevra not in there)
+def filesystem_needs(config: Config, image: Image) -> FileSystemNeeds:
+    """What it takes to make and to have the file system of the image's disk."""
+    return config.filesystems[image.disk.filesystem] if isinstance(image, DiskImage) else FileSystemNeeds()
 
 
-def for_image(config: Config, image: Image, sets: Sets) -> InstallerSets | None:
-    """The sets as the maker of the image takes them."""
-    if not sets:
-        return None
-    return InstallerSets(
-        layer=[choice.path for choice in sets[LAYER]],
-        packages=[choice.path for choice in sets[PACKAGES]],
-        initramfs=[choice.path for choice in sets[INITRAMFS]],
-        first=profiles(config, image)[INITRAMFS].first,
-        listed={
-            "installer_packages": _listed(sets[LAYER]),
-            "medium_packages": _listed(sets[PACKAGES]),
-            "installer_initramfs_packages": _listed(sets[INITRAMFS]),
-        },
-    )
-
-
-def _listed(choices: Sequence[solve.Package]) -> tuple[Package, ...]:
-    return tuple(
-        Package(
-            name=choice.name,
-            nevra=choice.nevra,
-            license=choice.license,
-            source=choice.source,
-            size=choice.installed_size,
-            sha256=choice.sha256,
-        )
-        for choice in choices
-    )
+def solve_sets(repository: Path, requests: Mapping[Role, SetRequest], *, arch: str) -> Mapping[Role, InstallSet]:
+    """Solve for every set. Raises SolveError, which names the profile."""
+    sets: dict[Role, InstallSet] = {}
+    for role, asked in requests.items():
+        below = requests[Role.ROOT].profile.packages if asked.over_root else ()
+        names = [*below, *asked.profile.packages]
+        found = solve.solve(repository, names, arch=arch, where=asked.profile.name)
+        there = {package.nevra for package in sets[Role.ROOT].packages} if asked.over_root else set()
+        packages = [package for package in found if package.nevra not in there]
+        sets[role] = InstallSet(role=role, packages=packages, first=asked.profile.first)
+    return sets

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from photonbuild.files import read_json
-from photonbuild.keys import differences
-from photonbuild.packages.build import Built, load_built, lookup
+from photonbuild.keys import Inputs, differences, last_inputs
+from photonbuild.packages.build import lookup
+from photonbuild.packages.built import Built, load_built
 from photonbuild.pipeline.session import Session
+
+State = Literal["cached", "will", "may"]
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One line of a plan. `state`: cached, will (build), may (build: it depends on what comes out before it)."""
+    """One line of a plan. `state`: cached, will (build), may (build: it depends on what comes out before it).
+
+    `why`: the key of what is cached; each input that has changed of what will be built; else what comes before it.
+    """
 
     spec: str
     evr: str
-    state: str
-    why: str
+    state: State
+    why: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """The reasons in a line."""
+        more = len(self.why) - MOST_REASONS
+        return "; ".join(self.why[:MOST_REASONS]) + (f" and {more} more" if more > 0 else "")
 
 
 def plan(session: Session, names: Iterable[str]) -> list[Step]:
@@ -30,27 +42,28 @@ def plan(session: Session, names: Iterable[str]) -> list[Step]:
     steps = []
     for name in topological(needs):
         spec = session.specs[name]
+
+        def step(state: State, *why: str, name: str = name, evr: str = spec.evr) -> Step:
+            return Step(spec=name, evr=evr, state=state, why=why)
+
         missing = sorted(needs[name] - done.keys())
         if missing:
-            steps.append(Step(spec=name, evr=spec.evr, state="may", why=f"after {', '.join(missing[:3])}"))
+            steps.append(step("may", f"after {', '.join(missing[:3])}"))
             continue
         key, inputs, _ = lookup(session.builder, spec, done)
         ready = load_built(session.store, name, key)
         if ready:
             done[name] = ready
-            steps.append(Step(spec=name, evr=spec.evr, state="cached", why=key[:12]))
+            steps.append(step("cached", key[:12]))
         else:
-            steps.append(Step(spec=name, evr=spec.evr, state="will", why=reason(session, name, inputs)))
+            last = last_inputs(session.store.package(name, key).parent.glob("*"))
+            steps.append(step("will", *changes(last, inputs)))
     return steps
 
 
-def reason(session: Session, name: str, inputs: Mapping[str, Any]) -> str:
-    """Why a spec has to be built: the inputs that differ from its last build, or that there was none."""
-    last = sorted(session.store.package(name, "x").parent.glob("*/build.json"), key=lambda path: path.stat().st_mtime)
-    if not last:
-        return "never built here"
-    changed = differences(read_json(last[-1])["inputs"], inputs)
-    return "; ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+def changes(last: Inputs | None, inputs: Inputs) -> list[str]:
+    """Why something has to be made: the inputs that differ from when it last was, a line each, or that it never was."""
+    return ["never built here"] if last is None else differences(last, inputs)
 
 
 def topological(needs: Mapping[str, Iterable[str]]) -> list[str]:

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 
 from photonbuild.files import read_json, write_json
-from photonbuild.images import ImageResult
+from photonbuild.images.publish import ImageResult
 
 
-def stage_image(stage: Path, cached: Path) -> ImageResult:
+def publish_image(stage: Path, cached: Path) -> ImageResult:
     """Put the store's copy of an image into the folder images/ of `stage`, each file by rename."""
     record = read_json(cached / "result.json")
     outdir = stage / "images"

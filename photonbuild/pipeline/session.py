@@ -12,7 +12,8 @@ from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_json
 from photonbuild.log import Reporter
-from photonbuild.packages.build import Builder, Cost
+from photonbuild.packages.buildroot import Builder
+from photonbuild.packages.built import Cost
 from photonbuild.packages.graph import Graph, build_graph
 from photonbuild.packages.spec import Spec, read_specs
 from photonbuild.seeds import seed

@@ -1,13 +1,12 @@
 """First process of a sandbox: namespaces, mounts, pivot_root, then one command. Standard library only.
 
-Started by `photonbuild.sandbox` as `python3 -I -S init.py STATUS_FD GO_FD`; reads a JSON plan from GO_FD and writes
-JSON lines to STATUS_FD: {"map": pid}, {"error": text} or {"done": {...}}. When it dies, the kernel kills everything
-inside and drops every mount, so there is nothing to clean up.
+`photonbuild.sandbox.process` starts it with the descriptors STATUS_FD and GO_FD as arguments. It reads a JSON plan from
+GO_FD and writes JSON lines to STATUS_FD: {"map": pid}, {"error": text} or {"done": {...}}. When it dies, the kernel
+kills everything inside and drops every mount, so there is nothing to clean up.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -18,55 +17,28 @@ import struct
 import sys
 from typing import Any, NoReturn
 
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
-CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 1024, 2048, 4096, 16384, 1 << 18, 1 << 21
-MNT_DETACH, PR_SET_PDEATHSIG, SYS_PIVOT_ROOT = 2, 1, 155
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def check(result: int, what: str) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str | None = None) -> None:
-    def text(value: str | None) -> bytes | None:
-        return None if value is None else os.fsencode(value)
-
-    check(
-        libc.mount(text(source), text(target), text(kind), ctypes.c_ulong(flags), text(options)),
-        f"mount {kind or 'bind'} {source} on {target}",
-    )
-
-
-def bind(source: str, target: str, readonly: bool) -> None:
-    """Bind a file or directory; a read-only remount must repeat the flags that the user namespace has locked."""
-    if os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        if os.path.islink(target):
-            os.unlink(target)
-        if not os.path.exists(target):
-            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    mount(source, target, None, MS_BIND | MS_REC)
-    if readonly:
-        held = os.statvfs(target).f_flag
-        keep = 0
-        for bit, flag in (
-            (os.ST_NOSUID, MS_NOSUID),
-            (os.ST_NODEV, MS_NODEV),
-            (os.ST_NOEXEC, MS_NOEXEC),
-            (os.ST_NOATIME, MS_NOATIME),
-            (os.ST_NODIRATIME, MS_NODIRATIME),
-            (os.ST_RELATIME, MS_RELATIME),
-        ):
-            keep |= flag if held & bit else 0
-        mount("none", target, None, MS_BIND | MS_REMOUNT | MS_RDONLY | keep)
+from photonbuild.sandbox.syscalls import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    bind,
+    detach,
+    die_with_parent,
+    mount,
+    pivot_root,
+    unshare,
+)
 
 
 def make_dev(dev: str) -> None:
@@ -132,9 +104,9 @@ def loopback_up() -> None:
 
 def enter(root: str, plan: dict[str, Any]) -> None:
     os.makedirs(f"{root}/.old", exist_ok=True)
-    check(libc.syscall(SYS_PIVOT_ROOT, os.fsencode(root), os.fsencode(f"{root}/.old")), "pivot_root")
+    pivot_root(root, f"{root}/.old")
     os.chdir("/")
-    check(libc.umount2(b"/.old", MNT_DETACH), "umount of the old root")
+    detach("/.old")
     os.rmdir("/.old")
     socket.sethostname(plan["hostname"])
     if plan["readonly"]:
@@ -157,7 +129,7 @@ def execute(plan: dict[str, Any]) -> NoReturn:
 
 def pid_one(plan: dict[str, Any], status: int) -> NoReturn:
     """Inside the new PID namespace: build the root, start the command, reap until it ends."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent(signal.SIGKILL)
     try:
         root = make_root(plan)
         populate(root, plan)
@@ -193,7 +165,7 @@ def main() -> None:
     # The command may talk to the terminal; an interrupt is the parent's business, which then kills this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        check(libc.unshare(CLONE_NEWUSER), "unshare of a user namespace")
+        unshare(CLONE_NEWUSER)
     except OSError as exc:
         os.write(status, json.dumps({"error": str(exc), "userns": True}).encode() + b"\n")
         sys.exit(125)
@@ -204,9 +176,9 @@ def main() -> None:
         os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with_parent(signal.SIGKILL)
         flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
-        check(libc.unshare(flags | (0 if plan["network"] else CLONE_NEWNET)), "unshare")
+        unshare(flags | (0 if plan["network"] else CLONE_NEWNET))
     except OSError as exc:
         os.write(status, json.dumps({"error": str(exc)}).encode() + b"\n")
         sys.exit(125)
@@ -216,7 +188,3 @@ def main() -> None:
     os.close(status)
     _, code = os.waitpid(child, 0)
     os._exit(0 if os.WIFEXITED(code) else 125)
-
-
-if __name__ == "__main__":
-    main()

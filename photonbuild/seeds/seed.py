@@ -1,16 +1,14 @@
 """The seeds: Debian roots, locked by package digest, unpacked to read-only folders named by their tree digest.
 
-`lock` resolves with apt from a private configuration; `build` fetches the locked packages, lets mmdebstrap(1) install
-them from a local repository, freezes the result and checks that it holds no third-party development files.
+mmdebstrap(1) installs the locked packages from a local repository; the result is frozen, after a check that it holds no
+third-party development files.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -19,19 +17,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
+from photonbuild import code
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seed
 from photonbuild.errors import SandboxError, SourceError
 from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.keys import key_of, write_inputs
 from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve
 from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
 from photonbuild.store import Store
 
 FREEZE = Path(__file__).parent / "inside" / "freeze.py"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 Warn = Callable[[str], None]
 
 
@@ -45,82 +44,9 @@ class FrozenSeed:
     elf: frozenset[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deb:
-    """One locked Debian binary package: its path in the archive, size in bytes and sha256."""
-
-    path: str
-    size: int
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        return Path(self.path).name.partition("_")[0]
-
-
-def lock_path(config: Config, name: str) -> Path:
-    return config.seed_lock(getattr(config.seeds, name))
-
-
-def read_lock(config: Config, name: str) -> dict[str, Any]:
-    """The lock of a seed. Raises SourceError when there is none."""
-    path = lock_path(config, name)
-    if not path.exists():
-        raise SourceError("there is no lock for this seed", where=str(path), hint="photonbuild seed lock")
-    lock = read_json(path)
-    assert isinstance(lock, dict)
-    return lock
-
-
-def apt_configuration(folder: Path, mirror: str, suite: str) -> Path:
-    """A private apt.conf(5) in `folder` that never looks at the system's own state."""
-    for name in ("parts", "lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "status").touch()
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n", encoding="utf-8")
-    lines = {
-        "Dir::Etc::SourceList": folder / "sources.list",
-        "Dir::Etc::SourceParts": folder / "parts",
-        "Dir::Etc::Parts": folder / "parts",
-        "Dir::Etc::Preferences": "/dev/null",
-        "Dir::Etc::PreferencesParts": folder / "parts",
-        "Dir::State": folder,
-        "Dir::State::Lists": folder / "lists",
-        "Dir::State::status": folder / "status",
-        "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",
-        "APT::Install-Recommends": "false",
-        "APT::Architecture": "amd64",
-        "APT::Architectures": "amd64",
-        "Acquire::Languages": "none",
-        "Acquire::ForceHash": "SHA256",
-        "Acquire::Retries": "3",
-    }
-    conf = folder / "apt.conf"
-    conf.write_text("".join(f'{key} "{value}";\n' for key, value in lines.items()), encoding="utf-8")
-    return conf
-
-
-def resolve(config: Config, seed: Seed, names: Sequence[str] = ()) -> tuple[Deb, ...]:
-    """What apt would install today for the seed's packages (or only find `names`), sorted by path."""
-    mirror = debian_mirrors(config.user.mirrors)[0]
-    with tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
-        env = {"APT_CONFIG": str(apt_configuration(Path(temporary), mirror, seed.suite))}
-        run(["apt-get", "update", "-qq"], env=env, error=SourceError)
-        wanted = list(names) or ["?essential", *seed.packages]
-        action = ["download"] if names else ["install", "-y"]
-        listed = run(["apt-get", *action, "-qq", "--print-uris", *wanted], env=env, error=SourceError).stdout
-    debs = []
-    for uri, size, digest in re.findall(r"^'([^']+)' \S+ (\d+) SHA256:([0-9a-f]{64})", listed, re.MULTILINE):
-        debs.append(Deb(path=unquote(uri).removeprefix(mirror + "/"), size=int(size), sha256=digest))
-    if not debs:
-        raise SourceError(f"apt resolved nothing for the suite {seed.suite}", detail=listed[-2000:])
-    return tuple(sorted(debs, key=lambda deb: deb.path))
-
-
 def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
     """Resolve the seed anew, build it, and write its lock with the digest of the result."""
-    seed: Seed = getattr(config.seeds, name)
+    seed = config.seeds.named(name)
     debs = resolve(config, seed)
     frozen = _make(config, store, name, debs, warn, locked=True)
     path = lock_path(config, name)
@@ -133,18 +59,52 @@ def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
             "packages": [{"path": deb.path, "size": deb.size, "sha256": deb.sha256} for deb in debs],
         },
     )
-    write_json(_pointer(config, store, name), {"digest": frozen.digest})
+    _remember(config, store, frozen)
     return path
 
 
-def _pointer(config: Config, store: Store, name: str) -> Path:
-    """Where the store notes which frozen seed a lock gave."""
-    return store.root / "seeds" / f"{name}-{_lock_key(config, name)}.json"
+def _remember(config: Config, store: Store, frozen: FrozenSeed) -> None:
+    entry = _entry(config, store, frozen.name)
+    entry.mkdir(parents=True, exist_ok=True)
+    write_inputs(entry, seed_inputs(config, frozen.name))
+    write_json(entry / "seed.json", {"digest": frozen.digest})
+
+
+def _entry(config: Config, store: Store, name: str) -> Path:
+    """Where the store keeps which frozen seed the lock gave, and the inputs."""
+    return store.root / "seeds" / name / key_of(seed_inputs(config, name))[:32]
 
 
 def is_ready(config: Config, store: Store, name: str) -> bool:
     """Is the seed of the lock in the store?"""
-    return lock_path(config, name).exists() and _pointer(config, store, name).exists()
+    return lock_path(config, name).exists() and (_entry(config, store, name) / "seed.json").exists()
+
+
+def seed_inputs(config: Config, name: str) -> dict[str, Any]:
+    """All that a seed is made from: its locked packages, how they are installed, what is then removed and checked."""
+    seed, lock = config.seeds.named(name), read_lock(config, name)
+    debs = [Deb(**entry) for entry in lock["packages"]]
+    return {
+        "packages": {deb.name: f"{Path(deb.path).name} {deb.sha256}" for deb in debs},
+        "go_toolchain": lock["go_toolchain"],
+        "epoch": config.distribution.source_date_epoch,
+        "install": [word for word in mmdebstrap_argv(seed, Path("/repo"), Path("/tar")) if "--mode=" not in word],
+        "freeze": _freeze_settings(config, name, None),
+        "code": code.digests(["photonbuild.seeds.inside.freeze"]),
+    }
+
+
+def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[str, Any]:
+    """What inside/freeze.py is told."""
+    seed = config.seeds.named(name)
+    return {
+        "exclude_paths": list(seed.exclude_paths),
+        "prune": list(seed.prune),
+        "check_devel": name == "build",
+        "devel_owners": list(config.seeds.devel_owners),
+        "devel_allowed": list(config.seeds.devel_allowed),
+        "go": str(toolchain) if toolchain else None,
+    }
 
 
 def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, offline: bool) -> FrozenSeed:
@@ -153,9 +113,9 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
     Where the archive has dropped a locked package the current one is taken, with a warning; `locked` refuses that.
     """
     content = read_lock(config, name)
-    pointer = _pointer(config, store, name)
+    entry = _entry(config, store, name) / "seed.json"
     with store.lock(f"seed-{name}"):
-        if not pointer.exists():
+        if not entry.exists():
             if offline:
                 raise SourceError(f"the {name} seed is not in the store", hint="run once without --offline")
             frozen = _make(config, store, name, [Deb(**entry) for entry in content["packages"]], warn, locked=locked)
@@ -164,20 +124,11 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
                 if locked:
                     raise SourceError(text, where=str(lock_path(config, name)), hint="photonbuild seed lock")
                 warn(text)
-            write_json(pointer, {"digest": frozen.digest})
-    digest = read_json(pointer)["digest"]
+            _remember(config, store, frozen)
+    digest = read_json(entry)["digest"]
     root = store.root / "seeds" / digest
     elf = (root.parent / f"{digest}.elf").read_text(encoding="ascii").split()
     return FrozenSeed(name=name, digest=digest, root=root, elf=frozenset(elf))
-
-
-def _lock_key(config: Config, name: str) -> str:
-    """What a finished seed is looked up by: its lock, its settings and the code that freezes it."""
-    settings = getattr(config.seeds, name).model_dump_json() + config.seeds.model_dump_json(
-        include={"devel_owners", "devel_allowed"}
-    )
-    parts = lock_path(config, name).read_bytes() + settings.encode() + FREEZE.read_bytes()
-    return hashlib.sha256(parts).hexdigest()[:32]
 
 
 def fetch_debs(
@@ -220,7 +171,7 @@ def fetch_debs(
 
 
 def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:
-    seed: Seed = getattr(config.seeds, name)
+    seed = config.seeds.named(name)
     files = fetch_debs(config, store, seed, debs, warn, locked=locked)
     with store.staging() as work, tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
         place = Path(temporary)
@@ -237,14 +188,7 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
         root.mkdir()
         host.run(["tar", "-xf", str(tar), "-C", str(root), "--numeric-owner", "--exclude=./dev/*"])
         toolchain = _fetch_go(config, store, seed, root, work) if seed.go_toolchain else None
-        settings = {
-            "exclude_paths": list(seed.exclude_paths),
-            "prune": list(seed.prune),
-            "check_devel": name == "build",
-            "devel_owners": list(config.seeds.devel_owners),
-            "devel_allowed": list(config.seeds.devel_allowed),
-            "go": str(toolchain) if toolchain else None,
-        }
+        settings = _freeze_settings(config, name, toolchain)
         write_json(work / "settings.json", settings)
         done = host.run(["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
         result = json.loads(done.stdout)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
+from photonbuild.files import sha256_of
 from photonbuild.sources.inside.govendor import normalise
 
 # What the go tool makes beside the sources of a module; the build gets its own from the lock.
@@ -26,13 +27,11 @@ class LocalSource:
     path: Path
 
     def digest(self) -> str:
-        """SHA-256 of the file, or of the names, execute bits and contents of a folder's files."""
-        if self.path.is_file():
-            return _sha256(self.path)
-        total = hashlib.sha256()
-        for name, path in walk(self.path):
-            total.update(f"{name}\0{int(os.access(path, os.X_OK))}{_sha256(path)}\n".encode())
-        return total.hexdigest()
+        """Mode and SHA-256 of exactly what `write` writes."""
+        with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
+            target = Path(folder) / self.name
+            self.write(target)
+            return f"{target.stat().st_mode & 0o777:04o} {sha256_of(target)}"
 
     def write(self, target: Path) -> None:
         """Copy the file, or pack the folder: owners, times and modes are constants, folders are implied."""
@@ -47,6 +46,7 @@ class LocalSource:
                 info.size = path.stat().st_size
                 with path.open("rb") as content:
                     tar.addfile(info, content)
+        target.chmod(0o644)
 
 
 def local_sources(folder: Path, fetched: SourcesFile) -> tuple[LocalSource, ...]:
@@ -89,8 +89,3 @@ def _check_link(path: Path, limit: Path) -> None:
         raise SpecError(f"symbolic link to a place outside {limit.name}/: {os.readlink(path)}", where=str(path))
     if path.parent.resolve().is_relative_to(real):
         raise SpecError("symbolic link to a folder that holds it", where=str(path))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -15,7 +15,7 @@ import requests
 
 from photonbuild.config.models import Mirrors
 from photonbuild.errors import Interrupted, SourceError
-from photonbuild.sandbox import sandbox
+from photonbuild.sandbox import process
 
 APT_DIRS = Path("/etc/apt")
 GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
@@ -105,6 +105,6 @@ def _download(url: str, target: Path) -> None:
             raise SourceError(f"{url}: HTTP {answer.status_code} {answer.reason}")
         with open(target, "wb") as handle:
             for chunk in answer.iter_content(1 << 20):
-                if sandbox.ended():
+                if process.ended():
                     raise Interrupted("interrupted")
                 handle.write(chunk)

@@ -12,6 +12,7 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
 from photonbuild.machines.guest import APPLETS, BOX, put_box
+from photonbuild.packages.built import tree_of
 from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
@@ -75,5 +76,5 @@ def ace_images(configuration: Config, store: Store) -> list[Path]:
     """The App Container validator's images, main and sidekick, as the package `appc-ace` holds them."""
     session = Session(config=configuration, store=store, reporter=Reporter(), offline=True)
     built = build_packages(session, ["appc-ace"])["appc-ace"]
-    found = {path.name: path for package in built.packages for path in package.tree.glob("usr/share/appc/*.aci")}
+    found = {path.name: path for package in built.packages for path in tree_of(package).glob("usr/share/appc/*.aci")}
     return [found[f"ace-validator-{name}.aci"] for name in ("main", "sidekick")]

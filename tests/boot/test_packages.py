@@ -12,7 +12,7 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.packages.build import Built
+from photonbuild.packages.built import Built
 from photonbuild.pipeline.build import build_packages, profile_specs
 from photonbuild.pipeline.image import make_image
 from photonbuild.pipeline.session import Session
@@ -39,7 +39,7 @@ def built(session: Session) -> dict[str, Built]:
 def test_no_elf_file_is_one_of_the_seeds(session: Session, built: dict[str, Built]) -> None:
     looked_at = 0
     for name, result in built.items():
-        digests = {digest for package in result.packages for _, digest in package.elf}
+        digests = {digest for files in result.elf.values() for _, digest in files}
         looked_at += len(digests)
         if name not in session.config.seeds.copies:
             assert not digests & session.seed.elf, f"{name} holds a copy of a file of the seed"
@@ -55,7 +55,7 @@ def test_source_rpms_are_kept(built: dict[str, Built]) -> None:
 
 def test_every_compiled_package_has_debuginfo_or_says_why(built: dict[str, Built]) -> None:
     for name, result in built.items():
-        has_elf = any(package.elf for package in result.packages)
+        has_elf = any(result.elf.values())
         has_debuginfo = any(package.name.endswith("-debuginfo") for package in result.packages)
         if has_elf and not has_debuginfo:
             spec = (ROOT / "specs" / name / f"{name}.spec").read_text(encoding="utf-8")

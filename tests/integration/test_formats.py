@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import random
@@ -14,20 +13,22 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config.load import load
 from photonbuild.config.models import DiskImage, Signing
 from photonbuild.errors import ConfigError
 from photonbuild.files import sha256_of, write_json
-from photonbuild.images import FORMATS, ImageRequest, ImageResult, cloud, disk, ova
+from photonbuild.images.formats import FORMATS
+from photonbuild.images.publish import ImageResult
+from photonbuild.images.request import ImageRequest
 from photonbuild.images.sign import Signer, sign_image, signer
 from photonbuild.log import Reporter
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
+from tests.support.image_requests import image_request
 from tests.support.ova_rules import package_problems
-from tests.unit.images.test_disk import request as request_of
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +38,7 @@ Make = Callable[..., ImageResult]
 
 @pytest.fixture(scope="module")
 def session(seeded_store: Path) -> Session:
-    return Session(config=load(PROJECT), store=Store.open(STORE), reporter=Reporter())
+    return Session(config=load_config(PROJECT), store=Store.open(STORE), reporter=Reporter())
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
 
     def raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         assert isinstance(request.image, DiskImage)
-        path, some = request.workdir / "disk.raw", random.Random(request.identity)
+        path, some = request.folder / "disk.raw", random.Random(request.identity)
         with path.open("wb") as handle:
             handle.truncate(request.image.disk.size)
             for place in (0, 5 * MIB + 512, GIB // 2 - 4096, request.image.disk.size - 512):
@@ -55,21 +56,28 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
         run(["cp", "--sparse=always", path, tmp_path / "disk.raw"])
         return path
 
-    for module in (disk, cloud, ova):
-        monkeypatch.setattr(module, "make_raw", raw)
+    for found in FORMATS.values():
+        if issubclass(found.model, DiskImage):
+            monkeypatch.setattr(f"{found.build.__module__}.make_raw", raw)
 
     def made(name: str, folder: str = "out", identity: str = "0123456789abcdef") -> ImageResult:
         work = tmp_path / f"work-{folder}"
-        work.mkdir()
         image = session.config.image(name).model_dump(mode="json")
         image["disk"]["size"] = "1 GiB"
-        request = dataclasses.replace(
-            request_of(tmp_path, name, DiskImage.model_validate_json(json.dumps(image))),
-            seed=session.seed.root, machine_seed=lambda: session.machine_seed.root, loader=tmp_path / "nothing",
-            identity=identity, workdir=work, outdir=tmp_path / folder,
+        for path in (tmp_path / "nothing", work):
+            path.mkdir(exist_ok=True)
+        (work / "root.tar").touch()
+        found = FORMATS[name]
+        request = image_request(
+            work, found.model.model_validate_json(json.dumps(image)), seed=session.seed.root,
+            machine_seed=session.machine_seed.root if found.machine_seed else None, loader=tmp_path / "nothing",
+            identity=identity, outdir=tmp_path / folder,
         )  # fmt: skip
-        (tmp_path / "nothing").mkdir(exist_ok=True)
-        return FORMATS[name](request)
+        result = found.build(request)
+        names = [path.name.removeprefix(f"{request.distribution.prefix}{request.image.variant}")
+                 for path in (result.path, *result.extras)]  # fmt: skip
+        assert names == [found.suffix, *found.extras]
+        return result
 
     return made
 

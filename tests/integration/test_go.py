@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config.load import load, load_sources
+from photonbuild.config.load import load_sources
 from photonbuild.log import Reporter
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.run import Completed
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -67,7 +68,7 @@ class Module:
 
 @pytest.fixture(scope="module", params=MODULES, ids=lambda folder: folder.name)
 def module(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, seeded_store: Path) -> Module:
-    session = Session(config=load(PROJECT), store=Store.open(seeded_store), reporter=Reporter())
+    session = Session(config=load_config(PROJECT), store=Store.open(seeded_store), reporter=Reporter())
     return Module(request.param, tmp_path_factory.mktemp("go"), session)
 
 

@@ -9,31 +9,32 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
-from photonbuild.config.models import IsoImage
 from photonbuild.errors import ImageError
-from photonbuild.images import ImageRequest, ImageResult, InstallerSets, installer, iso
-from photonbuild.images.initramfs import Initramfs
+from photonbuild.images import installer
+from photonbuild.images.formats import iso
+from photonbuild.images.publish import ImageResult
+from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsResult
-from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.seeds import seed
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT
+from tests.support.image_requests import image_request, workspace
 
 KERNEL = "usr/lib/modules/6.12/vmlinuz"
 Build = Callable[[str], ImageResult]
 
 
-def stand_in(request: ImageRequest, dracut_args: Sequence[str]) -> Initramfs:
-    path = request.workdir / "initramfs/initramfs.img"
+def stand_in(request: ImageRequest, dracut_args: Sequence[str]) -> Path:
+    path = request.folder / "initramfs.img"
     path.write_bytes(b"initramfs")
-    return Initramfs(path=path, packages=())
+    return path
 
 
 @pytest.fixture
 def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     monkeypatch.setattr(iso, "make_initramfs", stand_in)
-    settings = config.load(PROJECT)
+    settings = load_config(PROJECT)
     frozen = seed.build(settings, Store.open(seeded_store), "build", print, locked=False, offline=False)
     tar = tmp_path / "root.tar"
     with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT) as archive:
@@ -47,23 +48,11 @@ def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def make(name: str) -> ImageResult:
         work = tmp_path / name
         (work / "image").mkdir(parents=True)
-        request = ImageRequest(
-            image=settings.image("iso"),
-            distribution=settings.distribution,
-            seed=frozen.root,
-            macros=[],
-            rootfs=RootfsResult(tar=tar, packages=(), kernels=(KERNEL,)),
-            extra_rpms=[],
-            extra_first=[],
-            data=settings.build_dir,
-            provenance={"seed": frozen.digest},
-            identity="i1",
-            loader=tmp_path / "no-loader",  # the seed's own does
-            machine_seed=lambda: tmp_path,
-            workdir=work / "image",
-            outdir=work / "out",
-            log=work / "log",
-        )
+        image = settings.image("iso").model_copy(update={"installer": None})
+        request = image_request(
+            work / "image", image, seed=frozen.root, loader=tmp_path / "no-loader",  # the seed's own does
+            rootfs=RootfsResult(tar=tar, packages=(), kernels=(KERNEL,)), outdir=work / "out",
+        )  # fmt: skip
         return iso.build_iso(request)
 
     return make
@@ -106,42 +95,20 @@ SCRIPTLET
 
 def layer(tmp_path: Path, seeded_store: Path, scriptlet: str) -> tuple[Path, str]:
     """The installer's layer made of one tiny package, and what is in it."""
-    settings = config.load(PROJECT)
-    frozen = seed.build(settings, Store.open(seeded_store), "build", print, locked=False, offline=False)
+    frozen = seed.build(load_config(PROJECT), Store.open(seeded_store), "build", print, locked=False, offline=False)
     work = tmp_path / "work"
-    for name in ("files", "scratch"):
-        (work / name).mkdir(parents=True)
+    (work / "files").mkdir(parents=True)
     (work / "tiny.spec").write_text(SPEC.replace("SCRIPTLET", scriptlet), encoding="utf-8")
-    sandbox = Sandbox(
-        layers=(frozen.root,), scratch=work / "scratch", binds=(Bind(source=work, target="/work", readonly=False),)
-    )
+    place = workspace(work, seed=frozen.root)
+    sandbox = place.sandbox()
     sandbox.run(
         ["rpmbuild", "-bb", "--define", "_rpmdir /work/built", "--define", "_topdir /tmp/rpm", "/work/tiny.spec"]
     )
     (work / "files/usr/lib/installer").mkdir(parents=True)
     (work / "files/usr/lib/installer/module.py").write_text("x = 1\n", encoding="utf-8")
-    request = ImageRequest(
-        image=settings.image("iso"),
-        distribution=settings.distribution,
-        seed=frozen.root,
-        macros=[],
-        rootfs=RootfsResult(tar=tmp_path, packages=(), kernels=()),
-        extra_rpms=[],
-        extra_first=[],
-        data=settings.build_dir,
-        provenance={},
-        identity="i1",
-        loader=tmp_path,
-        machine_seed=lambda: tmp_path,
-        workdir=work,
-        outdir=tmp_path / "out",
-        log=tmp_path / "log",
-    )
-    rpms = list((work / "built").rglob("*.rpm"))
-    sets = InstallerSets(layer=rpms, packages=[], initramfs=[], first=[], listed={})
-    image = settings.image("iso")
-    assert isinstance(image, IsoImage) and image.installer
-    installer.make_layer(request, image.installer, sets, work)
+    settings = load_config(PROJECT).image("iso")
+    assert isinstance(settings, iso.IsoImage) and settings.installer
+    installer.make_layer(place, list((work / "built").rglob("*.rpm")), settings.installer.exclude_paths)
     sandbox.run(["bash", "-c", "unsquashfs -ll /work/layer.squashfs > /work/list"])
     return work / "layer.squashfs", (work / "list").read_text(encoding="utf-8")
 
@@ -157,4 +124,4 @@ def test_the_layer_is_packed_and_reproducible(tmp_path: Path, seeded_store: Path
 def test_a_package_with_a_scriptlet_cannot_be_in_the_layer(tmp_path: Path, seeded_store: Path) -> None:
     with pytest.raises(ImageError):
         layer(tmp_path, seeded_store, "%post\ntrue\n")
-    assert "tiny has the scriptlet %postin, which nothing would run in a layer" in (tmp_path / "log").read_text()
+    assert "tiny has the scriptlet %postin, which nothing would run in a layer" in (tmp_path / "work/log").read_text()

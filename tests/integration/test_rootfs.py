@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
 from photonbuild.errors import ImageError
 from photonbuild.images.rootfs import RootfsResult, RootfsSettings, build_rootfs
+from photonbuild.images.workspace import Workspace
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds import seed
 from photonbuild.store import Store
@@ -19,7 +20,7 @@ from tests.integration.conftest import PROJECT
 
 MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
 EPOCH = 1767225600
-SETTINGS = RootfsSettings(source_date_epoch=EPOCH, unit_presets=False, authorized_keys=["ssh-ed25519 KEY me"])
+SETTINGS = RootfsSettings(unit_presets=False, authorized_keys=["ssh-ed25519 KEY me"])
 HEADER = """\
 Name: {name}
 Version: 1
@@ -51,7 +52,7 @@ Build = Callable[..., RootfsResult]
 @pytest.fixture(scope="module")
 def seed_root(seeded_store: Path) -> Path:
     store = Store.open(seeded_store)
-    return seed.build(config.load(PROJECT), store, "build", print, locked=False, offline=False).root
+    return seed.build(load_config(PROJECT), store, "build", print, locked=False, offline=False).root
 
 
 @pytest.fixture
@@ -77,15 +78,8 @@ def build(seed_root: Path, tmp_path: Path) -> Build:
     def make(*rpms: Path, folder: str = "root") -> RootfsResult:
         work = tmp_path / folder
         work.mkdir()
-        return build_rootfs(
-            seed=seed_root,
-            rpms=rpms,
-            first=["base"],
-            settings=SETTINGS,
-            macros=MACROS,
-            workdir=work,
-            log=work / "log",
-        )
+        workspace = Workspace(seed=seed_root, macros=MACROS, epoch=EPOCH, log=work / "log", folder=work)
+        return build_rootfs(workspace, rpms=rpms, first=["base"], settings=SETTINGS)
 
     return make
 

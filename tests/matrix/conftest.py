@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from photonbuild.config import load as config
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.image import make_image
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
@@ -72,6 +72,6 @@ def variant(checkout: Path, store: Store) -> Variant:
         settings["variant"] = "-" + "".join(filter(str.isalnum, words))
         name = base + settings["variant"]
         (checkout / "build" / "images" / f"{name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-        return make_image(session_of(config.load(checkout), store), name, [])[0].path
+        return make_image(session_of(load_config(checkout), store), name, [])[0].path
 
     return make

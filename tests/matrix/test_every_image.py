@@ -10,13 +10,13 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.machines.hardware import FIRMWARES, Firmware
 from photonbuild.store import Store
-from tests.support.published import SUFFIXES, image_of, verified
+from tests.support.published import MACHINES, image_of, verified
 
 pytestmark = pytest.mark.matrix
 
 
 @pytest.mark.parametrize("firmware", FIRMWARES)
-@pytest.mark.parametrize("name", SUFFIXES)
+@pytest.mark.parametrize("name", MACHINES)
 def test_every_check(
     name: str,
     firmware: Firmware,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from photonbuild.config.load import Config
-from photonbuild.config.models import OciImage
+from photonbuild.images.formats.oci import OciImage
 from photonbuild.machines.acceleration import best_accel
 from photonbuild.machines.drive import boot_drive
 from photonbuild.machines.hardware import Hardware

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
 from photonbuild.config.load import Config
 from photonbuild.files import sha256_of
+from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.image import make_image
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
@@ -25,13 +25,13 @@ NAMES = sorted(path.stem for path in (ROOT / "build" / "images").glob("*.yaml"))
 AGAIN = """
 import sys
 from pathlib import Path
-from photonbuild import config
-from photonbuild.image import make_image
 from photonbuild.log import Reporter
-from photonbuild.session import Session
+from photonbuild.pipeline.configuration import load_config
+from photonbuild.pipeline.image import make_image
+from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 root, store, name, fresh = map(Path, sys.argv[1:])
-session = Session(config=config.load(root), store=Store(store), reporter=Reporter())
+session = Session(config=load_config(root), store=Store(store), reporter=Reporter())
 make_image(session, str(name), [], fresh=fresh)
 """
 
@@ -67,7 +67,7 @@ def test_the_same_bytes(name: str, configuration: Config, store: Store, checkout
 @pytest.mark.parametrize("disk", [{"filesystem": "xfs"}, {"var": True, "root_size": "1 GiB", "filesystem": "xfs"}])
 def test_the_same_bytes_with_xfs(disk: dict[str, object], variant: Variant, checkout: Path, store: Store) -> None:
     first = variant("raw", disk=disk)
-    name = "raw" + first.name.removesuffix(".raw").removeprefix(config.load(checkout).distribution.prefix)
+    name = "raw" + first.name.removesuffix(".raw").removeprefix(load_config(checkout).distribution.prefix)
     with fresh_folder(store) as folder:
         elsewhere(checkout, store, name, folder)
         assert digests(folder / "image", {"result.json"})[first.name] == sha256_of(first)

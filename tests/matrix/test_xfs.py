@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 import tarfile
@@ -13,14 +12,16 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.disk.gpt import Partition
 from photonbuild.errors import ImageError
-from photonbuild.images import ImageRequest
 from photonbuild.images.filesystems import make_xfs
-from photonbuild.packages.build import with_requirements
+from photonbuild.images.request import ImageRequest
+from photonbuild.images.rootfs import RootfsResult
+from photonbuild.packages.buildroot import with_requirements
+from photonbuild.packages.built import tree_of
 from photonbuild.pipeline.build import build_packages
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.unit.images.test_disk import request as request_of
+from tests.support.image_requests import image_request
 
 pytestmark = pytest.mark.matrix
 
@@ -67,12 +68,12 @@ def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageReques
         for name in tools
         for package in with_requirements(session.builder, [name], done.values(), session.spec(name)).values()
     ]
-    plain = request_of(tmp_path, "raw")
-    return dataclasses.replace(
-        plain,
-        rootfs=dataclasses.replace(plain.rootfs, tar=write_root(tmp_path)),
+    return image_request(
+        tmp_path,
+        "raw",
         seed=session.seed.root,
-        programs=[package.tree for package in packages],
+        rootfs=RootfsResult(tar=write_root(tmp_path), packages=(), kernels=()),
+        programs=[tree_of(package) for package in packages],
     )
 
 
@@ -82,7 +83,7 @@ PART = Partition(
 
 
 def made(request: ImageRequest) -> bytes:
-    disk = request.workdir / "disk.raw"
+    disk = request.folder / "disk.raw"
     disk.write_bytes(b"")
     with disk.open("r+b") as handle:
         handle.truncate(PART.start + PART.size + MIB)
@@ -92,11 +93,11 @@ def made(request: ImageRequest) -> bytes:
 
 def test_everything_is_there(request_: ImageRequest, store: Store) -> None:
     disk = made(request_)
-    (request_.workdir / "part").write_bytes(disk[PART.start : PART.start + PART.size])
+    (request_.folder / "part").write_bytes(disk[PART.start : PART.start + PART.size])
     sandbox = Sandbox(
-        layers=[*request_.programs, request_.seed],
+        layers=[*request_.programs, request_.workspace.seed],
         scratch=store.scratch,
-        binds=[Bind(request_.workdir, "/work", readonly=False)],
+        binds=[Bind(request_.folder, "/work", readonly=False)],
     )
     assert sandbox.run(["xfs_repair", "-n", "/work/part"], check=False).returncode == 0
 

@@ -25,9 +25,10 @@ from typing import Any, Self
 
 from photonbuild.config.load import Config
 from photonbuild.errors import ImageError
+from photonbuild.images.format import Bus
 from photonbuild.machines.acceleration import best_accel
 from photonbuild.machines.checker import check_names, run_checks
-from photonbuild.machines.drive import BootDrive, Bus, Drive
+from photonbuild.machines.drive import BootDrive, Drive
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST, Hardware
 from photonbuild.machines.qemu import Machine
 from photonbuild.machines.testnet import serve_testnet

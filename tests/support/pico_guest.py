@@ -18,8 +18,8 @@ from pathlib import Path
 from photonbuild.errors import VerifyError
 from photonbuild.machines.hardware import TCG
 from photonbuild.run import tail_of
+from photonbuild.sandbox.process import Process as Running
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.sandbox.sandbox import Process as Running
 from pico.protocol import Exit, LogEntry, read_log
 from pico.session import GuestError, GuestGoneError, Process, Session, Setup, Welcome
 

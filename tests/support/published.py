@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
+from photonbuild.images.formats import FORMATS
 from photonbuild.machines.hardware import Firmware
 from photonbuild.machines.manifest import read_manifest
 from photonbuild.machines.qemu import Machine
@@ -14,15 +15,13 @@ from photonbuild.machines.report import Boot, require, stage_table
 from photonbuild.machines.verify import BOOT_TIMEOUT, verify
 from photonbuild.store import Store
 
-SUFFIXES = {
-    "iso": ".iso", "raw": ".raw", "qcow2": ".qcow2", "ami": ".raw", "gce": ".tar.gz", "azure": ".vhd", "ova": ".ova"
-}  # fmt: skip
+MACHINES = [name for name, found in FORMATS.items() if found.attachment]
 
 
 def image_of(configuration: Config, name: str) -> Path:
     """The published image `name`; without it the test fails."""
-    variant = configuration.image(name).variant
-    file = f"{configuration.distribution.prefix}{variant}{SUFFIXES[name]}"
+    image = configuration.image(name)
+    file = f"{configuration.distribution.prefix}{image.variant}{FORMATS[image.format].suffix}"
     path = configuration.stage_dir / "images" / file
     if not path.is_file():
         pytest.fail(f"{path} does not exist: make {name}", pytrace=False)

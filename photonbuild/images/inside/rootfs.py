@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Install a package set into an empty root and pack it as a normalised tar. Runs in the seed (python3-rpm).
 
-Started by `photonbuild.rootfs` as `rootfs.py REQUEST RESULT` (JSON files). The result is
+Started by `photonbuild.images.rootfs` as `rootfs.py REQUEST RESULT` (JSON files). The result is
 ``{"packages": [...], "kernel": ..., "seconds": {...}}`` or ``{"error": text, "where": ..., "detail": ...}``.
 Everything that the clock or the machine could leave behind is removed here, so that the same packages give
 the same bytes: rpm itself takes its install times from SOURCE_DATE_EPOCH.
@@ -256,7 +256,7 @@ def clean(exclude: list[str]) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def settle_database(folder: Path) -> None:
+def compact_database(folder: Path) -> None:
     """Fold the write-ahead log into rpm's database and drop locks: one file stays, always the same bytes."""
     database = sqlite3.connect(folder / "rpmdb.sqlite", isolation_level=None)
     database.execute("PRAGMA journal_mode = DELETE")
@@ -311,9 +311,9 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
     if request["tar"] is None:
         return manifest(packages, seconds)
     database = TARGET / rpm.expandMacro("%{_dbpath}").lstrip("/")
-    settle_database(database)
+    compact_database(database)
     clean(request["exclude_paths"])
-    lap("settle")
+    lap("database")
     pack(request["tar"], request["epoch"])
     lap("tar")
     return manifest(packages, seconds)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from photonbuild.errors import VerifyError
+from photonbuild.images.format import Bus
 from photonbuild.machines.clouds import azure, ec2, gce, nocloud, ovf
 from photonbuild.machines.clouds.instance import Cloud, MediaBuilder, MetadataService, new_instance
 from photonbuild.machines.hardware import Hardware
@@ -23,6 +24,11 @@ CLOUDS: Mapping[str, Cloud] = {
     "azure": azure.CLOUD,
     "ovf": ovf.CLOUD,
 }
+
+
+def platform_bus(platform: str | None) -> Bus | None:
+    """How the platform plugs disks in; None where that is up to the image, or the platform is not known."""
+    return CLOUDS[platform].bus if platform is not None and platform in CLOUDS else None
 
 
 @contextlib.contextmanager

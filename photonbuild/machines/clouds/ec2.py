@@ -126,4 +126,4 @@ def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]
         )
 
 
-CLOUD = Cloud(datasource="Ec2", serve=serve)
+CLOUD = Cloud(datasource="Ec2", serve=serve, bus="nvme")

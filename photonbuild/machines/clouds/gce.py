@@ -76,4 +76,4 @@ def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]
         )
 
 
-CLOUD = Cloud(datasource="GCE", serve=serve)
+CLOUD = Cloud(datasource="GCE", serve=serve, bus="scsi")

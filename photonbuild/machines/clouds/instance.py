@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.errors import SandboxError, VerifyError
+from photonbuild.images.format import Bus
 from photonbuild.machines.drive import Drive
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST, NAMESERVER_SEEN_BY_GUEST
 from photonbuild.machines.ssh import one_time_key
@@ -130,8 +131,12 @@ class MediaBuilder:
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A platform: cloud-init's name of its data source, and what serves an instance. `user`: its own default user."""
+    """A platform: cloud-init's name of its data source, and what serves an instance. `user`: its own default user.
+
+    `bus`: how it plugs disks in, where the image's format does not say it.
+    """
 
     datasource: str
     serve: Callable[[InstanceSpec, MediaBuilder], AbstractContextManager[Provisioning]]
     user: str | None = None
+    bus: Bus | None = None

@@ -29,15 +29,16 @@ def prepare() -> None:
     shutil.copytree("/sources", TOP / "SOURCES", symlinks=False, dirs_exist_ok=True)
 
 
-def dependencies(header: Any, kind: str) -> list[str]:
-    found = []
+def dependencies(header: Any, kind: str) -> list[dict[str, str]]:
+    """[{"name", "relation", "version"}], each once, rpmlib() left out."""
+    found = set()
     for name, flags, version in zip(
         header[f"{kind}name"], header[f"{kind}flags"], header[f"{kind}version"], strict=True
     ):
         sign = "".join(text for bit, text in FLAGS if flags & bit)
         if not name.startswith("rpmlib("):
-            found.append(f"{name} {sign} {version}" if sign else name)
-    return sorted(set(found))
+            found.add((name, sign, version if sign else ""))
+    return [{"name": name, "relation": relation, "version": version} for name, relation, version in sorted(found)]
 
 
 def elf_files(header: Any) -> list[list[str]]:
@@ -56,7 +57,8 @@ def describe(path: Path) -> dict[str, Any]:
         "nevra": header["nevra"],
         "arch": header["arch"],
         "file": path.name,
-        "size": path.stat().st_size,
+        "source": header["sourcerpm"],
+        "file_size": path.stat().st_size,
         "installed_size": header["longsize"] or header["size"],
         "license": header["license"],
         "provides": dependencies(header, "provide"),

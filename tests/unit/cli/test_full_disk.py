@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from photonbuild.cli import options
 from photonbuild.cli.main import main
-from photonbuild.images import ImageResult
-from photonbuild.pipeline import publish as stage
+from photonbuild.images.publish import ImageResult
+from photonbuild.pipeline.publish import publish_image, write_result
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 10), (errno.EDQUOT, 10), (errno.EIO, 1)])
@@ -38,7 +38,7 @@ def test_a_copy_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: py
         (cached / name).write_text(name)
     files = [cached / name for name in ("a.iso", "a.iso.sha256", "a.iso.manifest.json")]
     result = ImageResult(path=files[0], checksum=files[1], manifest=files[2], sha256="0", size=5, seconds={}, extras=[])
-    stage.write_result(cached, result)
+    write_result(cached, result)
 
     def elsewhere(source: Path, target: Path) -> None:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
@@ -51,6 +51,6 @@ def test_a_copy_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", full)
         with pytest.raises(OSError, match="No space left"):
-            stage.stage_image(tmp_path / "stage", cached)
+            publish_image(tmp_path / "stage", cached)
     assert list((tmp_path / "stage" / "images").iterdir()) == []
-    assert stage.stage_image(tmp_path / "stage", cached).path.read_text() == "a.iso"
+    assert publish_image(tmp_path / "stage", cached).path.read_text() == "a.iso"

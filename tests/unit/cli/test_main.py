@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from photonbuild.cli import options
 from photonbuild.cli.main import main
 from photonbuild.errors import ConfigError
-from photonbuild.sandbox import sandbox
+from photonbuild.sandbox import process
 
 
 def test_an_error_is_told_with_its_hint() -> None:
@@ -35,7 +35,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None
 
     ended: list[bool] = []
     monkeypatch.setattr(options, "open_session", interrupted)
-    monkeypatch.setattr(sandbox, "end_all", lambda: ended.append(True))
+    monkeypatch.setattr(process, "end_all", lambda: ended.append(True))
     done = CliRunner().invoke(main, ["plan"])
     assert done.exit_code == 130
     assert "run the same command again" in done.stderr

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
+from photonbuild.pipeline.configuration import load_config
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,7 +26,7 @@ def refused(checkout: Path, name: str, old: str, new: str) -> str:
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        config.load(checkout)
+        load_config(checkout)
     assert str(caught.value.where).startswith(f"build/images/{name}.yaml") and caught.value.exit_code == 2
     return f"{caught.value.message}\n{caught.value.detail or ''}"
 
@@ -64,4 +64,4 @@ def test_refused(checkout: Path, name: str, old: str, new: str, message: str) ->
 def test_a_file_system_that_nothing_is_known_of(checkout: Path) -> None:
     (checkout / "build" / "filesystems.yaml").write_text("filesystems:\n  xfs: {}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"build/filesystems.yaml does not know 'ext4'"):
-        config.load(checkout)
+        load_config(checkout)

@@ -10,6 +10,7 @@ import pytest
 
 from photonbuild.config import load as config
 from photonbuild.errors import ConfigError
+from photonbuild.pipeline.configuration import IMAGE_MODELS, load_config, schema
 
 ROOT = Path(__file__).resolve().parents[3]
 DIGEST = "0" * 128
@@ -40,7 +41,7 @@ def error(call: Callable[[], object]) -> ConfigError:
 
 
 def test_the_real_configuration_loads(checkout: Path) -> None:
-    loaded = config.load(checkout)
+    loaded = load_config(checkout)
     assert loaded.distribution.prefix == "phos-1.0-x86_64"
     assert "gcc" in loaded.seeds.build_capabilities
     assert loaded.image("iso").profile == "default"
@@ -48,7 +49,7 @@ def test_the_real_configuration_loads(checkout: Path) -> None:
 
 
 def test_extends_merges_parents_first_without_duplicates(checkout: Path) -> None:
-    loaded = config.load(checkout)
+    loaded = load_config(checkout)
     base, default = loaded.profile("base"), loaded.profile("default")
     assert default.first == base.first
     assert default.packages[: len(base.packages)] == base.packages
@@ -57,28 +58,28 @@ def test_extends_merges_parents_first_without_duplicates(checkout: Path) -> None
 
 def test_misspelt_key(checkout: Path) -> None:
     line = edit(checkout / "build/profiles/base.yaml", "packages:", "pakages:")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"build/profiles/base.yaml:{line}"
     assert caught.message == "unknown key 'pakages', did you mean 'packages'"
 
 
 def test_misspelt_key_in_a_nested_mapping(checkout: Path) -> None:
     line = edit(checkout / "build/seed.yaml", "  go_toolchain:", "  go_toolchian:")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"build/seed.yaml:{line}"
     assert "unknown key 'go_toolchian', did you mean 'go_toolchain'" in caught.message
 
 
 def test_wrong_type(checkout: Path) -> None:
     line = edit(checkout / "build/distribution.yaml", 'version: "1.0"', "version: 1.0")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"build/distribution.yaml:{line}"
     assert caught.message == "key 'version': should be a valid string"
 
 
 def test_misspelt_value(checkout: Path) -> None:
     line = edit(checkout / "build/distribution.yaml", "arch: x86_64", "arch: x86-64")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"build/distribution.yaml:{line}"
     assert caught.message == "key 'arch': unknown value 'x86-64', did you mean 'x86_64' (one of: x86_64)"
 
@@ -87,7 +88,7 @@ def test_all_mistakes_of_a_file_at_once(checkout: Path) -> None:
     path = checkout / "build/distribution.yaml"
     edit(path, "vendor:", "vendr:")
     edit(path, "source_date_epoch: 1767225600", "source_date_epoch: tomorrow")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == "build/distribution.yaml"
     assert caught.detail is not None
     assert [line.split(": ", 1)[1] for line in caught.detail.splitlines()] == [
@@ -100,19 +101,19 @@ def test_all_mistakes_of_a_file_at_once(checkout: Path) -> None:
 def test_key_set_twice(checkout: Path) -> None:
     path = checkout / "build/profiles/base.yaml"
     path.write_text(path.read_text() + "name: again\n")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.message == "key 'name' is already set in line 1"
 
 
 def test_missing_file_names_the_nearest(checkout: Path) -> None:
     (checkout / "build/seed.yaml").rename(checkout / "build/seeds.yaml")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert (caught.where, caught.message) == ("build/seed.yaml", "file not found, did you mean 'seeds.yaml'")
 
 
 def test_not_yaml(checkout: Path) -> None:
     (checkout / "build/runtimes.yaml").write_text("runtimes:\n  - name: [docker\n")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where is not None and caught.where.startswith("build/runtimes.yaml:")
     assert caught.message.startswith("not valid YAML: ")
 
@@ -120,16 +121,16 @@ def test_not_yaml(checkout: Path) -> None:
 def test_unknown_and_circular_extends(checkout: Path) -> None:
     path = checkout / "build/profiles/default.yaml"
     line = edit(path, "extends: base", "extends: bsae")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"build/profiles/default.yaml:{line}"
     assert caught.message == "unknown profile 'bsae', did you mean 'base'"
     edit(path, "extends: bsae", "extends: default")
-    assert "default extends default" in error(lambda: config.load(checkout)).message
+    assert "default extends default" in error(lambda: load_config(checkout)).message
 
 
 def test_unknown_profile_of_an_image(checkout: Path) -> None:
     line = edit(checkout / "build/images/iso.yaml", "profile: default", "profile: defualt")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert (caught.where, caught.message) == (
         f"build/images/iso.yaml:{line}",
         "unknown profile 'defualt', did you mean 'default'",
@@ -140,7 +141,7 @@ def test_user_file_and_command_line(checkout: Path, tmp_path: Path) -> None:
     folder = tmp_path / "xdg"
     folder.mkdir()
     (folder / "photonbuild.yaml").write_text("jobs: 3\nauthorized_keys: [ssh-ed25519 A]\nstore: /var/store\n")
-    loaded = config.load(checkout)
+    loaded = load_config(checkout)
     assert (loaded.user.jobs, loaded.user.store_path) == (3, Path("/var/store"))
     changed = loaded.override(jobs=5, authorized_keys=["ssh-ed25519 B"])
     assert changed.user.jobs == 5
@@ -150,11 +151,11 @@ def test_user_file_and_command_line(checkout: Path, tmp_path: Path) -> None:
 
 
 def test_named_user_file_must_exist(checkout: Path, tmp_path: Path) -> None:
-    assert error(lambda: config.load(checkout, user_file=tmp_path / "no.yaml")).message == "file not found"
+    assert error(lambda: load_config(checkout, user_file=tmp_path / "no.yaml")).message == "file not found"
 
 
 def test_no_checkout(tmp_path: Path) -> None:
-    assert "no 'build' folder" in error(lambda: config.load(tmp_path)).message
+    assert "no 'build' folder" in error(lambda: load_config(tmp_path)).message
 
 
 def write_sources(folder: Path, text: str) -> Path:
@@ -204,9 +205,9 @@ def test_missing_local_file(tmp_path: Path) -> None:
 
 
 def test_schemas() -> None:
-    for kind in config.SCHEMAS:
-        assert config.schema(kind)["additionalProperties"] is False
-    assert "did you mean 'profile'" in error(lambda: config.schema("profil")).message
+    for kind in (*config.MODELS, *(f"{name}-image" for name in IMAGE_MODELS)):
+        assert schema(kind)["additionalProperties"] is False
+    assert "did you mean 'profile'" in error(lambda: schema("profil")).message
 
 
 IMAGE = "build/images/qcow2.yaml"
@@ -219,10 +220,10 @@ def add(checkout: Path, text: str) -> int:
 
 def test_an_image_sets_files_services_and_packages(checkout: Path) -> None:
     add(checkout, "packages: [tar]\nservices:\n  sshd.service: disabled\n")
-    image = config.load(checkout).image("qcow2")
+    image = load_config(checkout).image("qcow2")
     assert image.packages == ("tar",) and image.services == {"sshd.service": "disabled"}
     assert image.platform == "nocloud"
-    [(file, text)] = config.load(checkout).image_files("qcow2")
+    [(file, text)] = load_config(checkout).image_files("qcow2")
     assert (file.path, file.mode) == ("/etc/cloud/cloud.cfg.d/90_datasource.cfg", "0644")
     assert "NoCloud" in text
 
@@ -230,14 +231,14 @@ def test_an_image_sets_files_services_and_packages(checkout: Path) -> None:
 def test_a_source_file_of_an_image(checkout: Path) -> None:
     (checkout / "build/motd.txt").write_text("hello\n")
     line = edit(checkout / IMAGE, "files:\n", "files:\n  - path: /etc/motd\n    source: motd.txt\n    mode: 0600\n")
-    (file, text), *_ = config.load(checkout).image_files("qcow2")
+    (file, text), *_ = load_config(checkout).image_files("qcow2")
     assert (file.mode, text) == ("0600", "hello\n")
     edit(checkout / IMAGE, "motd.txt", "modt.txt")
-    caught = error(lambda: config.load(checkout).image_files("qcow2"))
+    caught = error(lambda: load_config(checkout).image_files("qcow2"))
     assert caught.where == f"{IMAGE}:{line + 2}"
     assert str(caught.message) == "no file 'build/modt.txt', did you mean 'motd.txt'"
     (checkout / "build/modt.txt").write_bytes(b"\xff\xfe")
-    assert "cannot be read as text" in error(lambda: config.load(checkout).image_files("qcow2")).message
+    assert "cannot be read as text" in error(lambda: load_config(checkout).image_files("qcow2")).message
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_mistakes_in_an_image(checkout: Path, text: str, offset: int, message: s
     if text.startswith("platform"):
         edit(checkout / IMAGE, "platform: nocloud\n", "")
     line = add(checkout, text)
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"{IMAGE}:{line + offset}" and message in caught.message
 
 
@@ -270,17 +271,17 @@ def test_mistakes_in_an_image(checkout: Path, text: str, offset: int, message: s
 )
 def test_mistakes_in_a_file_of_an_image(checkout: Path, file: str, message: str) -> None:
     line = edit(checkout / IMAGE, "files:\n", f"files:\n  - {{{file}}}\n")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.where == f"{IMAGE}:{line + 1}" and message in caught.message
 
 
 def test_a_file_set_twice(checkout: Path) -> None:
     path = "/etc/cloud/cloud.cfg.d/90_datasource.cfg"
     line = edit(checkout / IMAGE, "files:\n", f"files:\n  - {{path: {path}, text: a}}\n")
-    caught = error(lambda: config.load(checkout))
+    caught = error(lambda: load_config(checkout))
     assert caught.message == f"file '{path}' is already set in line {line + 1}"
 
 
 def test_services_where_nothing_boots(checkout: Path) -> None:
     edit(checkout / "build/images/oci.yaml", "format: oci\n", "format: oci\nservices: {sshd.service: enabled}\n")
-    assert "does not boot" in error(lambda: config.load(checkout)).message
+    assert "does not boot" in error(lambda: load_config(checkout)).message

@@ -15,7 +15,7 @@ import pytest
 from photonbuild.errors import ImageError
 from photonbuild.images.initramfs import dracut_argv, module_files
 from photonbuild.images.inside import sysusers
-from photonbuild.images.rootfs import RootfsFile, RootfsSettings, gather, read_result, rootfs_request
+from photonbuild.images.rootfs import RootfsFile, RootfsSettings, link_files, read_result, rootfs_request
 from photonbuild.run import Completed, run
 
 EPOCH = 1767225600
@@ -23,11 +23,13 @@ FAILED = Completed(argv=("python3",), returncode=1)
 
 
 def request(settings: RootfsSettings, *, tar: str | None = "/work/root.tar") -> dict[str, object]:
-    return rootfs_request(rpms=[Path("/s/b.rpm"), Path("/t/a.rpm")], first=["z", "a"], settings=settings, tar=tar)
+    return rootfs_request(
+        rpms=[Path("/s/b.rpm"), Path("/t/a.rpm")], first=["z", "a"], settings=settings, epoch=EPOCH, tar=tar
+    )
 
 
 def test_request_is_sorted_and_complete() -> None:
-    made = request(RootfsSettings(source_date_epoch=EPOCH, hostname="box", exclude_paths=["/usr/share/man/*"]))
+    made = request(RootfsSettings(hostname="box", exclude_paths=["/usr/share/man/*"]))
     assert made["rpms"] == ["/rpms/a.rpm", "/rpms/b.rpm"]
     assert made["first"] == ["a", "z"]
     assert made["epoch"] == EPOCH
@@ -37,13 +39,13 @@ def test_request_is_sorted_and_complete() -> None:
 
 
 def test_request_of_a_root_without_units_asks_for_no_target() -> None:
-    made = request(RootfsSettings(source_date_epoch=EPOCH, unit_presets=False), tar=None)
+    made = request(RootfsSettings(unit_presets=False), tar=None)
     assert made["default_target"] is None
     assert made["tar"] is None
 
 
 def test_keys_are_private_and_one_per_line() -> None:
-    made = request(RootfsSettings(source_date_epoch=EPOCH, authorized_keys=["ssh-ed25519 A a\n", "ssh-ed25519 B b"]))
+    made = request(RootfsSettings(authorized_keys=["ssh-ed25519 A a\n", "ssh-ed25519 B b"]))
     assert {
         "path": "/root/.ssh/authorized_keys", "mode": 0o600, "text": "ssh-ed25519 A a\nssh-ed25519 B b\n"
     } in made["files"]  # type: ignore[operator]  # fmt: skip
@@ -78,9 +80,8 @@ def test_two_packages_with_one_file_name(tmp_path: Path) -> None:
     for path in paths:
         path.parent.mkdir()
         path.write_bytes(b"")
-    (tmp_path / "rpms").mkdir()
     with pytest.raises(ImageError, match=r"file name a\.rpm"):
-        gather(paths, tmp_path / "rpms")
+        link_files(paths, tmp_path / "rpms")
 
 
 def test_dracut_is_told_nothing_of_the_building_machine() -> None:
@@ -172,7 +173,7 @@ def test_rpm_database_is_one_file(helper: ModuleType, tmp_path: Path) -> None:
     database.commit()
     database.close()
     (tmp_path / ".rpm.lock").touch()
-    helper.settle_database(tmp_path)
+    helper.compact_database(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["rpmdb.sqlite"]
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from photonbuild.config.load import load
 from photonbuild.config.models import DiskImage
-from photonbuild.images import ImageResult
+from photonbuild.images.formats import FORMATS
+from photonbuild.images.publish import ImageResult
 from photonbuild.images.upload import upload_commands
+from photonbuild.pipeline.configuration import load_config
 
 ROOT = Path(__file__).parents[3]
-EXTRAS = {"ami": [".vmdk", ".import.json"], "azure": [".azure.json"]}
-SUFFIX = {"ami": "raw", "azure": "vhd", "gce": "tar.gz", "ova": "ova", "qcow2": "qcow2", "oci": "oci.tar"}
 WANTED = {
     "ami": [
         "ec2 import-snapshot",
@@ -39,11 +38,11 @@ WANTED = {
 
 
 def commands(name: str, folder: Path, build: Path = ROOT / "build") -> str:
-    config = load(ROOT)
+    config = load_config(ROOT)
     base = folder / f"{config.distribution.prefix}{config.image(name).variant}"
     result = ImageResult(
-        path=Path(f"{base}.{SUFFIX.get(name, name)}"), checksum=base, manifest=base, sha256="", size=0, seconds={},
-        extras=[Path(f"{base}{suffix}") for suffix in EXTRAS.get(name, [])],
+        path=Path(f"{base}{FORMATS[name].suffix}"), checksum=base, manifest=base, sha256="", size=0, seconds={},
+        extras=[Path(f"{base}{suffix}") for suffix in FORMATS[name].extras],
     )  # fmt: skip
     return upload_commands(build, config.image(name), config.distribution, result)
 
@@ -77,5 +76,5 @@ def test_a_misspelt_name_in_a_template_is_an_error(tmp_path: Path) -> None:
 
 def test_every_disk_format_but_raw_has_commands() -> None:
     templates = {path.name.removesuffix(".txt.j2") for path in (ROOT / "build/upload").iterdir()}
-    formats = {image.format for image in load(ROOT).images.values() if isinstance(image, DiskImage)}
+    formats = {image.format for image in load_config(ROOT).images.values() if isinstance(image, DiskImage)}
     assert templates == set(WANTED) >= formats - {"raw"}

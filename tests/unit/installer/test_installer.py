@@ -24,7 +24,7 @@ import pytest
 
 import photonbuild
 from photonbuild.errors import PhotonbuildError
-from photonbuild.images import iso
+from photonbuild.images.formats import iso
 from photonbuild.installer import SHIPPED, __main__, answers, execute, fetching, finish, machine, repository
 from photonbuild.installer.facts import Card, Disk, Facts, LocalFile, Package, Places
 from photonbuild.installer.failures import (

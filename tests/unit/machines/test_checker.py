@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
 from photonbuild.config.models import Runtime
 from photonbuild.machines.checker import check_names, missing_runtimes
 from photonbuild.machines.checks.runtime import RuntimeCheck, load
 from photonbuild.machines.verify import container_ports
+from photonbuild.pipeline.configuration import load_config
 
 ROOT = Path(__file__).parents[3]
-RUNTIMES = config.load(ROOT).runtimes
+RUNTIMES = load_config(ROOT).runtimes
 A, B, C = (
     Runtime(name=name, package=f"{name}-package", unit=f"{name}.service", check=f"{name}-check") for name in "abc"
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import VerifyError
+from photonbuild.machines.clouds import platform_bus
 from photonbuild.machines.drive import boot_drive
 
 
@@ -31,7 +32,7 @@ def test_the_platform_and_the_firmware_tell_the_bus(
     tmp_path: Path, platform: str | None, firmware: str, name: str, bus: str
 ) -> None:
     (tmp_path / name).write_bytes(b"")
-    with boot_drive(tmp_path / name, platform=platform, firmware=firmware) as drive:
+    with boot_drive(tmp_path / name, bus=platform_bus(platform), firmware=firmware) as drive:
         assert drive.bus == bus
 
 

@@ -9,7 +9,8 @@ import pytest
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import ConfigError, SpecError
 from photonbuild.packages.graph import Graph, build_graph, find_cycle, levels, wanted_specs
-from photonbuild.packages.spec import BinaryPackage, Dependency, Spec
+from photonbuild.packages.package import Dependency
+from photonbuild.packages.spec import BinaryPackage, Spec
 
 
 def spec(name: str, build_requires: str = "", packages: dict[str, str] | None = None) -> Spec:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config.load import load
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.packages.graph import build_graph
-from photonbuild.packages.spec import Spec, check_spec, distribution_macros, make_spec
+from photonbuild.packages.macros import distribution_macros
+from photonbuild.packages.spec import Spec, check_spec, make_spec
+from photonbuild.pipeline.configuration import load_config
 
 ROOT = Path(__file__).parents[3]
 RECORDS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))
@@ -39,6 +40,6 @@ def test_each_source_must_be_known() -> None:
 
 
 def test_macros_carry_the_identity() -> None:
-    text = distribution_macros(load(ROOT))
+    text = distribution_macros(load_config(ROOT))
     assert "%dist .phos1\n" in text
     assert "%_host x86_64-phos-linux-gnu\n" in text

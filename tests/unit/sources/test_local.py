@@ -88,3 +88,15 @@ def test_links_that_lead_astray(folder: Path, tmp_path: Path, target: str, messa
     (folder / "src" / "bad").symlink_to(target)
     with pytest.raises(SpecError, match=message):
         source(folder).digest()
+
+
+def test_the_mode_of_a_file_counts(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    script = tmp_path / "p" / "check.sh"
+    script.write_text("true\n")
+    script.chmod(0o644)
+    (before,) = local_sources(tmp_path / "p", SourcesFile())
+    first = before.digest()
+    script.chmod(0o755)
+    assert before.digest() != first
+    assert before.digest().startswith("0755 ") and first.startswith("0644 ")

@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from photonbuild.config.models import Distribution, IsoImage, IsoInstaller
 from photonbuild.disk import grub
 from photonbuild.errors import ImageError
-from photonbuild.images import FORMATS, installer, iso, menu
-from photonbuild.images.request import ImageRequest, InstallerSets, manifest, publish
-from photonbuild.images.rootfs import Package, RootfsResult
+from photonbuild.images import installer, menu
+from photonbuild.images.formats import iso
+from photonbuild.images.formats.iso import IsoImage
+from photonbuild.images.installer import IsoInstaller
+from photonbuild.images.installset import Role, SetProfile
+from photonbuild.images.publish import manifest, publish
+from photonbuild.images.request import ImageRequest
+from tests.support.image_requests import ROOT, image_request, install_sets, package
 
-BUILD = Path(__file__).parents[3] / "build"
-DISTRIBUTION = Distribution(
-    name="Phos", id="phos", version="1.0", dist=".phos1", vendor="phos", triple="x86_64-phos-linux-gnu",
-    arch="x86_64", source_date_epoch=1767225600, image_prefix="{id}-{version}-{arch}",
-)  # fmt: skip
+BUILD = ROOT / "build"
 IMAGE = IsoImage(
     format="iso", profile="default", loader="grub2", initramfs_profile="live", volume_label="PHOS_1_0", menu_timeout=2,
     kernel_args=("console=ttyS0",), autologin_args=("autologin",),
 )  # fmt: skip
-BASH = Package(name="bash", nevra="bash-5-1.x86_64", license="GPL", source="bash-5-1.src.rpm", size=9, sha256="ab")
+BASH = package("bash")
 
 
 @pytest.fixture
 def request_(tmp_path: Path) -> ImageRequest:
-    tar = tmp_path / "root.tar"
     (tmp_path / "work").mkdir()
-    return ImageRequest(
-        image=IMAGE, distribution=DISTRIBUTION, seed=tmp_path, macros=[],
-        rootfs=RootfsResult(tar=tar, packages=(BASH,), kernels=("usr/lib/modules/6.12/vmlinuz",)),
-        extra_rpms=[], extra_first=[], data=tmp_path, provenance={"seed": "d1"}, identity="i1", loader=tmp_path,
-        machine_seed=lambda: tmp_path, workdir=tmp_path / "work",
-        outdir=tmp_path / "out", log=tmp_path / "log",
-    )  # fmt: skip
-
-
-def test_the_table_of_formats() -> None:
-    assert FORMATS["iso"] is iso.build_iso
+    return image_request(
+        tmp_path / "work", IMAGE, sets=install_sets(ROOT=[BASH]), outdir=tmp_path / "out", provenance={"seed": "d1"}
+    )
 
 
 def test_label_follows_the_content(tmp_path: Path) -> None:
@@ -67,20 +56,46 @@ def test_menu(request_: ImageRequest) -> None:
     assert auto == f"{live} autologin"
 
 
+INSTALLER = IsoInstaller(
+    profile="layer", packages_profile="packages", initramfs_profile="lvm",
+    kernel_args=("installer", "systemd.unit=installer.target"),
+)  # fmt: skip
+
+
 def test_the_installer_is_the_second_entry(request_: ImageRequest) -> None:
-    settings = IsoInstaller(
-        profile="layer", packages_profile="packages", initramfs_profile="lvm",
-        kernel_args=("installer", "systemd.unit=installer.target"),
-    )  # fmt: skip
-    sets = InstallerSets(layer=[], packages=[], initramfs=[], first=[], listed={"installer_packages": [BASH]})
-    request = replace(request_, image=IMAGE.model_copy(update={"installer": settings}), installer=sets)
+    request = replace(request_, image=IMAGE.model_copy(update={"installer": INSTALLER}))
     titles = [entry.title for entry in iso.entries(request, "L_1")]
     assert titles == ["Phos 1.0", "Install Phos 1.0 to a disk", "Phos 1.0, log in automatically on the console"]
     first, second, third = iso.entries(request, "L_1")
     assert second.arguments == [*first.arguments, "installer", "systemd.unit=installer.target"]
     assert "installer" not in third.arguments
-    listed = manifest(request, file="f", sha256="0", size=1, tools=[], facts={})
-    assert [package["name"] for package in listed["installer_packages"]] == ["bash"]
+
+
+def test_sets_follow_the_settings() -> None:
+    assert iso.install_sets(IMAGE) == {Role.INITRAMFS: SetProfile(profile="live")}
+    assert iso.install_sets(IMAGE.model_copy(update={"installer": INSTALLER})) == {
+        Role.INITRAMFS: SetProfile(profile="live"),
+        Role.INSTALLER_LAYER: SetProfile(profile="layer", over_root=True),
+        Role.MEDIUM: SetProfile(profile="packages", over_root=True),
+        Role.INSTALLER_INITRAMFS: SetProfile(profile="lvm"),
+    }
+
+
+def test_the_manifest_lists_every_set(request_: ImageRequest) -> None:
+    names = ("ROOT", "INITRAMFS", "INSTALLER_LAYER", "MEDIUM", "INSTALLER_INITRAMFS")
+    sets = install_sets(**{name: [package(name.lower()), package("a")] for name in names})
+    listed = manifest(replace(request_, sets=sets), file="f", sha256="0", size=1, facts={})
+    keys = ("packages", "initramfs_packages", "installer_packages", "medium_packages", "installer_initramfs_packages")
+    found = {key: [entry["name"] for entry in listed[key]] for key in keys}
+    assert found == {key: ["a", name.lower()] for key, name in zip(keys, names, strict=True)}
+    plain = manifest(request_, file="f", sha256="0", size=1, facts={})
+    assert plain["initramfs_packages"] == [] and "medium_packages" not in plain
+    assert plain["packages"] == [
+        {
+            "name": "bash", "nevra": "bash-1-1.noarch", "license": "GPL", "source": "bash-1-1.src.rpm", "size": 9,
+            "sha256": "digest of bash",
+        }
+    ]  # fmt: skip
 
 
 def test_units_of_the_layer_are_enabled_by_links() -> None:
@@ -124,15 +139,6 @@ def test_xorriso_boots_both_firmwares() -> None:
     assert {"--grub2-mbr", "-eltorito-alt-boot", "--set_all_file_dates"} <= set(argv)
 
 
-def test_the_kernel_comes_out_of_the_tar(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "root.tar", "w") as archive:
-        member = tarfile.TarInfo("./usr/lib/modules/6.12/vmlinuz")
-        member.size = 3
-        archive.addfile(member, io.BytesIO(b"abc"))
-    version = iso.extract_kernel(tmp_path / "root.tar", ["usr/lib/modules/6.12/vmlinuz"], tmp_path / "k")
-    assert (version, (tmp_path / "k").read_bytes()) == ("6.12", b"abc")
-
-
 @pytest.mark.parametrize("kernels", [[], ["a/1/vmlinuz", "a/2/vmlinuz"]])
 def test_not_exactly_one_kernel(tmp_path: Path, kernels: list[str]) -> None:
     with pytest.raises(ImageError, match="must hold one kernel"):
@@ -140,16 +146,17 @@ def test_not_exactly_one_kernel(tmp_path: Path, kernels: list[str]) -> None:
 
 
 def test_publish(request_: ImageRequest) -> None:
-    image = request_.workdir / "image.iso"
+    image = request_.folder / "image.iso"
     image.write_bytes(b"image")
-    result = publish(request_, image, tools=[BASH], facts={"kernel": "6.12"}, seconds={"total": 1.0})
+    result = publish(request_, image, facts={"volume_label": "L_1"}, seconds={"total": 1.0})
     digest = hashlib.sha256(b"image").hexdigest()
     assert sorted(path.name for path in request_.outdir.iterdir()) == [
         "phos-1.0-x86_64.iso", "phos-1.0-x86_64.iso.manifest.json", "phos-1.0-x86_64.iso.sha256",
     ]  # fmt: skip
     assert result.checksum.read_text() == f"{digest}  phos-1.0-x86_64.iso\n"
-    manifest = json.loads(result.manifest.read_text())
-    assert manifest["sha256"] == digest == result.sha256
-    assert manifest["packages"][0]["nevra"] == "bash-5-1.x86_64"
-    assert manifest["provenance"] == {"seed": "d1"}
-    assert manifest["source_date_epoch"] == 1767225600
+    listed = json.loads(result.manifest.read_text())
+    assert listed["sha256"] == digest == result.sha256
+    assert listed["packages"][0]["nevra"] == BASH.nevra
+    assert listed["facts"] == {"kernel": "6.12", "volume_label": "L_1"}
+    assert listed["provenance"] == {"seed": "d1"}
+    assert listed["source_date_epoch"] == 1767225600

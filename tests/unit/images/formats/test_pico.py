@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config import load as config
-from photonbuild.config.models import PicoImage
 from photonbuild.errors import ImageError
-from photonbuild.images import FORMATS, ImageRequest, pico
+from photonbuild.images.formats import pico
+from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsResult
+from tests.support.image_requests import image_request
 
-ROOT = Path(__file__).resolve().parents[3]
 KERNEL = "usr/lib/modules/6.12-pico/vmlinuz"
 FILES = {KERNEL: b"small", "usr/lib/modules/6.12-pico/vmlinux": b"\x7fELF", "usr/lib/pico/init": b"program"}
 FILES |= {"usr/lib/pico/zygote.so": b"library", "usr/lib/pico/rehearsal": b"disk"}
@@ -52,7 +51,6 @@ def test_initrd(size: int) -> None:
 
 
 def request(tmp_path: Path, files: dict[str, bytes], kernels: list[str]) -> ImageRequest:
-    loaded = config.load(ROOT)
     tar = tmp_path / "root.tar"
     with tarfile.open(tar, "w") as archive:
         for name, content in files.items():
@@ -60,36 +58,15 @@ def request(tmp_path: Path, files: dict[str, bytes], kernels: list[str]) -> Imag
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     (tmp_path / "work").mkdir()
-    return ImageRequest(
-        image=PicoImage(
-            format="pico",
-            profile="pico",
-            variant="-pico",
-            init="/usr/lib/pico/init",
-            preload="/usr/lib/pico/zygote.so",
-            rehearsal="/usr/lib/pico/rehearsal",
-        ),
-        distribution=loaded.distribution,
-        seed=tmp_path,
-        macros=[],
-        rootfs=RootfsResult(tar=tar, packages=[], kernels=kernels),
-        extra_rpms=[],
-        extra_first=[],
-        data=tmp_path,
-        provenance={},
-        identity="0" * 64,
-        loader=tmp_path,
-        machine_seed=lambda: tmp_path,
-        workdir=tmp_path / "work",
-        outdir=tmp_path / "out",
-        log=tmp_path / "log",
-    )
+    rootfs = RootfsResult(tar=tar, packages=[], kernels=kernels)
+    return image_request(tmp_path / "work", "pico", rootfs=rootfs, outdir=tmp_path / "out")
 
 
 def test_kernel_and_initramfs_come_out_with_their_digests(tmp_path: Path) -> None:
-    result = FORMATS["pico"](request(tmp_path, FILES, [KERNEL]))
+    made = request(tmp_path, FILES, [KERNEL])
+    result = pico.build_pico(made)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    prefix = f"{config.load(ROOT).distribution.prefix}-pico"
+    prefix = f"{made.distribution.prefix}-pico"
     assert names == {f"{prefix}.{part}" for part in ("vmlinux", "vmlinuz", "initrd", "zygote.so", "rehearsal")} | {
         f"{prefix}.vmlinux.sha256",
         f"{prefix}.vmlinux.manifest.json",
@@ -111,7 +88,7 @@ def test_kernel_and_initramfs_come_out_with_their_digests(tmp_path: Path) -> Non
 def test_a_profile_without_a_part_is_an_error(tmp_path: Path, missing: str) -> None:
     files = {name: content for name, content in FILES.items() if name != missing}
     with pytest.raises(ImageError, match="not in the packages") as caught:
-        FORMATS["pico"](request(tmp_path, files, [KERNEL]))
+        pico.build_pico(request(tmp_path, files, [KERNEL]))
     assert caught.value.where == f"/{missing}"
     assert not (tmp_path / "out").exists()
 
@@ -119,10 +96,4 @@ def test_a_profile_without_a_part_is_an_error(tmp_path: Path, missing: str) -> N
 @pytest.mark.parametrize("kernels", [[], [KERNEL, "usr/lib/modules/other/vmlinuz"]])
 def test_there_is_one_kernel(tmp_path: Path, kernels: list[str]) -> None:
     with pytest.raises(ImageError, match=f"found {len(kernels)}"):
-        FORMATS["pico"](request(tmp_path, FILES, kernels))
-
-
-def test_the_image_of_this_distribution() -> None:
-    image = config.load(ROOT).image("pico")
-    assert isinstance(image, PicoImage)
-    assert image.init.startswith("/")
+        pico.build_pico(request(tmp_path, FILES, kernels))

@@ -7,20 +7,39 @@ Documentation/driver-api/early-userspace/buffer-format.rst.
 from __future__ import annotations
 
 import os
-import tarfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
 
-from photonbuild.config.models import PicoImage
+from pydantic import Field
+
+from photonbuild.config.models import Image
 from photonbuild.errors import ImageError
 from photonbuild.files import sha256_of
+from photonbuild.images.archive import extract_file
 from photonbuild.images.disk import timed
-from photonbuild.images.request import ImageRequest, ImageResult, publish
+from photonbuild.images.format import Format
+from photonbuild.images.publish import ImageResult, publish
+from photonbuild.images.request import ImageRequest
 
 DIRECTORY, REGULAR = 0o040000, 0o100000
 FOLDERS = ("dev", "proc", "run", "sys")
+SUFFIX, EXTRAS = ".vmlinux", (".vmlinuz", ".initrd", ".zygote.so", ".rehearsal")
+
+
+class PicoImage(Image):
+    """``format: pico``: kernel and initramfs of a machine that is one container.
+
+    `init`: its first program. `preload`: the library that lets a QEMU copy itself. `rehearsal`: the disk with which a
+    machine does once what its copies will do.
+    """
+
+    format: Literal["pico"]
+    init: Annotated[str, Field(pattern=r"^/")]
+    preload: Annotated[str, Field(pattern=r"^/")]
+    rehearsal: Annotated[str, Field(pattern=r"^/")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,34 +63,18 @@ def build_pico(request: ImageRequest) -> ImageResult:
     if len(request.rootfs.kernels) != 1:
         raise ImageError(f"one kernel is needed, found {len(request.rootfs.kernels)}", where=f"profile {image.profile}")
     packed = PurePosixPath(request.rootfs.kernels[0])
-    suffixes = ("vmlinux", "vmlinuz", "initrd", "zygote.so", "rehearsal")
-    kernel, small, initrd, preload, rehearsal = (request.workdir / f"image.{suffix}" for suffix in suffixes)
-    take(request.rootfs.tar, str(packed.with_name("vmlinux")), kernel)
-    take(request.rootfs.tar, str(packed), small)
-    take(request.rootfs.tar, image.preload, preload)
-    take(request.rootfs.tar, image.rehearsal, rehearsal)
-    take(request.rootfs.tar, image.init, request.workdir / "init")
-    entries = initrd_entries((request.workdir / "init").read_bytes())
-    initrd.write_bytes(cpio(entries, request.distribution.source_date_epoch))
+    kernel, small, initrd, preload, rehearsal = (request.folder / f"image{suffix}" for suffix in (SUFFIX, *EXTRAS))
+    extract_file(request.rootfs.tar, str(packed.with_name("vmlinux")), kernel)
+    extract_file(request.rootfs.tar, str(packed), small)
+    extract_file(request.rootfs.tar, image.preload, preload)
+    extract_file(request.rootfs.tar, image.rehearsal, rehearsal)
+    extract_file(request.rootfs.tar, image.init, request.folder / "init")
+    entries = initrd_entries((request.folder / "init").read_bytes())
+    initrd.write_bytes(cpio(entries, request.workspace.epoch))
     timed(seconds, "initrd", started)
-    extras = {"vmlinuz": small, "initrd": initrd, "zygote.so": preload, "rehearsal": rehearsal}
-    facts = {name: sha256_of(path) for name, path in extras.items()}
-    return publish(
-        request, kernel, facts={"kernel": packed.parent.name, **facts}, seconds=seconds, extras=[*extras.values()]
-    )
-
-
-def take(tar: Path, name: str, target: Path) -> None:
-    """One regular file out of the root's tar. Raises ImageError."""
-    wanted = PurePosixPath(name.lstrip("/"))
-    with tarfile.open(tar) as archive:
-        for member in archive:
-            if PurePosixPath(member.name) == wanted and member.isreg():
-                content = archive.extractfile(member)
-                assert content is not None
-                target.write_bytes(content.read())
-                return
-    raise ImageError("not in the packages of the profile", where=f"/{wanted}")
+    extras = [small, initrd, preload, rehearsal]
+    facts = {path.name.removeprefix("image."): sha256_of(path) for path in extras}
+    return publish(request, kernel, facts=facts, seconds=seconds, extras=extras)
 
 
 def initrd_entries(init: bytes) -> list[Entry]:
@@ -95,3 +98,6 @@ def cpio(entries: Sequence[Entry], epoch: int) -> bytes:
         out += bytes(-len(out) % 4) + entry.content
         out += bytes(-len(out) % 4)
     return bytes(out + bytes(-len(out) % 512))
+
+
+FORMAT = Format(name="pico", model=PicoImage, suffix=SUFFIX, extras=EXTRAS, build=build_pico)

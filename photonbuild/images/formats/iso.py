@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tarfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated, Literal
 
-from photonbuild.config.models import Image, IsoImage
+from pydantic import Field
+
+from photonbuild.config.models import BootImage, Image
+from photonbuild.config.validation import Name
 from photonbuild.disk import grub
 from photonbuild.errors import ImageError
 from photonbuild.files import sha256_of
-from photonbuild.images import installer, menu
-from photonbuild.images.initramfs import Initramfs, build_initramfs
-from photonbuild.images.request import ImageRequest, ImageResult, publish, tools
+from photonbuild.images import menu
+from photonbuild.images.archive import extract_file
+from photonbuild.images.format import Attachment, Format
+from photonbuild.images.initramfs import build_initramfs
+from photonbuild.images.installer import IsoInstaller, add_installer
+from photonbuild.images.installset import Role, SetProfile
+from photonbuild.images.publish import ImageResult, publish
+from photonbuild.images.request import ImageRequest, tools
 from photonbuild.images.rootfs import RootfsFile
 
 MODULE = "dracut/90live"
@@ -33,67 +41,75 @@ LABEL_LENGTH = 32
 ROOT_FILES = (RootfsFile(path="/etc/fstab", text="live /var tmpfs x-initrd.mount 0 0\n"),)
 
 
+class IsoImage(BootImage):
+    """``format: iso``: a live image for BIOS and UEFI, with an installer or without one."""
+
+    format: Literal["iso"]
+    installer: IsoInstaller | None = None
+    initramfs_profile: Name
+    volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
+    autologin_args: tuple[str, ...] = ()
+    dracut_args: tuple[str, ...] = ()
+
+
 def root_files(image: Image, identity: str, title: str) -> Sequence[RootfsFile]:
     return ROOT_FILES
+
+
+def install_sets(image: Image) -> Mapping[Role, SetProfile]:
+    """The initramfs, and what the installer is made of."""
+    assert isinstance(image, IsoImage)
+    sets = {Role.INITRAMFS: SetProfile(profile=image.initramfs_profile)}
+    if image.installer:
+        sets[Role.INSTALLER_LAYER] = SetProfile(profile=image.installer.profile, over_root=True)
+        sets[Role.MEDIUM] = SetProfile(profile=image.installer.packages_profile, over_root=True)
+        sets[Role.INSTALLER_INITRAMFS] = SetProfile(profile=image.installer.initramfs_profile)
+    return sets
 
 
 def build_iso(request: ImageRequest) -> ImageResult:
     """Make and publish the image. Raises ImageError."""
     image = request.image
     assert isinstance(image, IsoImage)
-    work, seconds = request.workdir, {}
+    work = request.folder
+    seconds: dict[str, float] = {}
     started = time.monotonic()
-    (work / "initramfs").mkdir()
     tree = work / "iso"
     for name in ("boot/grub", "live"):
         (tree / name).mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(make_initramfs, request, image.dracut_args)
-        added = pool.submit(installer.add, request, tree) if request.installer else None
-        version = extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
+        added = pool.submit(add_installer, request, image.installer, tree) if image.installer else None
+        extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
         tools(request, erofs_argv(request))
         seconds["erofs"] = round(time.monotonic() - started, 2)
         initramfs = pending.result()
         if added:
             added.result()
     seconds["initramfs and erofs"] = round(time.monotonic() - started, 2)
-    os.replace(initramfs.path, tree / "boot/initramfs.img")
+    os.replace(initramfs, tree / "boot/initramfs.img")
     digest = content_digest(tree)
     label = volume_label(image.volume_label, digest)
     write_loader(request, tree, label, digest)
-    settle_times(tree, request.distribution.source_date_epoch)
+    set_times(tree, request.workspace.epoch)
     tools(request, xorriso_argv(label))
     seconds["total"] = round(time.monotonic() - started, 2)
-    facts = {"kernel": version, "volume_label": label}
-    return publish(request, work / "image.iso", tools=initramfs.packages, facts=facts, seconds=seconds)
+    return publish(request, work / "image.iso", facts={"volume_label": label}, seconds=seconds)
 
 
-def make_initramfs(request: ImageRequest, dracut_args: Sequence[str]) -> Initramfs:
-    return build_initramfs(
-        seed=request.seed,
-        rpms=request.extra_rpms,
-        first=request.extra_first,
-        module=request.data / MODULE,
-        dracut_args=dracut_args,
-        source_date_epoch=request.distribution.source_date_epoch,
-        macros=request.macros,
-        workdir=request.workdir / "initramfs",
-        log=request.log,
-    )
+def make_initramfs(request: ImageRequest, dracut_args: Sequence[str]) -> Path:
+    workspace, chosen = request.workspace.subfolder("initramfs"), request.sets[Role.INITRAMFS]
+    return build_initramfs(workspace, chosen, module=request.data / MODULE, dracut_args=dracut_args)
 
 
-def extract_kernel(tar: Path, kernels: Sequence[str], target: Path) -> str:
-    """Copy the one kernel out of the root's tar; its release, e.g. ``6.12.107-host``."""
+def extract_kernel(tar: Path, kernels: Sequence[str], target: Path) -> None:
+    """Copy the one kernel out of the root's tar. Raises ImageError."""
     if len(kernels) != 1:
         raise ImageError(
             f"the root file system must hold one kernel, not {len(kernels)}",
             detail="\n".join(kernels) or None,
         )
-    with tarfile.open(tar) as archive:
-        member = archive.extractfile(f"./{kernels[0]}")
-        assert member is not None
-        target.write_bytes(member.read())
-    return Path(kernels[0]).parent.name
+    extract_file(tar, kernels[0], target)
 
 
 def content_digest(tree: Path) -> str:
@@ -121,7 +137,7 @@ def entries(request: ImageRequest, label: str) -> list[menu.Entry]:
     assert isinstance(image, IsoImage)
     title = f"{distribution.name} {distribution.version}"
     arguments = [f"root=live:LABEL={label}", *image.kernel_args]
-    settings = image.installer if request.installer else None
+    settings = image.installer
     installing = [*arguments, *(settings.kernel_args if settings else ())]
     return [
         menu.Entry(title=title, arguments=arguments),
@@ -135,7 +151,7 @@ def entries(request: ImageRequest, label: str) -> list[menu.Entry]:
 
 def write_loader(request: ImageRequest, tree: Path, label: str, digest: str) -> None:
     """GRUB for both firmwares: grub.cfg, the El Torito image, and the ESP with its removable-media path."""
-    work, image = request.workdir, request.image
+    work, image = request.folder, request.image
     assert isinstance(image, IsoImage)
     text = menu.menu(entries=entries(request, label), label=label, timeout=image.menu_timeout)
     (tree / "boot/grub/grub.cfg").write_text(text, encoding="utf-8")
@@ -145,7 +161,7 @@ def write_loader(request: ImageRequest, tree: Path, label: str, digest: str) -> 
     for platform, output in targets.items():
         tools(request, grub.mkimage_argv(platform, config="/work/first.cfg", output=output))
     loader = work / "efi/BOOTX64.EFI"
-    epoch = request.distribution.source_date_epoch
+    epoch = request.workspace.epoch
     os.utime(loader, (epoch, epoch))
     with open(work / "esp.img", "wb") as handle:
         handle.truncate(esp_size(loader.stat().st_size))
@@ -169,7 +185,7 @@ def esp_argvs(digest: str) -> list[list[str]]:
 
 def erofs_argv(request: ImageRequest) -> list[str]:
     """mkfs.erofs(1) straight from the tar; the UUID is named after the packages in it."""
-    epoch = request.distribution.source_date_epoch
+    epoch = request.workspace.epoch
     names = "\n".join(f"{package.nevra} {package.sha256}" for package in request.rootfs.packages)
     return [
         "mkfs.erofs", "--quiet", f"-T{epoch}", f"-U{uuid.uuid5(uuid.NAMESPACE_OID, names)}", *EROFS_OPTIONS,
@@ -190,6 +206,18 @@ def xorriso_argv(label: str) -> list[str]:
     ]  # fmt: skip
 
 
-def settle_times(tree: Path, epoch: int) -> None:
+def set_times(tree: Path, epoch: int) -> None:
     for path in (tree, *tree.rglob("*")):
         os.utime(path, (epoch, epoch))
+
+
+FORMAT = Format(
+    name="iso",
+    model=IsoImage,
+    suffix=".iso",
+    build=build_iso,
+    sets=install_sets,
+    root_files=root_files,
+    data=("dracut", "installer"),
+    attachment=Attachment(format="raw", bus="cd"),
+)

@@ -6,31 +6,48 @@ import json
 import os
 import re
 import struct
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-from photonbuild.config.load import load
-from photonbuild.config.models import DiskImage, Signing
+from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.files import sha256_of
-from photonbuild.images import ova
-from photonbuild.images.request import pack
+from photonbuild.images.archive import pack
+from photonbuild.images.formats import ova
 from photonbuild.images.sign import signer
+from photonbuild.pipeline.configuration import load_config
+from tests.support.image_requests import ROOT, image_request
 from tests.support.ova_rules import package_problems
 from tests.support.ovf_rules import descriptor_problems
-from tests.unit.images.test_disk import GIB, request
 
-ROOT = Path(__file__).parents[3]
+GIB = 1 << 30
+OVF = "{http://schemas.dmtf.org/ovf/envelope/2}"
 
 
 def descriptor(tmp_path: Path, **machine: str) -> str:
     disk = tmp_path / "phos-disk1.vmdk"
     disk.write_bytes(struct.pack("<4sIIQ", b"KDMV", 3, 0, 8 * GIB // 512).ljust(1024, b"\0"))
-    image = load(ROOT).image("ova").model_dump(mode="json")
+    image = load_config(ROOT).image("ova").model_dump(mode="json")
     image["machine"] |= machine
-    changed = DiskImage.model_validate_json(json.dumps(image))
-    return ova.ovf(request(tmp_path, "ova", changed), disk, 8 * GIB, 300 << 20)
+    changed = ova.OvaImage.model_validate_json(json.dumps(image))
+    return ova.ovf(image_request(tmp_path, changed), disk, 8 * GIB, 300 << 20)
+
+
+def test_ovf_references_and_hardware(tmp_path: Path) -> None:
+    streamed = tmp_path / "phos-disk1.vmdk"
+    streamed.write_bytes(b"x" * 7)
+    root = ElementTree.fromstring(ova.ovf(image_request(tmp_path, "ova"), streamed, 8 * GIB, 300 << 20))
+    (file,), (entry,) = root.iter(f"{OVF}File"), root.iter(f"{OVF}Disk")
+    assert (file.get(f"{OVF}href"), file.get(f"{OVF}size")) == (streamed.name, "7")
+    assert entry.get(f"{OVF}fileRef") == file.get(f"{OVF}id")
+    assert entry.get(f"{OVF}capacity") == str(8 * GIB)
+    ids = [element.text for element in root.iter() if element.tag.endswith("}InstanceID")]
+    assert len(ids) == len(set(ids)) >= 6
+    for item in root.iter(f"{OVF}Item"):
+        names = [child.tag for child in item]
+        assert names == sorted(names), "the schema wants the elements of an item in this order"
 
 
 @pytest.mark.parametrize("version", ["1.1", "2.0"])

@@ -1,0 +1,52 @@
+"""Google Compute Engine: ``disk.raw`` in a gzipped tar of GNU's old format, as its documentation asks for it."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pydantic import model_validator
+
+from photonbuild.config.disk import GIB
+from photonbuild.config.models import DiskImage
+from photonbuild.images.disk import make_raw, root_files, timed
+from photonbuild.images.format import Attachment, Format
+from photonbuild.images.publish import ImageResult, publish
+from photonbuild.images.request import ImageRequest, tools
+
+
+class GceImage(DiskImage):
+    """``format: gce``."""
+
+    format: Literal["gce"]
+
+    @model_validator(mode="after")
+    def _whole_gibibytes(self) -> GceImage:
+        if self.disk.size % GIB:
+            raise ValueError("disks of Compute Engine are whole GiB: 'disk.size'")
+        return self
+
+
+def build_gce(request: ImageRequest) -> ImageResult:
+    """Make and publish the image. Raises ImageError."""
+    seconds: dict[str, float] = {}
+    make_raw(request, seconds)
+    started = time.monotonic()
+    tools(
+        request,
+        ["tar", "--create", "--format=oldgnu", "--sparse", "--owner=0", "--group=0", "--numeric-owner", "--mode=0644",
+         f"--mtime=@{request.workspace.epoch}", "--use-compress-program=gzip -n -6", "--file=/work/image.tar.gz",
+         "--directory=/work", "disk.raw"],
+    )  # fmt: skip
+    timed(seconds, "tar", started)
+    return publish(request, request.folder / "image.tar.gz", seconds=seconds)
+
+
+FORMAT = Format(
+    name="gce",
+    model=GceImage,
+    suffix=".tar.gz",
+    build=build_gce,
+    root_files=root_files,
+    attachment=Attachment(format="raw", member=".raw"),
+)

@@ -1,0 +1,33 @@
+"""The disk as it is, a sparse file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from photonbuild.config.models import DiskImage
+from photonbuild.images.disk import make_raw, root_files
+from photonbuild.images.format import Attachment, Format
+from photonbuild.images.publish import ImageResult, publish
+from photonbuild.images.request import ImageRequest
+
+
+class RawImage(DiskImage):
+    """``format: raw``."""
+
+    format: Literal["raw"]
+
+
+def build_raw(request: ImageRequest) -> ImageResult:
+    """Make and publish the disk. Raises ImageError."""
+    seconds: dict[str, float] = {}
+    return publish(request, make_raw(request, seconds), seconds=seconds)
+
+
+FORMAT = Format(
+    name="raw",
+    model=RawImage,
+    suffix=".raw",
+    build=build_raw,
+    root_files=root_files,
+    attachment=Attachment(format="raw"),
+)

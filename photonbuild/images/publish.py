@@ -1,0 +1,110 @@
+"""A finished image: its files under their names, with checksum and manifest beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from photonbuild.files import sha256_of
+from photonbuild.images.installset import MANIFEST_KEYS, Role
+from photonbuild.images.request import ImageRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageResult:
+    """The published files and what there is to say about them; `seconds` per step, `extras` beside the image."""
+
+    path: Path
+    checksum: Path
+    manifest: Path
+    extras: Sequence[Path] = ()
+    sha256: str
+    size: int
+    seconds: Mapping[str, float]
+
+
+def manifest(
+    request: ImageRequest,
+    *,
+    file: str,
+    sha256: str,
+    size: int,
+    facts: Mapping[str, str],
+) -> dict[str, Any]:
+    """The manifest of an image: all that is in it, by version and digest, and what it was made from."""
+    distribution = request.distribution
+    kernels = ", ".join(Path(kernel).parent.name for kernel in request.rootfs.kernels)
+    listed = {role: [asdict(package) for package in chosen.listed()] for role, chosen in request.sets.items()}
+    return {
+        "file": file,
+        "format": request.image.format,
+        "platform": request.image.platform,
+        "configured": sorted(file.path for file in request.image.files),
+        "sha256": sha256,
+        "size": size,
+        "distribution": {
+            "name": distribution.name,
+            "id": distribution.id,
+            "version": distribution.version,
+            "arch": distribution.arch,
+        },
+        "source_date_epoch": distribution.source_date_epoch,
+        "provenance": dict(request.provenance),
+        "facts": {"kernel": kernels, **facts},
+        **{MANIFEST_KEYS[role]: packages for role, packages in {Role.INITRAMFS: [], **listed}.items()},
+    }
+
+
+def publish(
+    request: ImageRequest,
+    image: Path,
+    *,
+    seconds: Mapping[str, float],
+    facts: Mapping[str, str] | None = None,
+    extras: Sequence[Path] = (),
+) -> ImageResult:
+    """Move `image` to the output folder beside its checksum and manifest; none is ever seen half-written.
+
+    It is called after the distribution, its variant and its own suffixes; `extras` go along under their own suffixes.
+    `facts` are what the manifest says besides the kernel.
+    """
+
+    def name_of(path: Path) -> str:
+        return f"{request.distribution.prefix}{request.image.variant}{''.join(path.suffixes)}"
+
+    name, outdir = name_of(image), request.outdir
+    sha256 = sha256_of(image)
+    size = image.stat().st_size
+    content = manifest(request, file=name, sha256=sha256, size=size, facts=facts or {})
+    outdir.mkdir(parents=True, exist_ok=True)
+    texts = {f"{name}.manifest.json": json.dumps(content, indent=2, sort_keys=True) + "\n"}
+    texts[f"{name}.sha256"] = f"{sha256}  {name}\n"
+    for extra in extras:
+        move(extra, outdir / f".{name_of(extra)}.new")
+    move(image, outdir / f".{name}.new")
+    for target, text in texts.items():
+        (outdir / f".{target}.new").write_text(text, encoding="utf-8")
+    for target in (*map(name_of, extras), name, *texts):
+        os.replace(outdir / f".{target}.new", outdir / target)
+    return ImageResult(
+        path=outdir / name,
+        checksum=outdir / f"{name}.sha256",
+        manifest=outdir / f"{name}.manifest.json",
+        extras=[outdir / name_of(extra) for extra in extras],
+        sha256=sha256,
+        size=size,
+        seconds=seconds,
+    )
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, or copy when the target is on another disk."""
+    try:
+        os.replace(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,65 @@
+"""A finished build in the store: packages/NAME/KEY/ with rpms/, srpms/, trees/, build.json, inputs.json, build.log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from photonbuild.files import read_json
+from photonbuild.packages.package import Package, dependencies
+from photonbuild.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """All that one spec gave. `seconds`, `cpu_seconds`, `peak_rss`, `scratch_bytes` are of the build that made it.
+
+    `elf`: by package, path and SHA-256 of every ELF file in it.
+    """
+
+    spec: str
+    key: str
+    packages: tuple[Package, ...]
+    elf: Mapping[str, tuple[tuple[str, str], ...]]
+    seconds: float
+    cpu_seconds: float
+    peak_rss: int
+    scratch_bytes: int
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a build took when it was last measured: CPU seconds and bytes written to its build root."""
+
+    cpu_seconds: float = 30.0
+    scratch_bytes: int = 1 << 30
+
+
+def load_built(store: Store, name: str, key: str) -> Built | None:
+    """The finished build under this key, or None."""
+    folder = store.package(name, key)
+    if not (folder / "build.json").exists():
+        return None
+    record = read_json(folder / "build.json")
+    packages = tuple(
+        Package(
+            path=folder / "rpms" / p["file"],
+            provides=dependencies(p["provides"]),
+            requires=dependencies(p["requires"]),
+            **{
+                field: p[field]
+                for field in ("name", "nevra", "arch", "license", "source", "sha256", "file_size", "installed_size")
+            },
+        )
+        for p in record["packages"]
+    )
+    elf = {p["name"]: tuple((path, digest) for path, digest in p["elf"]) for p in record["packages"]}
+    fields = ("seconds", "cpu_seconds", "peak_rss", "scratch_bytes")
+    return Built(spec=name, key=key, packages=packages, elf=elf, folder=folder, **{f: record[f] for f in fields})
+
+
+def tree_of(package: Package) -> Path:
+    """The extracted files of a package that was built here."""
+    return package.path.parents[1] / "trees" / package.name

@@ -1,0 +1,143 @@
+"""The process of a sandbox: started by our first program in it, ended with everything inside, also by Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from photonbuild.errors import Interrupted, SandboxError
+from photonbuild.sandbox.ids import write_id_maps
+
+# Nothing of the caller's Python but its standard library; no compiled files are left beside ours.
+RUN_INIT = "import sys; sys.path.append(sys.argv.pop(1)); from photonbuild.sandbox.init import main; main()"
+FIRST = (sys.executable, "-I", "-S", "-B", "-c", RUN_INIT, str(Path(__file__).parents[2]))
+
+_guard = threading.Lock()
+_running: dict[int, subprocess.Popen[bytes]] = {}
+_closed = threading.Event()
+
+
+def end_all() -> None:
+    """End every sandbox of this process and start no more: for Ctrl-C, when threads still wait for theirs."""
+    with _guard:
+        _closed.set()
+        for child in _running.values():
+            child.kill()
+
+
+def ended() -> bool:
+    """Has `end_all` been called? For work outside sandboxes that should end as well."""
+    return _closed.is_set()
+
+
+@dataclass(kw_only=True)
+class Process:
+    """A running sandbox. `wait` returns the command's exit code; `kill` ends everything inside at once."""
+
+    popen: subprocess.Popen[bytes]
+    status: IO[bytes]
+    done: dict[str, Any] = field(default_factory=dict)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The command's exit code. Raises SandboxError when the sandbox itself failed, TimeoutExpired in time."""
+        self.popen.wait(timeout)
+        _running.pop(self.popen.pid, None)
+        if not self.done:
+            self._read_done()
+        return int(self.done["code"])
+
+    def _read_done(self) -> None:
+        text = self.status.read()
+        self.status.close()
+        for line in text.splitlines():
+            message = json.loads(line)
+            if "error" in message:
+                raise SandboxError(f"cannot set up the sandbox: {message['error']}", hint="photonbuild doctor")
+            self.done = message.get("done", self.done)
+        if not self.done:
+            self.done = {"code": 128 + signal.SIGKILL, "cpu": 0.0, "rss": 0, "scratch": 0}
+
+    def kill(self) -> None:
+        """End the sandbox and everything in it; returns when it is gone."""
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait()
+        _running.pop(self.popen.pid, None)
+        if not self.status.closed:
+            self.status.close()
+        self.done = self.done or {"code": 128 + signal.SIGKILL, "cpu": 0.0, "rss": 0, "scratch": 0}
+
+
+def start(
+    plan: Mapping[str, Any],
+    *,
+    stdin: int | IO[bytes] | None,
+    stdout: int | IO[bytes] | None,
+    stderr: int | IO[bytes] | None,
+    new_session: bool,
+) -> Process:
+    """Start what `Sandbox.plan` describes. Raises SandboxError, and Interrupted after `end_all`."""
+    status_read, status_write = os.pipe()
+    go_read, go_write = os.pipe()
+    try:
+        with _guard:
+            if _closed.is_set():
+                raise Interrupted("interrupted")
+            child = subprocess.Popen(
+                [*FIRST, str(status_write), str(go_read)],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(status_write, go_read),
+                start_new_session=new_session,
+            )
+            _running[child.pid] = child
+    except BaseException:
+        for fd in (status_read, go_write):
+            os.close(fd)
+        raise
+    finally:
+        os.close(status_write)
+        os.close(go_read)
+    status = os.fdopen(status_read, "rb", buffering=0)
+    process = Process(popen=child, status=status)
+    try:
+        first = json.loads(_read_line(status) or "{}")
+        if "map" not in first:
+            raise _no_namespace(str(first.get("error", "the sandbox's first process died")))
+        write_id_maps(child.pid)
+        with os.fdopen(go_write, "w", encoding="utf-8") as go:
+            go_write = -1
+            json.dump(plan, go)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        if go_write >= 0:
+            os.close(go_write)
+    return process
+
+
+def _read_line(handle: IO[bytes]) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = handle.read(1)
+        if not byte:
+            break
+        line += byte
+    return line
+
+
+def _no_namespace(reason: str) -> SandboxError:
+    return SandboxError(
+        f"cannot make a user namespace: {reason}",
+        hint="sysctl user.max_user_namespaces=65536; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0",
+    )

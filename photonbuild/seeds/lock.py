@@ -1,0 +1,93 @@
+"""The lock of a seed: every Debian package of it by path and digest, resolved by apt from a private configuration."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from photonbuild.config.load import Config
+from photonbuild.config.models import Seed
+from photonbuild.errors import SourceError
+from photonbuild.files import read_json
+from photonbuild.run import run
+from photonbuild.sources.mirrors import debian_mirrors
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deb:
+    """One locked Debian binary package: its path in the archive, size in bytes and sha256."""
+
+    path: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).name.partition("_")[0]
+
+
+def lock_path(config: Config, name: str) -> Path:
+    return config.seed_lock(getattr(config.seeds, name))
+
+
+def read_lock(config: Config, name: str) -> dict[str, Any]:
+    """The lock of a seed. Raises SourceError when there is none."""
+    path = lock_path(config, name)
+    if not path.exists():
+        raise SourceError("there is no lock for this seed", where=str(path), hint="photonbuild seed lock")
+    lock = read_json(path)
+    assert isinstance(lock, dict)
+    return lock
+
+
+def apt_configuration(folder: Path, mirror: str, suite: str) -> Path:
+    """A private apt.conf(5) in `folder` that never looks at the system's own state."""
+    for name in ("parts", "lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n", encoding="utf-8")
+    lines = {
+        "Dir::Etc::SourceList": folder / "sources.list",
+        "Dir::Etc::SourceParts": folder / "parts",
+        "Dir::Etc::Parts": folder / "parts",
+        "Dir::Etc::Preferences": "/dev/null",
+        "Dir::Etc::PreferencesParts": folder / "parts",
+        "Dir::State": folder,
+        "Dir::State::Lists": folder / "lists",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",
+        "APT::Install-Recommends": "false",
+        "APT::Architecture": "amd64",
+        "APT::Architectures": "amd64",
+        "Acquire::Languages": "none",
+        "Acquire::ForceHash": "SHA256",
+        "Acquire::Retries": "3",
+    }
+    conf = folder / "apt.conf"
+    conf.write_text("".join(f'{key} "{value}";\n' for key, value in lines.items()), encoding="utf-8")
+    return conf
+
+
+def resolve(config: Config, seed: Seed, names: Sequence[str] = ()) -> tuple[Deb, ...]:
+    """What apt would install today for the seed's packages (or only find `names`), sorted by path."""
+    mirror = debian_mirrors(config.user.mirrors)[0]
+    with tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
+        env = {"APT_CONFIG": str(apt_configuration(Path(temporary), mirror, seed.suite))}
+        run(["apt-get", "update", "-qq"], env=env, error=SourceError)
+        wanted = list(names) or ["?essential", *seed.packages]
+        action = ["download"] if names else ["install", "-y"]
+        listed = run(["apt-get", *action, "-qq", "--print-uris", *wanted], env=env, error=SourceError).stdout
+    debs = []
+    for uri, size, digest in re.findall(r"^'([^']+)' \S+ (\d+) SHA256:([0-9a-f]{64})", listed, re.MULTILINE):
+        debs.append(Deb(path=unquote(uri).removeprefix(mirror + "/"), size=int(size), sha256=digest))
+    if not debs:
+        raise SourceError(f"apt resolved nothing for the suite {seed.suite}", detail=listed[-2000:])
+    return tuple(sorted(debs, key=lambda deb: deb.path))

@@ -1,0 +1,88 @@
+"""Where to fetch from, and downloads."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from photonbuild.config.models import Mirrors
+from photonbuild.errors import SourceError
+from photonbuild.sources.mirrors import apt_uris, debian_mirrors, download
+
+DEB822 = """\
+Types: deb
+URIs: http://archive.example/debian
+Suites: bookworm
+"""
+
+
+def test_debian_mirrors_come_from_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
+    (tmp_path / "sources.list").write_text(
+        "# deb http://no.example/debian x main\ndeb https://one.example/debian x main\n"
+    )
+    (tmp_path / "sources.list.d" / "other.list").write_text("deb https://other.example/ubuntu x main\n")
+    assert debian_mirrors(Mirrors(), tmp_path) == ("https://one.example/debian", "http://archive.example/debian")
+    assert debian_mirrors(Mirrors(debian="http://mine.example/d/"), tmp_path) == ("http://mine.example/d",)
+
+
+def test_no_mirror_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceError) as error:
+        debian_mirrors(Mirrors(), tmp_path)
+    assert "mirrors" in str(error.value.hint)
+
+
+def test_apt_uris_of_one_line_format_with_options() -> None:
+    lines = [
+        "deb [arch=amd64 signed-by=/k.gpg] http://a.example/debian/ sid main",
+        "deb-src http://b.example/debian sid main",
+    ]
+    assert apt_uris(lines) == ["http://a.example/debian/", "http://b.example/debian"]
+
+
+class Flaky(http.server.BaseHTTPRequestHandler):
+    """Busy at first, then fine; /gone never is."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        status = 404 if self.path == "/gone" else 503 if len(self.asked) < 3 else 200
+        self.send_response(status)
+        self.send_header("Content-Length", "5" if status == 200 else "0")
+        self.end_headers()
+        if status == 200:
+            self.wfile.write(b"bytes")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    Flaky.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flaky) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_download_tries_again_when_the_server_is_busy(flaky: str, tmp_path: Path) -> None:
+    download(f"{flaky}/file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"bytes"
+    assert Flaky.asked == ["/file"] * 3
+
+
+def test_download_of_what_is_gone_fails_at_once(flaky: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="HTTP 404"):
+        download(f"{flaky}/gone", tmp_path / "file")
+    assert Flaky.asked == ["/gone"]
