@@ -15,7 +15,7 @@ from photonbuild.machines.qemu import Machine
 from photonbuild.machines.report import Boot
 from photonbuild.machines.verify import BOOT_TIMEOUT
 from photonbuild.store import Store
-from tests.support.published import verified
+from tests.support.published import verify_image
 
 pytestmark = pytest.mark.boot
 
@@ -35,7 +35,7 @@ def test_every_check(
 ) -> None:
     def boot() -> Boot:
         with capsys.disabled():
-            return verified(iso, configuration, store, machine_seed, firmware)
+            return verify_image(iso, configuration, store, machine_seed, firmware)
 
     first = boot()
     for runtime in configuration.runtimes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.installs import Lab, finished, suite
-from tests.support.published import wait_until_settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.boot
 
@@ -19,7 +19,7 @@ def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: Lab) ->
         term,
     ):
         finished(term)
-        wait_until_settled(machine)
+        wait_for_boot(machine)
         # The others' checks run in an installed system of the matrix.
         names = suite(machine, installs, checks_of=["docker"])
         assert {name.partition(":")[0] for name in names} == {"system", "docker"}

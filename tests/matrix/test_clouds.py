@@ -22,7 +22,7 @@ from photonbuild.machines.qemu import Machine
 from photonbuild.machines.verify import BOOT_TIMEOUT
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
-from tests.support.published import image_of, wait_until_settled
+from tests.support.published import image_of, wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -71,7 +71,7 @@ def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str]
 def test_a_disk_image_without_a_seed(configuration: Config, store: Store, machine_seed: Path) -> None:
     """It is a machine like any other, which the hypervisor's credential opens; cloud-init asks nobody."""
     with started(image_of(configuration, "qcow2"), Hardware(), store, machine_seed) as machine:
-        wait_until_settled(machine)
+        wait_for_boot(machine)
         status = json.loads(machine.ssh("cloud-init status --wait --format json", check=False).stdout)
         assert (status["status"], status["datasource"]) == ("done", "none")
         assert not status["errors"]

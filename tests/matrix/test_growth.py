@@ -20,7 +20,7 @@ from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
-from tests.support.published import wait_until_settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -63,7 +63,7 @@ def test_the_disk_is_filled(
     )
     first = boot(hardware, store, machine_seed, layout)
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-        wait_until_settled(machine)
+        wait_for_boot(machine)
         assert table(machine) == first, "the second boot changed the table"
         said = machine.ssh("journalctl -b -o cat -u systemd-repart -u 'systemd-growfs*'").stdout
         assert "Adding new partition" not in said and "Growing" not in said and "rror" not in said, said
@@ -75,7 +75,7 @@ def boot(hardware: Hardware, store: Store, machine_seed: Path, layout: str) -> d
     """The first boot; returns the partition table it leaves."""
     place = "/var" if "var" in layout else "/"
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-        wait_until_settled(machine)
+        wait_for_boot(machine)
         found = table(machine)
         sectors, parts = SIZE // 512, found["partitions"]
         assert isinstance(parts, list)
@@ -111,7 +111,7 @@ def test_a_file_system_that_is_checked(variant: Variant, store: Store, machine_s
         disk = BootDrive(file=folder / "disk.raw", format="raw", writable=True)
         accel = best_accel(machine_seed, store.scratch)
         with Machine(Hardware(boot_drive=disk, accel=accel), seed=machine_seed, scratch=store.scratch) as machine:
-            wait_until_settled(machine)
+            wait_for_boot(machine)
             assert "ftype=1" in machine.ssh("xfs_info /").stdout
             assert "data" in machine.ssh("xfs_growfs -n /").stdout
             assert machine.ssh("command -v xfs_repair xfs_growfs fsck.xfs").stdout.count("\n") == 3

@@ -20,7 +20,7 @@ from photonbuild.machines.qemu import Machine
 from photonbuild.pipeline.image import make_image
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.support.published import wait_until_settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -85,7 +85,7 @@ def test_docker_loads_and_runs_it(image: Path, configuration: Config, store: Sto
             scratch=store.scratch,
         ) as machine,
     ):
-        wait_until_settled(machine)
+        wait_for_boot(machine)
         machine.ssh("cat > /root/image.tar", input=image.read_bytes())
         loaded = machine.ssh("docker load --quiet --input /root/image.tar", timeout=300).stdout
         name = f"localhost/{configuration.distribution.id}:{configuration.distribution.version}"

@@ -12,7 +12,7 @@ from photonbuild.machines.hardware import Hardware
 from photonbuild.machines.qemu import Machine
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
-from tests.support.published import wait_until_settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -30,7 +30,7 @@ def test_settings_of_an_image(variant: Variant, store: Store, machine_seed: Path
     with boot_drive(image) as plugged:
         hardware = Hardware(boot_drive=plugged, accel=best_accel(machine_seed, store.scratch))
         with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-            wait_until_settled(machine)
+            wait_for_boot(machine)
 
             def said(command: str) -> list[str]:
                 return machine.ssh(command, check=False).stdout.split()

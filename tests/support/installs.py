@@ -38,7 +38,7 @@ from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.session import Session
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from tests.support.published import wait_until_settled
+from tests.support.published import wait_for_boot
 
 DISK_SIZE = 8 << 30
 INSTALL_TIMEOUT = 400.0
@@ -230,7 +230,7 @@ class Lab:
         """The machine of an installed disk, reached with the kickstart's key; up when it is given."""
         drive = BootDrive(file=disk, format="raw", bus=bus, writable=True)
         with self.machine(self.hardware(boot_drive=drive, ssh_key=self.key, **changes)) as machine:
-            wait_until_settled(machine)
+            wait_for_boot(machine)
             yield machine
 
 

@@ -28,7 +28,7 @@ def image_of(configuration: Config, name: str) -> Path:
     return path
 
 
-def verified(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
+def verify_image(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
     """Boot the image once, print its stages, and require every check."""
     report = verify(
         image,
@@ -46,7 +46,7 @@ def verified(image: Path, configuration: Config, store: Store, seed: Path, firmw
     return report.boots[0]
 
 
-def wait_until_settled(machine: Machine) -> None:
+def wait_for_boot(machine: Machine) -> None:
     """Wait until everything has started: nothing has failed."""
     machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
     state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()

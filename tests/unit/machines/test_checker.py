@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.models import Runtime
-from photonbuild.machines.checker import check_names, missing_runtimes
+from photonbuild.machines.checker import CHECKS, check_names, missing_runtimes
 from photonbuild.machines.checks.runtime import RuntimeCheck, load
 from photonbuild.machines.verify import container_ports
 from photonbuild.pipeline.configuration import load_config
@@ -54,3 +54,11 @@ def test_the_check_file_of_each_runtime_has_what_side_by_side_needs(runtime: Run
 def test_a_check_file_without_it_is_named() -> None:
     with pytest.raises(AssertionError, match=r"test_system.py has no start_web_server: see .*runtime.py"):
         load("system")
+
+
+def test_no_runtime_is_named_but_in_its_own_check() -> None:
+    files = [path for path in CHECKS.parent.rglob("*.py") if path.name not in {f"test_{a.check}.py" for a in RUNTIMES}]
+    names = {word for runtime in RUNTIMES for word in (runtime.name, runtime.package, runtime.unit)}
+    named = {(path.name, word) for path in files for word in names if f'"{word}"' in path.read_text(encoding="utf-8")}
+    # The default user of a cloud's image is in the group that may use Docker.
+    assert named - {("test_cloud.py", "docker")} == set()
