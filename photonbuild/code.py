@@ -1,6 +1,7 @@
 """Which of our own files a module runs: its imports, followed as they are written. Pure reading, nothing is imported.
 
-Two uses: the code that is an input of an image's key, and the test that imports go one way.
+A module that is run as a program elsewhere, in a sandbox or on a medium, is named to `program` by a string; that counts
+as an import, too. Two uses: the code that is an input of a key, and the test that imports go one way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def modules(root: Path = PROJECT) -> Mapping[str, Path]:
 
 @functools.cache
 def imported(path: Path, root: Path = PROJECT) -> frozenset[str]:
-    """The project's modules that the file imports, wherever in it, also only for types."""
+    """The project's modules that the file imports or names, wherever in it, also only for types."""
     known = modules(root)
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -40,7 +41,14 @@ def imported(path: Path, root: Path = PROJECT) -> frozenset[str]:
             names |= below & known.keys()
             # What is no module is a name that the module itself defines.
             names |= {node.module} if below - known.keys() else set()
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            names.add(node.value)
     return frozenset(names & known.keys())
+
+
+def program(module: str) -> Path:
+    """The file of a module that is run as a program elsewhere. Give the name as a plain string: it is looked for."""
+    return modules()[module]
 
 
 def closure(entries: Iterable[str], root: Path = PROJECT) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """The store: content-addressed entries that appear by rename, locks between processes, and leftovers swept away.
 
-sources/SHA512   debs/SHA256   seeds/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/KEY/
+sources/SHA512   debs/SHA256   seeds/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/NAME/KEY/
 failed/NAME/ (build root of the last failure)   tmp/ (work in progress)   mnt (mount point of sandboxes)
 """
 
@@ -57,6 +57,9 @@ class Store:
 
     def package(self, name: str, key: str) -> Path:
         return self.root / "packages" / name / key
+
+    def image(self, name: str, key: str) -> Path:
+        return self.root / "images" / name / key
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:

@@ -49,6 +49,7 @@ def main() -> None:
 
 for _command in (
     packages.plan_command,
+    packages.why_command,
     packages.build_command,
     packages.shell_command,
     packages.sources_group,

@@ -1,4 +1,4 @@
-"""The commands about packages and their sources. No logic here."""
+"""The commands about packages and their sources, and what explains a build. No logic here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from photonbuild.paths import default_store
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.why import why
 from photonbuild.sources import fetch as sources
 
 
@@ -32,6 +33,21 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
         click.echo(f"{step.state:<7} {step.spec} {step.evr}  {step.summary}")
     count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may")}
     session.reporter.info(f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built")
+
+
+@click.command("why")
+@click.argument("name")
+@command
+def why_command(session: Session, name: str) -> None:
+    """Show why a package, an image or a seed would be made again: each input that changed, from what to what.
+
+    NAME may say which is meant: image:NAME, seed:NAME or package:NAME. Builds nothing.
+    """
+    answer = why(session, name)
+    state = {"cached": "is in the store", "will": "will be built", "may": "may be built"}[answer.state]
+    click.echo(f"{answer.kind} {answer.name} {state}")
+    for reason in answer.reasons:
+        click.echo(f"  {reason}")
 
 
 @click.command("build")

@@ -54,6 +54,9 @@ class Seed(Model):
     go_toolchain: Annotated[str, Field(pattern=r"^go1\.[0-9]+\.[0-9]+$")] | None = None
 
 
+SEEDS = ("build", "machine")
+
+
 class Seeds(Model):
     """``build/seed.yaml``: the tools that build, and what they own.
 

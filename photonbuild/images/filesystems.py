@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from photonbuild import code
 from photonbuild.disk.gpt import MIB, ROOT, VAR, Partition
 from photonbuild.disk.grub import EXT4_FEATURES
 from photonbuild.errors import ImageError
@@ -17,8 +18,7 @@ from photonbuild.sandbox.sandbox import Bind
 BLOCK = 4096
 # A file system's own structures: journal and tables, of which the size of its inodes is the most.
 OVERHEAD, INODE = 32 * MIB, 512
-INSIDE = Path(__file__).parent / "inside"
-HELPERS = "/usr/lib/photonbuild"
+XFS_PROGRAM = code.program("photonbuild.images.inside.xfs")
 OPTIONS = {"ext4": ("ext4 rw", 1), "xfs": ("xfs rw", 0)}  # of fstab(5): type and options, order of checks
 
 
@@ -94,8 +94,8 @@ def make_xfs(request: ImageRequest, part: Partition, source: str) -> None:
     (request.folder / "xfs.json").write_text(json.dumps(wanted), encoding="utf-8")
     tools(
         request,
-        ["python3", "-I", f"{HELPERS}/xfs.py", "/work/xfs.json"],
-        binds=[Bind(source=INSIDE, target=HELPERS)],
+        ["python3", "-I", "/xfs.py", "/work/xfs.json"],
+        binds=[Bind(source=XFS_PROGRAM, target="/xfs.py")],
         env={"DETERMINISTIC_SEED": f"0x{part.filesystem_uuid.replace('-', '')[:16]}"},
     )
 

@@ -22,8 +22,7 @@ def build_initramfs(workspace: Workspace, chosen: InstallSet, *, module: Path, d
     """
     settings = RootfsSettings(exclude_docs=True, files=module_files(module), unit_presets=False)
     request = rootfs_request(
-        rpms=chosen.rpms,
-        first=chosen.first,
+        chosen,
         settings=settings,
         epoch=workspace.epoch,
         tar=None,
@@ -31,7 +30,7 @@ def build_initramfs(workspace: Workspace, chosen: InstallSet, *, module: Path, d
         failure_mark="dracut[E]",  # dracut leaves out what it cannot install, says so, and exits with 0
         outputs={OUTPUT: "/work/initramfs.img"},
     )
-    run_helper(workspace, rpms=chosen.rpms, request=request)
+    run_helper(workspace, chosen, request=request)
     return workspace.folder / "initramfs.img"
 
 

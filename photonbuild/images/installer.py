@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from photonbuild import installer
+from photonbuild import code, installer
 from photonbuild.config.validation import Model, Name
 from photonbuild.errors import ImageError
 from photonbuild.images import rootfs
@@ -25,6 +25,7 @@ from photonbuild.sandbox.sandbox import Bind
 CODE = Path(installer.__file__).parents[1]
 HOME = "usr/lib/installer"
 UNITS = "usr/lib/systemd/system"
+LAYER_PROGRAM = code.program("photonbuild.images.inside.layer")
 MODULE = "dracut/90lvm"
 LAYER, PACKAGES = "live/installer.squashfs", "packages"
 LIMIT = 25_000_000
@@ -100,7 +101,7 @@ def make_layer(workspace: Workspace, rpms: Sequence[Path], exclude_paths: Sequen
         "output": "/work/layer.squashfs",
     }
     (workspace.folder / "request.json").write_text(json.dumps(content), encoding="utf-8")
-    sandbox = workspace.sandbox(binds=(Bind(source=rootfs.INSIDE, target=rootfs.HELPERS), *workspace.macro_binds))
-    argv = ["python3", "-I", f"{rootfs.HELPERS}/layer.py", "/work/request.json"]
+    sandbox = workspace.sandbox(binds=(Bind(source=LAYER_PROGRAM, target="/layer.py"), *workspace.macro_binds))
+    argv = ["python3", "-I", "/layer.py", "/work/request.json"]
     sandbox.run(argv, log=workspace.log, error=ImageError)
     return workspace.folder / "layer.squashfs"

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from photonbuild.images.rootfs import Package
-from photonbuild.packages import solve
+from photonbuild.packages.package import Package
 
 
 class Role(StrEnum):
@@ -43,23 +42,23 @@ class InstallSet:
     """Packages to install together, those with a name in `first` in a transaction of their own before the rest."""
 
     role: Role
-    packages: Sequence[solve.Package]
+    packages: Sequence[Package]
     first: Sequence[str] = ()
 
     @property
     def rpms(self) -> Sequence[Path]:
         return [package.path for package in self.packages]
 
-    def listed(self) -> Sequence[Package]:
-        """The packages as a manifest lists them, by NEVRA."""
+    def listed(self) -> Sequence[Mapping[str, str | int]]:
+        """The packages as a manifest lists them, by NEVRA; `size`: bytes of the installed files."""
         return [
-            Package(
-                name=package.name,
-                nevra=package.nevra,
-                license=package.license,
-                source=package.source,
-                size=package.installed_size,
-                sha256=package.sha256,
-            )
+            {
+                "name": package.name,
+                "nevra": package.nevra,
+                "license": package.license,
+                "source": package.source,
+                "size": package.installed_size,
+                "sha256": package.sha256,
+            }
             for package in sorted(self.packages, key=lambda package: package.nevra)
         ]

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def manifest(
     """The manifest of an image: all that is in it, by version and digest, and what it was made from."""
     distribution = request.distribution
     kernels = ", ".join(Path(kernel).parent.name for kernel in request.rootfs.kernels)
-    listed = {role: [asdict(package) for package in chosen.listed()] for role, chosen in request.sets.items()}
+    listed = {role: chosen.listed() for role, chosen in request.sets.items()}
     return {
         "file": file,
         "format": request.image.format,

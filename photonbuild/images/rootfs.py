@@ -10,13 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from photonbuild import code
 from photonbuild.errors import ImageError
+from photonbuild.images.installset import InstallSet
 from photonbuild.images.workspace import Workspace
 from photonbuild.run import Completed
 from photonbuild.sandbox.sandbox import Bind
 
-INSIDE = Path(__file__).parent / "inside"
-HELPERS = "/usr/lib/photonbuild"
+PROGRAM = code.program("photonbuild.images.inside.rootfs")
+SYSUSERS = code.program("photonbuild.images.inside.sysusers")
+HELPERS = "/usr/lib/photonbuild"  # where they are inside
 ROOT_TAR = "root.tar"
 
 
@@ -57,49 +60,32 @@ class RootfsSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
-    """One installed package as the manifest lists it; `sha256` is that of the package file."""
-
-    name: str
-    nevra: str
-    license: str
-    source: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class RootfsResult:
-    """A packed root: its packages by NEVRA, paths of its kernels inside the tar, seconds per step."""
+    """A packed root: the tar, paths of its kernels inside it, seconds per step."""
 
     tar: Path
-    packages: Sequence[Package]
     kernels: Sequence[str]
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def build_rootfs(
-    workspace: Workspace, *, rpms: Sequence[Path], first: Sequence[str], settings: RootfsSettings
-) -> RootfsResult:
-    """Install exactly `rpms` (the names in `first` in a transaction of their own) and pack the root.
+def build_rootfs(workspace: Workspace, chosen: InstallSet, *, settings: RootfsSettings) -> RootfsResult:
+    """Install exactly the packages of the set and pack the root.
 
     The tar is left in the folder of the workspace. The same packages and settings give the same bytes. Raises
     ImageError naming the package whose scriptlet failed or printed something.
     """
-    request = rootfs_request(rpms=rpms, first=first, settings=settings, epoch=workspace.epoch, tar=f"/work/{ROOT_TAR}")
-    result = run_helper(workspace, rpms=rpms, request=request)
+    request = rootfs_request(chosen, settings=settings, epoch=workspace.epoch, tar=f"/work/{ROOT_TAR}")
+    result = run_helper(workspace, chosen, request=request)
     return RootfsResult(
         tar=workspace.folder / ROOT_TAR,
-        packages=tuple(Package(**package) for package in result["packages"]),
         kernels=tuple(result["kernels"]),
         seconds=result["seconds"],
     )
 
 
 def rootfs_request(
+    chosen: InstallSet,
     *,
-    rpms: Sequence[Path],
-    first: Sequence[str],
     settings: RootfsSettings,
     epoch: int,
     tar: str | None,
@@ -118,8 +104,8 @@ def rootfs_request(
         files.append(RootfsFile(path="/root/.ssh/authorized_keys", text=keys, mode=0o600))
     files.extend(settings.files)
     return {
-        "rpms": [f"/rpms/{path.name}" for path in sorted(rpms, key=lambda path: path.name)],
-        "first": sorted(first),
+        "rpms": [f"/rpms/{path.name}" for path in sorted(chosen.rpms, key=lambda path: path.name)],
+        "first": sorted(chosen.first),
         "epoch": epoch,
         "macros": {"__systemd_sysusers": f"/usr/bin/python3 -I {HELPERS}/sysusers.py"},
         "exclude_docs": settings.exclude_docs,
@@ -134,15 +120,16 @@ def rootfs_request(
     }
 
 
-def run_helper(workspace: Workspace, *, rpms: Sequence[Path], request: Mapping[str, Any]) -> dict[str, Any]:
+def run_helper(workspace: Workspace, chosen: InstallSet, *, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run inside/rootfs.py in a fresh sandbox; its result. Raises ImageError."""
-    link_files(rpms, workspace.folder / "rpms")
+    link_files(chosen.rpms, workspace.folder / "rpms")
     (workspace.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     result = workspace.folder / "result.json"
     result.unlink(missing_ok=True)
     sandbox = workspace.sandbox(
         binds=(
-            Bind(source=INSIDE, target=HELPERS),
+            Bind(source=PROGRAM, target=f"{HELPERS}/rootfs.py"),
+            Bind(source=SYSUSERS, target=f"{HELPERS}/sysusers.py"),
             Bind(source=workspace.folder / "rpms", target="/rpms"),
             *workspace.macro_binds,
         ),

@@ -25,7 +25,7 @@ from photonbuild.sources.fetch import Fetcher, fetch
 from photonbuild.sources.local import local_sources
 from photonbuild.store import Store
 
-PROGRAM = Path(__file__).parent / "inside" / "build.py"
+PROGRAM = code.program("photonbuild.packages.inside.build")
 # What runs in a build root beside the seed's programs, so that a change of it builds everything again.
 RUN_INSIDE = ("photonbuild.packages.inside.build", "photonbuild.sandbox.init")
 # On failure the state of the build is saved for `photonbuild shell`: the overlay itself is gone with the sandbox.

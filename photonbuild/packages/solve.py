@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,17 @@ import solv
 
 from photonbuild.documents import nearest
 from photonbuild.errors import SolveError
+from photonbuild.packages.package import Package
 
 REPO_NS = {"r": "http://linux.duke.edu/metadata/repo"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Package:
-    """One package to install. `path`: the RPM in the repository, of `size` bytes."""
-
-    nevra: str
-    name: str
-    evr: str
-    arch: str
-    path: Path
-    sha256: str
-    size: int
-    installed_size: int
-    source: str
-    license: str
-
-
-def solve(repo: Path, names: Sequence[str], *, arch: str, where: str | None = None) -> tuple[Package, ...]:
+def solve(
+    repo: Path, packages: Mapping[str, Package], names: Sequence[str], *, arch: str, where: str | None = None
+) -> tuple[Package, ...]:
     """Everything that must be installed to have `names`, sorted by name.
 
+    `packages` are those of the repository by NEVRA.
     `where` says in messages who asks (a profile). Raises SolveError: for an unknown name with the nearest
     known one, for an unsatisfiable set with the solver's explanation.
     """
@@ -62,7 +49,7 @@ def solve(repo: Path, names: Sequence[str], *, arch: str, where: str | None = No
     if problems:
         raise SolveError("the packages cannot be installed together", where=where, detail=explain(problems))
     installed = solver.transaction().newsolvables()
-    return tuple(sorted((_package(repo, solvable) for solvable in installed), key=lambda p: (p.name, p.nevra)))
+    return tuple(sorted((packages[str(solvable)] for solvable in installed), key=lambda p: (p.name, p.nevra)))
 
 
 def explain(problems: Sequence[Any]) -> str:
@@ -121,25 +108,3 @@ def _pool(repo: Path, arch: str) -> Any:
     pool.addfileprovides()
     pool.createwhatprovides()
     return pool
-
-
-def _package(repo: Path, solvable: Any) -> Package:
-    location = solvable.lookup_location()[0]
-    checksum = solvable.lookup_checksum(solv.SOLVABLE_CHECKSUM)
-    return Package(
-        nevra=str(solvable),
-        name=solvable.name,
-        evr=solvable.evr,
-        arch=solvable.arch,
-        path=repo / location,
-        sha256=checksum.hex(),
-        size=solvable.lookup_num(solv.SOLVABLE_DOWNLOADSIZE),
-        installed_size=solvable.lookup_num(solv.SOLVABLE_INSTALLSIZE),
-        source=_source(solvable),
-        license=solvable.lookup_str(solv.SOLVABLE_LICENSE) or "",
-    )
-
-
-def _source(solvable: Any) -> str:
-    """File name of the source package, e.g. ``zlib-1.3.1-1.phos1.src.rpm``."""
-    return str(solvable.lookup_sourcepkg() or "")

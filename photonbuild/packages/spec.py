@@ -22,7 +22,6 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import local_sources
 from photonbuild.store import Store
 
-HELPER = Path(__file__).parent / "inside" / "specs.py"
 PARSER = "photonbuild.packages.inside.specs"
 
 
@@ -108,7 +107,7 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
 
 def _parse(config: Config, store: Store, seed: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
     with store.staging() as work:
-        binds = [Bind(config.specs_dir, "/specs"), Bind(HELPER, "/helper.py"), *macro_binds(config, work)]
+        binds = [Bind(config.specs_dir, "/specs"), Bind(code.program(PARSER), "/helper.py"), *macro_binds(config, work)]
         env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch)}
         sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds, env=env, readonly=True)
         argv = ["python3", "-I", "/helper.py", *(f"/specs/{folder.name}/{folder.name}.spec" for folder in folders)]

@@ -11,7 +11,8 @@ from photonbuild.config.load import Config
 from photonbuild.config.models import DiskImage, Image, Profile
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.installset import InstallSet, Role
-from photonbuild.packages import solve
+from photonbuild.packages.package import Package
+from photonbuild.packages.solve import solve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,16 @@ def filesystem_needs(config: Config, image: Image) -> FileSystemNeeds:
     return config.filesystems[image.disk.filesystem] if isinstance(image, DiskImage) else FileSystemNeeds()
 
 
-def solve_sets(repository: Path, requests: Mapping[Role, SetRequest], *, arch: str) -> Mapping[Role, InstallSet]:
-    """Solve for every set. Raises SolveError, which names the profile."""
+def solve_sets(
+    repository: Path, packages: Mapping[str, Package], requests: Mapping[Role, SetRequest], *, arch: str
+) -> Mapping[Role, InstallSet]:
+    """Solve for every set. `packages`: those of the repository by NEVRA. Raises SolveError, which names the profile."""
     sets: dict[Role, InstallSet] = {}
     for role, asked in requests.items():
         below = requests[Role.ROOT].profile.packages if asked.over_root else ()
         names = [*below, *asked.profile.packages]
-        found = solve.solve(repository, names, arch=arch, where=asked.profile.name)
+        found = solve(repository, packages, names, arch=arch, where=asked.profile.name)
         there = {package.nevra for package in sets[Role.ROOT].packages} if asked.over_root else set()
-        packages = [package for package in found if package.nevra not in there]
-        sets[role] = InstallSet(role=role, packages=packages, first=asked.profile.first)
+        more = [package for package in found if package.nevra not in there]
+        sets[role] = InstallSet(role=role, packages=more, first=asked.profile.first)
     return sets

@@ -19,13 +19,15 @@ MOST_REASONS = 3
 class Step:
     """One line of a plan. `state`: cached, will (build), may (build: it depends on what comes out before it).
 
-    `why`: the key of what is cached; each input that has changed of what will be built; else what comes before it.
+    `built` is what is cached. `why`: the key of what is cached; each input that has changed of what will be built; else
+    what comes before it.
     """
 
     spec: str
     evr: str
     state: State
     why: tuple[str, ...]
+    built: Built | None = None
 
     @property
     def summary(self) -> str:
@@ -54,7 +56,7 @@ def plan(session: Session, names: Iterable[str]) -> list[Step]:
         ready = load_built(session.store, name, key)
         if ready:
             done[name] = ready
-            steps.append(step("cached", key[:12]))
+            steps.append(Step(spec=name, evr=spec.evr, state="cached", why=(key[:12],), built=ready))
         else:
             last = last_inputs(session.store.package(name, key).parent.glob("*"))
             steps.append(step("will", *changes(last, inputs)))

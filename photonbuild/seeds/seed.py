@@ -30,7 +30,7 @@ from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve
 from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
 from photonbuild.store import Store
 
-FREEZE = Path(__file__).parent / "inside" / "freeze.py"
+FREEZE = "photonbuild.seeds.inside.freeze"
 Warn = Callable[[str], None]
 
 
@@ -80,6 +80,11 @@ def is_ready(config: Config, store: Store, name: str) -> bool:
     return lock_path(config, name).exists() and (_entry(config, store, name) / "seed.json").exists()
 
 
+def seed_entries(store: Store, name: str) -> list[Path]:
+    """The folders of all that were made of a seed here."""
+    return sorted((store.root / "seeds" / name).glob("*"))
+
+
 def seed_inputs(config: Config, name: str) -> dict[str, Any]:
     """All that a seed is made from: its locked packages, how they are installed, what is then removed and checked."""
     seed, lock = config.seeds.named(name), read_lock(config, name)
@@ -90,7 +95,7 @@ def seed_inputs(config: Config, name: str) -> dict[str, Any]:
         "epoch": config.distribution.source_date_epoch,
         "install": [word for word in mmdebstrap_argv(seed, Path("/repo"), Path("/tar")) if "--mode=" not in word],
         "freeze": _freeze_settings(config, name, None),
-        "code": code.digests(["photonbuild.seeds.inside.freeze"]),
+        "code": code.digests([FREEZE]),
     }
 
 
@@ -183,7 +188,7 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
         log.unlink(missing_ok=True)
         run(mmdebstrap_argv(seed, place / "repo", tar), env=env, log=log, error=SandboxError)
         host = store.host_sandbox(work, place)
-        host = dataclasses.replace(host, binds=[*host.binds, Bind(FREEZE, "/freeze.py")])
+        host = dataclasses.replace(host, binds=[*host.binds, Bind(code.program(FREEZE), "/freeze.py")])
         root = work / "root"
         root.mkdir()
         host.run(["tar", "-xf", str(tar), "-C", str(root), "--numeric-owner", "--exclude=./dev/*"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from photonbuild import code
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.models import DebSrc, GoModule, Local, SourceEntry, Url
 from photonbuild.errors import SourceError
@@ -19,7 +20,7 @@ from photonbuild.sources.mirrors import debian_mirrors, download, go_environment
 from photonbuild.store import Store
 
 GO_MODULE = ("go.mod", "go.sum")
-GOVENDOR = Path(__file__).parent / "inside" / "govendor.py"
+GOVENDOR = code.program("photonbuild.sources.inside.govendor")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         image = settings.image("iso").model_copy(update={"installer": None})
         request = image_request(
             work / "image", image, seed=frozen.root, loader=tmp_path / "no-loader",  # the seed's own does
-            rootfs=RootfsResult(tar=tar, packages=(), kernels=(KERNEL,)), outdir=work / "out",
+            rootfs=RootfsResult(tar=tar, kernels=(KERNEL,)), outdir=work / "out",
         )  # fmt: skip
         return iso.build_iso(request)
 

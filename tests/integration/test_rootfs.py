@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import ImageError
+from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.rootfs import RootfsResult, RootfsSettings, build_rootfs
 from photonbuild.images.workspace import Workspace
 from photonbuild.pipeline.configuration import load_config
@@ -17,6 +18,7 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds import seed
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT
+from tests.support.packages import by_nevra
 
 MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
 EPOCH = 1767225600
@@ -79,7 +81,9 @@ def build(seed_root: Path, tmp_path: Path) -> Build:
         work = tmp_path / folder
         work.mkdir()
         workspace = Workspace(seed=seed_root, macros=MACROS, epoch=EPOCH, log=work / "log", folder=work)
-        return build_rootfs(workspace, rpms=rpms, first=["base"], settings=SETTINGS)
+        packages = list(by_nevra(rpms).values())
+        chosen = InstallSet(role=Role.ROOT, packages=packages, first=["base"])
+        return build_rootfs(workspace, chosen, settings=SETTINGS)
 
     return make
 
@@ -89,7 +93,6 @@ def test_two_builds_give_the_same_bytes(package: Packages, build: Build) -> None
     one, two = build(*rpms, folder="one"), build(*reversed(rpms), folder="two")
     digests = {hashlib.sha256(result.tar.read_bytes()).hexdigest() for result in (one, two)}
     assert len(digests) == 1
-    assert [item.nevra for item in one.packages] == ["base-1-1.noarch", "other-1-1.noarch"]
     with tarfile.open(one.tar) as archive:
         members = {member.name: member for member in archive}
         passwd = archive.extractfile("./etc/passwd")

@@ -80,21 +80,22 @@ def test_missing_package_in_the_profile(checkout: Path) -> None:
     assert "did you mean 'docker-engine'" in said
 
 
-def test_a_damaged_package(checkout: Path, tmp_path: Path) -> None:
+def test_a_damaged_package(store: Store, checkout: Path, tmp_path: Path) -> None:
     key = one_time_key(tmp_path)  # an image that the store does not have
-    folder = checkout / "stage" / "repo" / "Packages"
-    if not folder.exists():
-        setting(checkout, "raw", "size: 2 GiB", "size: 200 MiB")
-        image(checkout, "raw", code=8)
-        setting(checkout, "raw", "size: 200 MiB", "size: 2 GiB")
-    package = next(path for path in folder.glob("bash-5*.rpm"))
+    setting(checkout, "raw", "size: 2 GiB", "size: 200 MiB")
+    image(checkout, "raw", code=8)
+    setting(checkout, "raw", "size: 200 MiB", "size: 2 GiB")
+    listed = next((checkout / "stage" / "repo" / "Packages").glob("bash-5*.rpm"))
+    (package,) = (path for path in store.root.glob("packages/bash/*/rpms/*.rpm") if path.samefile(listed))
     content = package.read_bytes()
-    package.unlink()  # a name of the store's own file
-    package.write_bytes(content[:-5] + b"wrong")
-    said = image(checkout, "raw", "--ssh-key", f"{key}.pub", code=10)
-    assert "bash-5" in said and "is damaged: wrong checksum" in said and str(package) in said
-    package.unlink()
-    package.write_bytes(content)
+    package.unlink()  # the repository has a name of it, too
+    try:
+        package.write_bytes(content[:-5] + b"wrong")
+        said = image(checkout, "raw", "--ssh-key", f"{key}.pub", code=10)
+        assert "bash-5" in said and "is damaged: wrong checksum" in said and str(package) in said
+    finally:
+        package.unlink()
+        os.link(listed, package)
 
 
 def test_only_appliances_are_signed(checkout: Path, tmp_path: Path) -> None:

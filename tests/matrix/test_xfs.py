@@ -72,7 +72,7 @@ def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageReques
         tmp_path,
         "raw",
         seed=session.seed.root,
-        rootfs=RootfsResult(tar=write_root(tmp_path), packages=(), kernels=()),
+        rootfs=RootfsResult(tar=write_root(tmp_path), kernels=()),
         programs=[tree_of(package) for package in packages],
     )
 

@@ -11,7 +11,7 @@ from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsResult
 from photonbuild.images.workspace import Workspace
-from photonbuild.packages.solve import Package
+from photonbuild.packages.package import Package
 from photonbuild.pipeline.configuration import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -21,13 +21,6 @@ KERNEL = "usr/lib/modules/6.12/vmlinuz"
 def workspace(folder: Path, *, seed: Path | None = None) -> Workspace:
     """Without rpm macros; an epoch of 2026."""
     return Workspace(seed=seed or folder, macros=[], epoch=1767225600, log=folder / "log", folder=folder)
-
-
-def package(name: str, path: Path | None = None) -> Package:
-    return Package(
-        nevra=f"{name}-1-1.noarch", name=name, evr="1-1", arch="noarch", path=path or Path(f"/{name}.rpm"),
-        sha256=f"digest of {name}", size=1, installed_size=9, source=f"{name}-1-1.src.rpm", license="GPL",
-    )  # fmt: skip
 
 
 def install_sets(**sets: list[Package]) -> Mapping[Role, InstallSet]:
@@ -43,7 +36,7 @@ def image_request(folder: Path, image: str | Image, *, seed: Path | None = None,
         image=config.image(image) if isinstance(image, str) else image,
         distribution=config.distribution,
         sets=install_sets(),
-        rootfs=RootfsResult(tar=folder / "root.tar", packages=(), kernels=(KERNEL,)),
+        rootfs=RootfsResult(tar=folder / "root.tar", kernels=(KERNEL,)),
         workspace=workspace(folder, seed=seed),
         data=config.build_dir,
         provenance={},

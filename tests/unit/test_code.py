@@ -30,6 +30,11 @@ def test_imports_are_followed_wherever_they_stand(project: Path) -> None:
     assert code.imported(project / "pico/__init__.py", project) == {"photonbuild.d"}
 
 
+def test_a_program_that_is_named_counts_as_imported(project: Path) -> None:
+    (project / "photonbuild/d.py").write_text('RUN = "photonbuild.group.c"\nNAME = "pico"\n')
+    assert code.imported(project / "photonbuild/d.py", project) == {"photonbuild.group.c"}
+
+
 def test_only_what_is_imported_is_an_input(project: Path) -> None:
     before = code.digests(["photonbuild.a"], project)
     assert list(before) == ["photonbuild/a.py", "photonbuild/b.py", "photonbuild/group/c.py"]

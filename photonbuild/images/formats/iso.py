@@ -186,7 +186,8 @@ def esp_argvs(digest: str) -> list[list[str]]:
 def erofs_argv(request: ImageRequest) -> list[str]:
     """mkfs.erofs(1) straight from the tar; the UUID is named after the packages in it."""
     epoch = request.workspace.epoch
-    names = "\n".join(f"{package.nevra} {package.sha256}" for package in request.rootfs.packages)
+    listed = sorted(request.sets[Role.ROOT].packages, key=lambda package: package.nevra)
+    names = "\n".join(f"{package.nevra} {package.sha256}" for package in listed)
     return [
         "mkfs.erofs", "--quiet", f"-T{epoch}", f"-U{uuid.uuid5(uuid.NAMESPACE_OID, names)}", *EROFS_OPTIONS,
         "--tar=f", "/work/iso/live/root.erofs", "/root.tar",

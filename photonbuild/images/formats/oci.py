@@ -13,6 +13,7 @@ from photonbuild.config.models import Image
 from photonbuild.images.archive import pack
 from photonbuild.images.disk import timed
 from photonbuild.images.format import Format
+from photonbuild.images.installset import Role
 from photonbuild.images.oci import ARCHITECTURES, write_layout
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest
@@ -44,7 +45,7 @@ def build_oci(request: ImageRequest) -> ImageResult:
         "architecture": ARCHITECTURES[distribution.arch],
         "os": "linux",
         "config": {"Env": list(image.environment), "Cmd": list(image.command), "Labels": labels},
-        "history": [{"created": created, "comment": f"{len(request.rootfs.packages)} packages"}],
+        "history": [{"created": created, "comment": f"{len(request.sets[Role.ROOT].packages)} packages"}],
     }
     # docker load takes the name as it is, and then finds only what has a registry's name in front, or "localhost".
     name = f"localhost/{distribution.id}:{distribution.version}"

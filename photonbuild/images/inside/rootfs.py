@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import difflib
-import hashlib
 import json
 import os
 import re
@@ -178,19 +177,11 @@ def install(paths: list[str], exclude_docs: bool) -> None:
         raise Failure("rpm could not install the package set", detail="\n".join([*map(str, problems), said]).strip())
 
 
-def describe(path: str) -> dict[str, Any]:
-    """What the manifest says of one package file."""
+def name_of(path: str) -> str:
+    """The name of the package in this file."""
     with open(path, "rb") as handle:
         header = rpm.TransactionSet("/", rpm.RPMVSF_MASK_NOSIGNATURES).hdrFromFdno(handle.fileno())
-        digest = hashlib.file_digest(handle, "sha256").hexdigest() if not handle.seek(0) else ""
-    return {
-        "name": header["name"],
-        "nevra": header["nevra"],
-        "license": header["license"],
-        "source": header["sourcerpm"],
-        "size": header["size"],
-        "sha256": digest,
-    }
+    return str(header["name"])
 
 
 def put_files(files: list[dict[str, Any]]) -> None:
@@ -293,10 +284,9 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
     mount("root", TARGET, "tmpfs", options="mode=0755,size=80%")
     for name, value in request["macros"].items():
         rpm.addMacro(name, value)
-    packages = {path: describe(path) for path in request["rpms"]}
-    check_closed(list(packages))
-    first = [path for path, package in packages.items() if package["name"] in request["first"]]
-    rest = [path for path in packages if path not in first]
+    check_closed(request["rpms"])
+    first = [path for path in request["rpms"] if name_of(path) in request["first"]]
+    rest = [path for path in request["rpms"] if path not in first]
     lap("read")
     with kernel_file_systems():
         for paths in filter(None, (first, rest)):
@@ -309,19 +299,14 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
             shutil.copyfile(TARGET / inner.lstrip("/"), outer)
         lap("commands")
     if request["tar"] is None:
-        return manifest(packages, seconds)
+        return {"kernels": kernels(), "seconds": seconds}
     database = TARGET / rpm.expandMacro("%{_dbpath}").lstrip("/")
     compact_database(database)
     clean(request["exclude_paths"])
     lap("database")
     pack(request["tar"], request["epoch"])
     lap("tar")
-    return manifest(packages, seconds)
-
-
-def manifest(packages: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
-    ordered = sorted(packages.values(), key=lambda package: str(package["nevra"]))
-    return {"packages": ordered, "kernels": kernels(), "seconds": seconds}
+    return {"kernels": kernels(), "seconds": seconds}
 
 
 def main(argv: list[str]) -> int:

@@ -15,17 +15,19 @@ import pytest
 from photonbuild.errors import ImageError
 from photonbuild.images.initramfs import dracut_argv, module_files
 from photonbuild.images.inside import sysusers
+from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.rootfs import RootfsFile, RootfsSettings, link_files, read_result, rootfs_request
 from photonbuild.run import Completed, run
+from tests.support.packages import package
 
 EPOCH = 1767225600
 FAILED = Completed(argv=("python3",), returncode=1)
 
 
 def request(settings: RootfsSettings, *, tar: str | None = "/work/root.tar") -> dict[str, object]:
-    return rootfs_request(
-        rpms=[Path("/s/b.rpm"), Path("/t/a.rpm")], first=["z", "a"], settings=settings, epoch=EPOCH, tar=tar
-    )
+    packages = [package("any", Path(name)) for name in ("/s/b.rpm", "/t/a.rpm")]
+    chosen = InstallSet(role=Role.ROOT, packages=packages, first=["z", "a"])
+    return rootfs_request(chosen, settings=settings, epoch=EPOCH, tar=tar)
 
 
 def test_request_is_sorted_and_complete() -> None:
@@ -53,8 +55,8 @@ def test_keys_are_private_and_one_per_line() -> None:
 
 def test_answer_of_the_helper(tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    result.write_text(json.dumps({"packages": []}))
-    assert read_result(result, FAILED, tmp_path / "log") == {"packages": []}
+    result.write_text(json.dumps({"kernels": []}))
+    assert read_result(result, FAILED, tmp_path / "log") == {"kernels": []}
 
 
 def test_failed_scriptlet_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import pytest
 
 from photonbuild.images.installset import InstallSet, Role
+from photonbuild.images.recipe import Recipe
 from photonbuild.images.rootfs import RootfsFile
-from photonbuild.packages.solve import Package
 from photonbuild.pipeline.configuration import load_config
-from photonbuild.pipeline.recipe import Recipe, image_identity
+from tests.support.packages import package
 
 ROOT = Path(__file__).parents[3]
 ISO = """
@@ -55,13 +56,7 @@ def session(tmp_path: Path) -> Any:
 
 
 def chosen(role: Role, *names: str) -> InstallSet:
-    packages = [
-        Package(
-            nevra=name, name=name, evr="1-1", arch="noarch", path=Path(name), sha256=name * 2, size=1,
-            installed_size=1, source="", license="",
-        )
-        for name in names
-    ]  # fmt: skip
+    packages = [replace(package(name), sha256=name * 2) for name in names]
     return InstallSet(role=role, packages=packages)
 
 
@@ -88,10 +83,14 @@ def test_the_identity_is_what_it_was(session: Any, name: str, sets: dict[Role, s
         name=name,
         image=session.config.image(name),
         sets={role: chosen(role, *names) for role, names in sets.items()},
-        keys=["k1"],
+        distribution=session.config.distribution,
+        authorized_keys=["k1"],
+        units=[],
+        seeds={},
+        macros={},
+        data=session.config.build_dir,
         files=[RootfsFile(path="/etc/x", text="t", mode=0o600)],
         loader=None,
         programs=[],
-        checksums={},
     )
-    assert image_identity(session, recipe) == identity
+    assert recipe.identity == identity

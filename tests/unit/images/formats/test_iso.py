@@ -18,7 +18,8 @@ from photonbuild.images.installer import IsoInstaller
 from photonbuild.images.installset import Role, SetProfile
 from photonbuild.images.publish import manifest, publish
 from photonbuild.images.request import ImageRequest
-from tests.support.image_requests import ROOT, image_request, install_sets, package
+from tests.support.image_requests import ROOT, image_request, install_sets
+from tests.support.packages import package
 
 BUILD = ROOT / "build"
 IMAGE = IsoImage(

@@ -58,7 +58,7 @@ def request(tmp_path: Path, files: dict[str, bytes], kernels: list[str]) -> Imag
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     (tmp_path / "work").mkdir()
-    rootfs = RootfsResult(tar=tar, packages=[], kernels=kernels)
+    rootfs = RootfsResult(tar=tar, kernels=kernels)
     return image_request(tmp_path / "work", "pico", rootfs=rootfs, outdir=tmp_path / "out")
 
 

@@ -1,0 +1,79 @@
+"""Why a package, an image or a seed will be made again: the inputs that differ from when it last was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from photonbuild.config.models import SEEDS
+from photonbuild.documents import nearest
+from photonbuild.errors import ConfigError
+from photonbuild.images.make import image_inputs
+from photonbuild.keys import key_of, last_inputs
+from photonbuild.pipeline.plan import State, changes, plan
+from photonbuild.pipeline.recipe import image_specs, image_with, solve_recipe
+from photonbuild.pipeline.session import Session
+from photonbuild.seeds.seed import is_ready, seed_entries, seed_inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """`kind`: package, image or seed. `state`: cached, will or may (be made). `reasons`: a line each, or the key."""
+
+    kind: str
+    name: str
+    state: State
+    reasons: tuple[str, ...]
+
+
+def why(session: Session, name: str) -> Answer:
+    """What would happen to the image, seed or package `name`, and why. Makes nothing but the seed that reads specs.
+
+    ``image:NAME``, ``seed:NAME`` and ``package:NAME`` say which is meant where a name is more than one of them. Raises
+    ConfigError for a name that is none.
+    """
+    kind, _, plain = name.rpartition(":")
+    if not kind:
+        kind = "image" if plain in session.config.images else "seed" if plain in SEEDS else "package"
+    if kind not in KINDS:
+        raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}", hint=f"known: {', '.join(KINDS)}")
+    return KINDS[kind](session, plain)
+
+
+def of_package(session: Session, name: str) -> Answer:
+    """The package's own reasons; those of what it needs are in ``photonbuild plan``."""
+    spec = session.spec(name).name
+    step = next(step for step in plan(session, [spec]) if step.spec == spec)
+    return Answer(kind="package", name=spec, state=step.state, reasons=step.why)
+
+
+def of_seed(session: Session, name: str) -> Answer:
+    if name not in SEEDS:
+        raise ConfigError(f"unknown seed '{name}'{nearest(name, SEEDS)}", hint=f"known: {', '.join(SEEDS)}")
+    inputs = seed_inputs(session.config, name)
+    if is_ready(session.config, session.store, name):
+        return Answer(kind="seed", name=name, state="cached", reasons=(key_of(inputs)[:12],))
+    reasons = changes(last_inputs(seed_entries(session.store, name)), inputs)
+    return Answer(kind="seed", name=name, state="will", reasons=tuple(reasons))
+
+
+def of_image(session: Session, name: str) -> Answer:
+    """The image's own inputs where all its packages are built; else the packages that are to be built first."""
+    image = image_with(session, name, None)
+    steps = plan(session, image_specs(session, name, image))
+    todo = [step for step in steps if step.built is None]
+    if todo:
+        reasons = [f"package {step.spec}: {step.summary}" for step in todo if step.state == "will"]
+        if may := sum(step.state == "may" for step in todo):
+            reasons.append(f"{may} packages that need these")
+        return Answer(kind="image", name=name, state="may", reasons=tuple(reasons))
+    done = {step.spec: step.built for step in steps if step.built}
+    inputs = image_inputs(solve_recipe(session, name, image, (), done))
+    entry = session.store.image(name, key_of(inputs))
+    if (entry / "result.json").exists():
+        return Answer(kind="image", name=name, state="cached", reasons=(entry.name[:12],))
+    reasons = changes(last_inputs(entry.parent.glob("*")), inputs)
+    return Answer(kind="image", name=name, state="will", reasons=tuple(reasons))
+
+
+KINDS: Mapping[str, Callable[[Session, str], Answer]] = {"image": of_image, "seed": of_seed, "package": of_package}
