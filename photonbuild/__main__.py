@@ -1,3 +1,5 @@
+"""The program: `photonbuild pico` without the imports of the other commands, everything else by click."""
+
 import sys
 
 if sys.argv[1:2] == ["pico"]:  # nothing slow is imported first

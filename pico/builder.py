@@ -62,7 +62,8 @@ class Builder:
 
     def has_kvm(self) -> bool:
         """Do guests of the machine seed's QEMU really run with KVM here?"""
-        from photonbuild.machines.qemu import TCG, best_accel
+        from photonbuild.machines.acceleration import best_accel
+        from photonbuild.machines.hardware import TCG
 
         return best_accel(self.machine_seed, self._session.store.scratch) != TCG
 
@@ -104,12 +105,13 @@ class Builder:
     @contextlib.contextmanager
     def booted(self, image: Path) -> Iterator[Machine]:
         """A machine that runs an image of the distribution."""
-        from photonbuild.machines.drive import medium
-        from photonbuild.machines.qemu import Hardware, Machine
+        from photonbuild.machines.drive import boot_drive
+        from photonbuild.machines.hardware import Hardware
+        from photonbuild.machines.qemu import Machine
 
         with (
-            medium(image) as plugged,
-            Machine(Hardware(medium=plugged), seed=self.machine_seed, scratch=self._session.store.scratch) as machine,
+            boot_drive(image) as drive,
+            Machine(Hardware(boot_drive=drive), seed=self.machine_seed, scratch=self._session.store.scratch) as machine,
         ):
             yield machine
 

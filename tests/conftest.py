@@ -10,7 +10,7 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
-from photonbuild.machines.qemu import one_time_key
+from photonbuild.machines.ssh import one_time_key
 from photonbuild.paths import default_store
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session

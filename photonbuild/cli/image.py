@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from photonbuild.cli.options import command
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
@@ -17,14 +17,20 @@ from photonbuild.pipeline.image import make_image
 from photonbuild.pipeline.session import Session
 
 
-def register(main: click.Group, command: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
-    """Add it to `main`; `command` is the decorator that turns the shared options into a Session."""
-    function = command(image_command)
-    for option in reversed(OPTIONS):
-        function = option(function)
-    main.add_command(click.command("image")(function))
-
-
+@click.command("image")
+@click.argument("name")
+@click.option(
+    "--ssh-key",
+    "keys",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Public key that may log in as root (authorized_keys format).",
+)
+@click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml).")
+@click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:).")
+@click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase).")
+@click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")
+@command
 def image_command(
     session: Session,
     name: str,
@@ -64,19 +70,3 @@ def _public_keys(path: Path) -> list[str]:
     if not lines or not all(" " in line for line in lines):
         raise ConfigError("no public key in here", where=str(path), hint="ssh-keygen makes one: FILE.pub")
     return lines
-
-
-OPTIONS = (
-    click.argument("name"),
-    click.option(
-        "--ssh-key",
-        "keys",
-        multiple=True,
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Public key that may log in as root (authorized_keys format).",
-    ),
-    click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml)."),
-    click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:)."),
-    click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase)."),
-    click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM)."),
-)

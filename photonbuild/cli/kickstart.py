@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,8 +12,7 @@ from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.kickstart import jsonschema, parse, reference
 from photonbuild.log import Reporter
 
-FILES = click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
-OUTPUT = click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+output_option = click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 
 
 @click.group("kickstart")
@@ -25,7 +21,7 @@ def kickstart_group() -> None:
 
 
 @kickstart_group.command("check")
-@FILES
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 def check_command(files: tuple[Path, ...]) -> None:
     """Check files; every mistake is named with its line."""
     reporter, code = Reporter(), 0
@@ -40,26 +36,22 @@ def check_command(files: tuple[Path, ...]) -> None:
     sys.exit(code)
 
 
-def _printed(make: Callable[[], str]) -> Callable[..., Any]:
-    @functools.wraps(make)
-    def wrapper(output: Path | None) -> None:
-        if output is None:
-            click.echo(make(), nl=False)
-        else:
-            output.write_text(make(), encoding="utf-8")
-
-    return OUTPUT(wrapper)
-
-
 @kickstart_group.command("schema")
-@_printed
-def schema_command() -> str:
+@output_option
+def schema_command(output: Path | None) -> None:
     """JSON schema of a kickstart."""
-    return json.dumps(jsonschema.jsonschema(), indent=1, ensure_ascii=False) + "\n"
+    _write(json.dumps(jsonschema.jsonschema(), indent=1, ensure_ascii=False) + "\n", output)
 
 
 @kickstart_group.command("reference")
-@_printed
-def reference_command() -> str:
-    """The documentation page, docs/kickstart.md."""
-    return reference.reference()
+@output_option
+def reference_command(output: Path | None) -> None:
+    """The documentation page, docs/use/kickstart.md."""
+    _write(reference.reference(), output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """python -m photonbuild.installer: install the system of this live medium onto a disk.
 
-Started by installer.service with --boot, or by hand. See docs/kickstart.md for exit codes.
+Started by installer.service with --boot, or by hand. See docs/use/kickstart.md for exit codes.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""An image as a machine: drives, QEMU, the clouds played for it, the network around it, the checks that judge it."""
+"""An image as a machine: its drives, QEMU, metadata services of clouds, a network to reach, and what checks it."""

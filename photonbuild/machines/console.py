@@ -1,4 +1,4 @@
-"""An image as a machine in this terminal."""
+"""Boots an image with its serial console in this terminal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from photonbuild.machines.clouds import fitted, platform_bus, way_in
-from photonbuild.machines.drive import medium
-from photonbuild.machines.qemu import Firmware, Hardware, Machine, best_accel
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.clouds import metadata_service, platform_bus, provisioned
+from photonbuild.machines.drive import boot_drive
+from photonbuild.machines.hardware import Firmware, Hardware
+from photonbuild.machines.qemu import Machine
 
 
 def attach(
@@ -25,16 +27,16 @@ def attach(
 ) -> int:
     """Boot `image` with its serial console in this terminal until it is switched off; QEMU's exit code.
 
-    A one-time ssh key lets root in for as long as the machine runs, on a `platform` also its default user `user`, by
-    the platform's own way; nothing is written to the image.
+    A one-time ssh key lets root in for as long as the machine runs, on a `platform` also its default user `user`,
+    through the platform's metadata service; nothing is written to the image.
     """
     accel = best_accel(seed, scratch)
     with contextlib.ExitStack() as stack:
-        plugged = stack.enter_context(medium(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware))
-        hardware = Hardware(medium=plugged, firmware=firmware, memory=memory, accel=accel, interactive=True)
-        access = stack.enter_context(way_in(platform, user=user, seed=seed, scratch=scratch))
-        if access is not None:
-            hardware = fitted(hardware, access)
+        drive = stack.enter_context(boot_drive(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware))
+        hardware = Hardware(boot_drive=drive, firmware=firmware, memory=memory, accel=accel, interactive=True)
+        service = stack.enter_context(metadata_service(platform, user=user, seed=seed, scratch=scratch))
+        if service is not None:
+            hardware = provisioned(hardware, service)
         machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))
         say(f"from another terminal: ssh -F {machine.config} machine")
         say("Ctrl-A X switches the machine off, Ctrl-A C is QEMU's monitor")

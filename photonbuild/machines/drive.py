@@ -1,9 +1,8 @@
-"""How a finished image is plugged into a machine: what is inside the file, and which devices it expects."""
+"""Drives of a test machine: how QEMU opens a published image, and on which bus its platform has it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ class Drive:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Medium(Drive):
+class BootDrive(Drive):
     """The drive that a machine starts from, and the network card that belongs to its platform."""
 
     card: Card = "virtio"
@@ -38,35 +37,6 @@ class Medium(Drive):
 
 # Debian's build of the UEFI firmware has no driver of it.
 UNREAD_BY_UEFI: dict[Bus, Bus] = {"pvscsi": "sata"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """What an image's manifest says of it: its platform, and the files that its configuration set."""
-
-    platform: str | None
-    configured: tuple[str, ...] = ()
-
-
-def describe(image: Path, *, platform: str | None = None) -> Description:
-    """What the manifest beside `image` says; with `platform`, a name or ``none``, that is taken for granted.
-
-    Raises VerifyError when there is no manifest and no `platform`, or when the manifest is not one of ours.
-    """
-    path = image.with_name(f"{image.name}.manifest.json")
-    hint = "keep the manifest beside the image, or say --platform NAME (none for an image of no cloud)"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        described = Description(platform=content["platform"], configured=tuple(content["configured"]))
-    except FileNotFoundError:
-        if platform is None:
-            raise VerifyError("there is no manifest beside the image", where=str(path), hint=hint) from None
-        described = Description(platform=None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VerifyError(f"the manifest is damaged: {error!r}", where=str(path), hint=hint) from None
-    if platform is not None:
-        described = replace(described, platform=None if platform == "none" else platform)
-    return described
 
 
 def attachment(image: Path) -> Attachment:
@@ -81,8 +51,10 @@ def attachment(image: Path) -> Attachment:
 
 
 @contextlib.contextmanager
-def medium(image: Path, *, as_disk: bool = False, bus: Bus | None = None, firmware: str = "bios") -> Iterator[Medium]:
-    """The medium in `image`; the disk in an archive is taken out for as long as it is used.
+def boot_drive(
+    image: Path, *, as_disk: bool = False, bus: Bus | None = None, firmware: str = "bios"
+) -> Iterator[BootDrive]:
+    """The drive of `image`; the disk in an archive is extracted for as long as it is used.
 
     `bus` is that of the machine's platform, where it is not the one of the image's format. With UEFI a bus that the
     firmware cannot read is replaced. Raises VerifyError when the image is not there or is not one of ours.
@@ -97,7 +69,7 @@ def medium(image: Path, *, as_disk: bool = False, bus: Bus | None = None, firmwa
         if how.member:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="photonbuild-"))
             image = extract_member(image, how.member, Path(folder))
-        yield Medium(file=image, format=how.format, bus=bus, card=how.card)
+        yield BootDrive(file=image, format=how.format, bus=bus, card=how.card)
 
 
 def extract_member(image: Path, suffix: str, folder: Path) -> Path:

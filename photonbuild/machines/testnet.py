@@ -1,4 +1,4 @@
-"""The world outside a test machine: a web server and a name server on this machine's loopback.
+"""The network that a test machine reaches: a web server and a name server on this machine's loopback.
 
 QEMU's user network shows the loopback to the guest as 10.0.2.2. DNS messages: RFC 1035.
 """
@@ -14,14 +14,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST
+from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
 
-ZONE = "outside.test"
+ZONE = "testnet.test"
 WEB = f"web.{ZONE}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outside:
+class Testnet:
     """Where the servers listen, the text that the web server gives, and the only name that the name server knows.
 
     `host` is where the guest sees this machine's loopback.
@@ -37,16 +37,27 @@ class Outside:
     def url(self) -> str:
         return f"http://{self.name}:{self.http_port}/"
 
+    def facts(self) -> dict[str, str | int]:
+        """What checks have to know to use it from the machine."""
+        return {
+            "host": self.host,
+            "name": self.name,
+            "http_port": self.http_port,
+            "dns_port": self.dns_port,
+            "url": self.url,
+            "token": self.token,
+        }
+
 
 @contextlib.contextmanager
-def outside(host: str = HOST_SEEN_BY_GUEST) -> Iterator[Outside]:
+def serve_testnet(host: str = HOST_SEEN_BY_GUEST) -> Iterator[Testnet]:
     """Both servers, in threads; they are gone when the block ends. `host`: where the guest sees our loopback."""
     token = secrets.token_hex(16)
     with (
         serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _web(token))) as web,
         serving(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _dns(host))) as dns,
     ):
-        yield Outside(http_port=web, dns_port=dns, token=token, host=host)
+        yield Testnet(http_port=web, dns_port=dns, token=token, host=host)
 
 
 @contextlib.contextmanager

@@ -16,9 +16,11 @@ from typing import Any
 from photonbuild.errors import VerifyError
 from photonbuild.files import read_json
 from photonbuild.images.oci import ARCHITECTURES, write_layout
+from photonbuild.machines.checker import run_checks
 from photonbuild.machines.guest import APPLETS, UID, USER
-from photonbuild.machines.qemu import free_port
-from photonbuild.machines.verify import BUSYBOX, Boot, Report, run_checks
+from photonbuild.machines.report import Boot, Report
+from photonbuild.machines.ssh import free_port
+from photonbuild.machines.verify import BUSYBOX
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
 

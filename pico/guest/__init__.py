@@ -1,1 +1,1 @@
-"""The agent in a machine, spoken to: frames, what they say, one conversation; see docs/pico-protocol.md."""
+"""The agent in a machine, spoken to: frames, what they say, one conversation; see docs/reference/pico-protocol.md."""

@@ -1,4 +1,4 @@
-"""What the host tells a pico machine and is told by it, as values; see docs/pico-protocol.md."""
+"""What the host tells a pico machine and is told by it, as values; see docs/reference/pico-protocol.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frames between the host and the agent in a pico machine, see docs/pico-protocol.md."""
+"""The frames between the host and the agent in a pico machine, see docs/reference/pico-protocol.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host's end of the protocol over one connected stream socket, see docs/pico-protocol.md."""
+"""The host's end of the protocol over one connected stream socket, see docs/reference/pico-protocol.md."""
 
 from __future__ import annotations
 

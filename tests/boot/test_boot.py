@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
-from photonbuild.machines.drive import Medium
-from photonbuild.machines.qemu import FIRMWARES, Firmware, Hardware, Machine, best_accel
-from photonbuild.machines.verify import BOOT_TIMEOUT, Boot
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.drive import BootDrive
+from photonbuild.machines.hardware import FIRMWARES, Firmware, Hardware
+from photonbuild.machines.qemu import Machine
+from photonbuild.machines.report import Boot
+from photonbuild.machines.verify import BOOT_TIMEOUT
 from photonbuild.store import Store
-from tests.support.published import judged
+from tests.support.published import verify_image
 
 pytestmark = pytest.mark.boot
 
@@ -32,7 +35,7 @@ def test_every_check(
 ) -> None:
     def boot() -> Boot:
         with capsys.disabled():
-            return judged(iso, configuration, store, machine_seed, firmware)
+            return verify_image(iso, configuration, store, machine_seed, firmware)
 
     first = boot()
     for runtime in configuration.runtimes:
@@ -47,7 +50,7 @@ def test_every_check(
 def test_the_iso_boots_as_a_disk(iso: Path, store: Store, machine_seed: Path, firmware: Firmware) -> None:
     """As from a USB stick; and the console that every machine has asks for a login."""
     accel = best_accel(machine_seed, store.scratch)
-    hardware = Hardware(medium=Medium(file=iso, format="raw"), firmware=firmware, accel=accel)
+    hardware = Hardware(boot_drive=BootDrive(file=iso, format="raw"), firmware=firmware, accel=accel)
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
         machine.wait_for_ssh(BOOT_TIMEOUT)
         state = machine.ssh("systemctl is-system-running --wait", check=False).stdout.strip()

@@ -136,7 +136,7 @@ def test_root_from_a_file(lab: Lab, saved: str, form: str) -> None:
 
 def test_root_from_a_registry(lab: Lab, images: Registry, guest: Guest) -> None:
     """Over plain HTTP only from a registry that the server was told of; an index gives the image for this machine."""
-    address = f"{guest.facts['outside']}:{images.port}"
+    address = f"{guest.facts['testnet']['host']}:{images.port}"
     refused(lambda: lab.create(image={"uri": f"docker://{address}/box"}))
     with lab.server_options(f"--insecure-docker-registry={address}"):
         for reference in ("box", "box:latest", "box#latest", "box:many"):
@@ -250,22 +250,22 @@ def test_net_in_chooses_ports(lab: Lab) -> None:
 
 
 def reach(lab: Lab, handle: str, guest: Guest, port: int, path: str = "/") -> bool:
-    url = f"http://{guest.facts['outside']}:{port}{path}"
+    url = f"http://{guest.facts['testnet']['host']}:{port}{path}"
     return lab.sh(handle, f"wget -q -O - -T 4 {url}").code == 0
 
 
 def test_net_out_when_all_is_allowed(lab: Lab, guest: Guest) -> None:
     """ "If the configuration directive deny_networks is not used, … this command is effectively a no-op." """
     handle = lab.create(netout_rules=[{"protocol": api.UDP}])
-    assert reach(lab, handle, guest, guest.facts["http_port"])
+    assert reach(lab, handle, guest, guest.facts["testnet"]["http_port"])
     lab.garden.net_out(handle, {"protocol": api.ICMP, "icmps": {"type": 8, "code": 0}})
     lab.garden.bulk_net_out(handle, [])
-    assert reach(lab, handle, guest, guest.facts["http_port"])
+    assert reach(lab, handle, guest, guest.facts["testnet"]["http_port"])
 
 
 def test_net_out_when_all_is_denied(lab: Lab, guest: Guest, images: Registry) -> None:
-    web, other = int(guest.facts["http_port"]), images.port
-    there = {"start": guest.facts["outside"], "end": guest.facts["outside"]}
+    web, other = int(guest.facts["testnet"]["http_port"]), images.port
+    there = {"start": guest.facts["testnet"]["host"], "end": guest.facts["testnet"]["host"]}
     with lab.server_options("--deny-network=0.0.0.0/0"):
         handle = lab.create()
         assert not reach(lab, handle, guest, web)
@@ -372,7 +372,7 @@ def test_metrics(lab: Lab) -> None:
     for part, keys in (("MemoryStat", api.MEMORY_KEYS), ("CPUStat", api.CPU_KEYS), ("DiskStat", api.DISK_KEYS),
                        ("NetworkStat", api.NETWORK_KEYS), ("PidStat", api.PID_KEYS)):  # fmt: skip
         assert set(before[part]) == keys, part
-    url = f"http://{lab.guest.facts['outside']}:{lab.guest.facts['http_port']}/"
+    url = f"http://{lab.guest.facts['testnet']['host']}:{lab.guest.facts['testnet']['http_port']}/"
     lab.out(handle, f"wget -q -O - {url}; dd if=/dev/zero of=/file bs=1M count=8; sync; i=0; "
                     "while [ $i -lt 20000 ]; do i=$((i+1)); done")  # fmt: skip
     with lab.start(handle, "exec sleep 1000"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.installs import InstallLab, finished, suite
-from tests.support.published import settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.boot
 
@@ -14,12 +14,12 @@ def test_a_kickstart_installs_and_the_machine_restarts_into_it(installs: Install
     """The sample for the least; only the entry is chosen by hand, the kickstart is found by the label of its medium."""
     disc = installs.disc("KICKSTART", {"kickstart.yaml": installs.sample("minimal.yaml")})
     disk = installs.blank("minimal")
-    with installs.medium(disk, bus="sata", discs=[disc], menu=True, restarts=True, login=installs.key) as (
+    with installs.medium(disk, bus="sata", discs=[disc], menu=True, restarts=True, ssh_key=installs.key) as (
         machine,
         term,
     ):
         finished(term)
-        settled(machine)
+        wait_for_boot(machine)
         # The others' checks run in an installed system of the matrix.
         names = suite(machine, installs, checks_of=["docker"])
         assert {name.partition(":")[0] for name in names} == {"system", "docker"}

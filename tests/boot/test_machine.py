@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import VerifyError
-from photonbuild.machines.qemu import Hardware, Machine
+from photonbuild.machines.hardware import Hardware
+from photonbuild.machines.qemu import Machine
 from photonbuild.store import Store
 
 pytestmark = pytest.mark.boot
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.boot
 HOLD = """
 import sys, time
 from pathlib import Path
-from photonbuild.qemu import Hardware, Machine
+from photonbuild.machines.hardware import Hardware
+from photonbuild.machines.qemu import Machine
 with Machine(Hardware(memory=128), seed=Path(sys.argv[1]), scratch=Path(sys.argv[2])) as machine:
     print(machine.process.popen.pid, machine.folder, flush=True)
     time.sleep(600)

@@ -8,7 +8,7 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.store import Store
-from tests.support.published import image_of, judged
+from tests.support.published import image_of, verify_image
 
 pytestmark = pytest.mark.boot
 
@@ -17,6 +17,6 @@ def test_every_check_with_a_nocloud_seed(
     configuration: Config, store: Store, machine_seed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with capsys.disabled():
-        boot = judged(image_of(configuration, "qcow2"), configuration, store, machine_seed, "uefi")
+        boot = verify_image(image_of(configuration, "qcow2"), configuration, store, machine_seed, "uefi")
     assert any(check.name.startswith("cloud: ") for check in boot.checks)
     assert set(boot.stages) >= {runtime.name for runtime in configuration.runtimes}

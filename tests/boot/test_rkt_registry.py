@@ -18,7 +18,7 @@ RKT = "rkt --insecure-options=image,http"
 
 @pytest.fixture(scope="module")
 def address(guest: Guest, images: Registry) -> Iterator[str]:
-    yield f"docker://{guest.facts['outside']}:{images.port}/box"
+    yield f"docker://{guest.facts['testnet']['host']}:{images.port}/box"
     guest.ssh(
         "rkt gc --grace-period=0s; rkt image list --no-legend --full | cut -f 1 | xargs -r rkt image rm", check=False
     )

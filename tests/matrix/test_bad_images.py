@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.machines.qemu import one_time_key
+from photonbuild.machines.ssh import one_time_key
 from photonbuild.store import Store
 
 pytestmark = pytest.mark.matrix

@@ -1,4 +1,4 @@
-"""Ways into a cloud's machine that need a test of their own."""
+"""Provisioning by a cloud, where it needs a test of its own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
-from photonbuild.machines.clouds import fitted, nocloud, way_in
-from photonbuild.machines.clouds.server import Answer, Query, answering
-from photonbuild.machines.drive import medium
-from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, Hardware, Machine, best_accel
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.clouds import metadata_service, nocloud, provisioned
+from photonbuild.machines.clouds.server import Request, Response, serve_http
+from photonbuild.machines.drive import boot_drive
+from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST, Hardware
+from photonbuild.machines.qemu import Machine
 from photonbuild.machines.verify import BOOT_TIMEOUT
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
-from tests.support.published import image_of, settled
+from tests.support.published import image_of, wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -55,8 +57,8 @@ print(json.dumps({
 
 @contextlib.contextmanager
 def started(image: Path, hardware: Hardware, store: Store, seed: Path) -> Iterator[Machine]:
-    with medium(image) as plugged:
-        fit = replace(hardware, medium=plugged, accel=best_accel(seed, store.scratch))
+    with boot_drive(image) as drive:
+        fit = replace(hardware, boot_drive=drive, accel=best_accel(seed, store.scratch))
         with Machine(fit, seed=seed, scratch=store.scratch) as machine:
             yield machine
 
@@ -69,7 +71,7 @@ def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str]
 def test_a_disk_image_without_a_seed(configuration: Config, store: Store, machine_seed: Path) -> None:
     """It is a machine like any other, which the hypervisor's credential opens; cloud-init asks nobody."""
     with started(image_of(configuration, "qcow2"), Hardware(), store, machine_seed) as machine:
-        settled(machine)
+        wait_for_boot(machine)
         status = json.loads(machine.ssh("cloud-init status --wait --format json", check=False).stdout)
         assert (status["status"], status["datasource"]) == ("done", "none")
         assert not status["errors"]
@@ -84,18 +86,18 @@ def test_nocloud_over_http_leaves_root_closed(
     machine_seed: Path,
 ) -> None:
     """The serial number says where the seed is; the owner asks for nothing, so only the default user gets in."""
-    user, seen = configuration.distribution.id, list[str]()
-    with way_in("nocloud", user=user, seed=machine_seed, scratch=store.scratch) as access:
-        assert access is not None
-        files = nocloud.seed(access.order) | {"user-data": "#cloud-config\n{}\n", "vendor-data": ""}
+    user, requests = configuration.distribution.id, list[str]()
+    with metadata_service("nocloud", user=user, seed=machine_seed, scratch=store.scratch) as service:
+        assert service is not None
+        files = nocloud.seed(service.instance) | {"user-data": "#cloud-config\n{}\n", "vendor-data": ""}
 
-        def answer(query: Query) -> Answer:
-            text = files.get(query.path.removeprefix("/seed/"))
-            return Answer(status=404) if text is None else Answer(text=text)
+        def respond(request: Request) -> Response:
+            text = files.get(request.path.removeprefix("/seed/"))
+            return Response(status=404) if text is None else Response(text=text)
 
-        with answering(answer, seen) as port:
+        with serve_http(respond, requests) as port:
             serial = f"ds=nocloud;s=http://{HOST_SEEN_BY_GUEST}:{port}/seed/"
-            hardware = Hardware(smbios=[f"type=1,serial={serial}"], login=access.order.login)
+            hardware = Hardware(smbios=[f"type=1,serial={serial}"], ssh_key=service.instance.private_key)
             with started(image_of(configuration, "qcow2"), hardware, store, machine_seed) as machine:
                 while as_user(machine, user, "true").returncode:
                     machine.check_alive()
@@ -103,11 +105,11 @@ def test_nocloud_over_http_leaves_root_closed(
                     time.sleep(1)
                 status = json.loads(as_user(machine, user, "cloud-init status --wait --format json").stdout)
                 assert (status["extended_status"], status["datasource"]) == ("done", "nocloudnet")
-                assert as_user(machine, user, "hostnamectl hostname").stdout.strip() == access.order.hostname
+                assert as_user(machine, user, "hostnamectl hostname").stdout.strip() == service.instance.hostname
                 refused = as_user(machine, "root", "true")
                 assert refused.returncode and f'login as the user "{user}"' in refused.stdout + refused.stderr
                 assert as_user(machine, user, "sudo -n systemctl poweroff").returncode in (0, 255)
-    assert any(line.startswith("GET /seed/user-data 200") for line in seen)
+    assert any(line.startswith("GET /seed/user-data 200") for line in requests)
 
 
 def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
@@ -126,10 +128,10 @@ def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
         }),
         "userdata": "#cloud-config\n{}\n",
     }  # fmt: skip
-    with way_in("ovf", user=user, seed=machine_seed, scratch=store.scratch) as access:
-        assert access is not None
+    with metadata_service("ovf", user=user, seed=machine_seed, scratch=store.scratch) as service:
+        assert service is not None
         vmware = ["type=1,manufacturer=VMware\\, Inc.,product=VMware Virtual Platform"]
-        hardware = replace(fitted(Hardware(), access), smbios=[word.replace("\\,", ",,") for word in vmware])
+        hardware = replace(provisioned(Hardware(), service), smbios=[word.replace("\\,", ",,") for word in vmware])
         with started(image, hardware, store, machine_seed) as machine:
             machine.wait_for_ssh(BOOT_TIMEOUT)
             machine.ssh("mkdir -p /run/guestinfo /run/stand-in /run/test-cloud")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
-from photonbuild.machines.qemu import FIRMWARES, Firmware
+from photonbuild.machines.hardware import FIRMWARES, Firmware
 from photonbuild.store import Store
-from tests.support.published import MACHINES, image_of, judged
+from tests.support.published import MACHINES, image_of, verify_image
 
 pytestmark = pytest.mark.matrix
 
@@ -25,7 +25,7 @@ def test_every_check(
     machine_seed: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    boot = judged(image_of(configuration, name), configuration, store, machine_seed, firmware)
+    boot = verify_image(image_of(configuration, name), configuration, store, machine_seed, firmware)
     assert set(boot.stages) >= {runtime.name for runtime in configuration.runtimes}
     ready = ", ".join(f"{runtime.name} {boot.stages[runtime.name]:.1f} s" for runtime in configuration.runtimes)
     checks = f"{len(boot.checks) - len(boot.failed)} of {len(boot.checks)} checks"

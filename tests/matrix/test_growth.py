@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.machines.drive import Medium
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.drive import BootDrive
 from photonbuild.machines.guest import put_box
-from photonbuild.machines.qemu import Firmware, Hardware, Machine, best_accel, one_time_key
+from photonbuild.machines.hardware import Firmware, Hardware
+from photonbuild.machines.qemu import Machine
+from photonbuild.machines.ssh import one_time_key
 from photonbuild.machines.verify import BUSYBOX
 from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
-from tests.support.published import settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -48,19 +51,19 @@ def test_the_disk_is_filled(
     enlarged: Path, firmware: Firmware, store: Store, machine_seed: Path, request: pytest.FixtureRequest
 ) -> None:
     layout = str(request.node.callspec.params["enlarged"])
-    disk = Medium(file=enlarged, format="qcow2", writable=True)
+    disk = BootDrive(file=enlarged, format="qcow2", writable=True)
     # The key that comes in at the first boot stays on the disk.
     key = one_time_key(enlarged.parent)
     hardware = Hardware(
-        medium=disk,
+        boot_drive=disk,
         firmware=firmware,
         accel=best_accel(machine_seed, store.scratch),
-        login=key,
+        ssh_key=key,
         authorized_key=key.with_suffix(".pub").read_text(),
     )
     first = boot(hardware, store, machine_seed, layout)
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-        settled(machine)
+        wait_for_boot(machine)
         assert table(machine) == first, "the second boot changed the table"
         said = machine.ssh("journalctl -b -o cat -u systemd-repart -u 'systemd-growfs*'").stdout
         assert "Adding new partition" not in said and "Growing" not in said and "rror" not in said, said
@@ -72,7 +75,7 @@ def boot(hardware: Hardware, store: Store, machine_seed: Path, layout: str) -> d
     """The first boot; returns the partition table it leaves."""
     place = "/var" if "var" in layout else "/"
     with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-        settled(machine)
+        wait_for_boot(machine)
         found = table(machine)
         sectors, parts = SIZE // 512, found["partitions"]
         assert isinstance(parts, list)
@@ -105,10 +108,10 @@ def test_a_file_system_that_is_checked(variant: Variant, store: Store, machine_s
     image = variant("raw", disk={"filesystem": "xfs"})
     with store.staging() as folder:
         run(["cp", "--sparse=always", image, folder / "disk.raw"])
-        disk = Medium(file=folder / "disk.raw", format="raw", writable=True)
+        disk = BootDrive(file=folder / "disk.raw", format="raw", writable=True)
         accel = best_accel(machine_seed, store.scratch)
-        with Machine(Hardware(medium=disk, accel=accel), seed=machine_seed, scratch=store.scratch) as machine:
-            settled(machine)
+        with Machine(Hardware(boot_drive=disk, accel=accel), seed=machine_seed, scratch=store.scratch) as machine:
+            wait_for_boot(machine)
             assert "ftype=1" in machine.ssh("xfs_info /").stdout
             assert "data" in machine.ssh("xfs_growfs -n /").stdout
             assert machine.ssh("command -v xfs_repair xfs_growfs fsck.xfs").stdout.count("\n") == 3

@@ -13,12 +13,14 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.images.formats.oci import OciImage
-from photonbuild.machines.drive import medium
-from photonbuild.machines.qemu import Hardware, Machine, best_accel
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.drive import boot_drive
+from photonbuild.machines.hardware import Hardware
+from photonbuild.machines.qemu import Machine
 from photonbuild.pipeline.image import make_image
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.support.published import settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -76,14 +78,14 @@ def test_docker_loads_and_runs_it(image: Path, configuration: Config, store: Sto
     assert isinstance(settings, OciImage)
     host = make_image(session_of(configuration, store), "raw", [])[0].path
     with (
-        medium(host) as plugged,
+        boot_drive(host) as plugged,
         Machine(
-            Hardware(medium=plugged, accel=best_accel(machine_seed, store.scratch)),
+            Hardware(boot_drive=plugged, accel=best_accel(machine_seed, store.scratch)),
             seed=machine_seed,
             scratch=store.scratch,
         ) as machine,
     ):
-        settled(machine)
+        wait_for_boot(machine)
         machine.ssh("cat > /root/image.tar", input=image.read_bytes())
         loaded = machine.ssh("docker load --quiet --input /root/image.tar", timeout=300).stdout
         name = f"localhost/{configuration.distribution.id}:{configuration.distribution.version}"

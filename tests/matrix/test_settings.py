@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.machines.drive import medium
-from photonbuild.machines.qemu import Hardware, Machine, best_accel
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.drive import boot_drive
+from photonbuild.machines.hardware import Hardware
+from photonbuild.machines.qemu import Machine
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
-from tests.support.published import settled
+from tests.support.published import wait_for_boot
 
 pytestmark = pytest.mark.matrix
 
@@ -25,10 +27,10 @@ def test_settings_of_an_image(variant: Variant, store: Store, machine_seed: Path
         kernel_args=["console=ttyS0,115200", "systemd.hostname=by-argument"],
         authorized_keys=[key],
     )
-    with medium(image) as plugged:
-        hardware = Hardware(medium=plugged, accel=best_accel(machine_seed, store.scratch))
+    with boot_drive(image) as plugged:
+        hardware = Hardware(boot_drive=plugged, accel=best_accel(machine_seed, store.scratch))
         with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:
-            settled(machine)
+            wait_for_boot(machine)
 
             def said(command: str) -> list[str]:
                 return machine.ssh(command, check=False).stdout.split()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.machines.qemu import TCG, best_accel
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.hardware import TCG
 from photonbuild.store import Store
 from pico.bench.measure import memory_of
 from pico.vm.state import Machine

@@ -1,4 +1,4 @@
-"""A machine for the tests of the agent alone: QEMU's microvm with the devices of docs/pico-protocol.md, booted cold."""
+"""A machine for the tests of the agent alone: microvm, the devices of docs/reference/pico-protocol.md, booted cold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.errors import VerifyError
-from photonbuild.machines.qemu import TCG
+from photonbuild.machines.hardware import TCG
 from photonbuild.run import tail_of
 from photonbuild.sandbox.process import Process as Running
 from photonbuild.sandbox.sandbox import Bind, Sandbox

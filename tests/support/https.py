@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST
+from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
 
 
 @dataclass

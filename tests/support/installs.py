@@ -20,17 +20,20 @@ from typing import Any
 from photonbuild.config.load import Config
 from photonbuild.errors import ImageError
 from photonbuild.images.format import Bus
-from photonbuild.machines.drive import Drive, Medium
-from photonbuild.machines.qemu import Hardware, Machine, best_accel, free_port
-from photonbuild.machines.testnet import outside
-from photonbuild.machines.verify import BUSYBOX, PUBLISHED, check_names, facts_for, run_checks
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.checker import check_names, run_checks
+from photonbuild.machines.drive import BootDrive, Drive
+from photonbuild.machines.hardware import Hardware
+from photonbuild.machines.qemu import Machine
+from photonbuild.machines.testnet import serve_testnet
+from photonbuild.machines.verify import BUSYBOX, container_ports, facts_for
 from photonbuild.packages.repo import make_repository
 from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.session import Session
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from tests.support.https import Server, https_server
-from tests.support.published import settled
+from tests.support.published import wait_for_boot
 from tests.support.terminal import Terminal
 
 DISK_SIZE = 8 << 30
@@ -100,7 +103,7 @@ class InstallLab:
 
     def hardware(self, **changes: Any) -> Hardware:
         accel = best_accel(self.session.machine_seed.root, self.scratch)
-        forwards = {port: free_port() for port in PUBLISHED}
+        forwards = container_ports(self.configuration.runtimes)
         return replace(Hardware(accel=accel, forwards=forwards), **changes)
 
     def machine(self, hardware: Hardware) -> Machine:
@@ -147,12 +150,12 @@ class InstallLab:
         With `words` the installer's entry is started with these put at the end of its kernel's arguments: its kernel
         directly, as virtual machine managers can, or with `menu` by what is typed in the boot menu.
         """
-        image = Medium(file=disk, format="raw", bus=bus, writable=True)
+        image = BootDrive(file=disk, format="raw", bus=bus, writable=True)
         plugged = [Drive(file=path, format="raw", bus="cd") for path in (self.iso, *discs)]
         if not menu:
             kernel, initrd, arguments = self.kernel()
             changes |= {"kernel": kernel, "initrd": initrd, "append": f"{arguments} {words}"}
-        hardware = self.hardware(medium=image, drives=[*plugged, *drives], **changes)
+        hardware = self.hardware(boot_drive=image, drives=[*plugged, *drives], **changes)
         with self.machine(hardware) as machine, Terminal(machine) as terminal:
             if menu:
                 choose_installer(terminal, words)
@@ -171,9 +174,9 @@ class InstallLab:
     @contextlib.contextmanager
     def installed(self, disk: Path, *, bus: Bus = "virtio", **changes: Any) -> Iterator[Machine]:
         """The machine of an installed disk, reached with the kickstart's key; up when it is given."""
-        medium = Medium(file=disk, format="raw", bus=bus, writable=True)
-        with self.machine(self.hardware(medium=medium, login=self.key, **changes)) as machine:
-            settled(machine)
+        drive = BootDrive(file=disk, format="raw", bus=bus, writable=True)
+        with self.machine(self.hardware(boot_drive=drive, ssh_key=self.key, **changes)) as machine:
+            wait_for_boot(machine)
             yield machine
 
 
@@ -208,9 +211,9 @@ def suite(machine: Machine, lab: InstallLab, *, checks_of: Sequence[str] | None 
     """Every check of `photonbuild verify`, or the system's and those of the named runtimes; the names of what ran."""
     runtimes = lab.configuration.runtimes
     chosen = [runtime for runtime in runtimes if checks_of is None or runtime.name in checks_of]
-    with outside() as world:
-        facts = facts_for(machine, world, lab.configuration.distribution, runtimes, lab.session.machine_seed.root)
-        checks = run_checks(machine, facts, check_names(chosen, runtimes))
+    with serve_testnet() as net:
+        facts = facts_for(machine, net, lab.configuration.distribution, chosen, lab.session.machine_seed.root)
+        checks = run_checks(machine, facts, check_names(chosen))
     bad = [f"{check.name}: {check.message}" for check in checks if check.outcome != "passed"]
     assert not bad, "\n".join(bad)
     return [check.name for check in checks]

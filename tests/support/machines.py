@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.config.load import Config
-from photonbuild.machines.drive import medium
-from photonbuild.machines.qemu import Hardware, Machine, best_accel, free_port
-from photonbuild.machines.testnet import outside
-from photonbuild.machines.verify import BOOT_TIMEOUT, PUBLISHED, facts_for
+from photonbuild.machines.acceleration import best_accel
+from photonbuild.machines.drive import boot_drive
+from photonbuild.machines.hardware import Hardware
+from photonbuild.machines.qemu import Machine
+from photonbuild.machines.testnet import serve_testnet
+from photonbuild.machines.verify import BOOT_TIMEOUT, container_ports, facts_for
 from photonbuild.run import Completed, run
 
 FACTS = "PHOTONBUILD_MACHINE"
@@ -23,7 +25,7 @@ FACTS = "PHOTONBUILD_MACHINE"
 
 @dataclass(frozen=True)
 class Guest:
-    """A machine by its facts, as `photonbuild.verify.facts_for` has them."""
+    """A machine by its facts, as `photonbuild.machines.verify.facts_for` has them."""
 
     facts: dict[str, Any]
 
@@ -66,12 +68,12 @@ def booted(image: Path, configuration: Config, seed: Path, scratch: Path) -> Ite
     if FACTS in os.environ:
         yield Guest(json.loads(Path(os.environ[FACTS]).read_text(encoding="utf-8")))
         return
-    forwards = {port: free_port() for port in PUBLISHED}
+    forwards = container_ports(configuration.runtimes)
     with contextlib.ExitStack() as stack:
-        plugged = stack.enter_context(medium(image))
-        hardware = Hardware(medium=plugged, accel=best_accel(seed, scratch), forwards=forwards)
-        world = stack.enter_context(outside())
+        drive = stack.enter_context(boot_drive(image))
+        hardware = Hardware(boot_drive=drive, accel=best_accel(seed, scratch), forwards=forwards)
+        net = stack.enter_context(serve_testnet())
         machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))
         machine.wait_for_ssh(BOOT_TIMEOUT)
         machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False)
-        yield Guest(facts_for(machine, world, configuration.distribution, configuration.runtimes, seed))
+        yield Guest(facts_for(machine, net, configuration.distribution, configuration.runtimes, seed))

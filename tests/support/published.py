@@ -8,9 +8,11 @@ import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.images.formats import FORMATS
-from photonbuild.machines.drive import describe
-from photonbuild.machines.qemu import Firmware, Machine
-from photonbuild.machines.verify import BOOT_TIMEOUT, Boot, require, stage_table, verify
+from photonbuild.machines.hardware import Firmware
+from photonbuild.machines.manifest import read_manifest
+from photonbuild.machines.qemu import Machine
+from photonbuild.machines.report import Boot, require, stage_table
+from photonbuild.machines.verify import BOOT_TIMEOUT, verify
 from photonbuild.store import Store
 
 MACHINES = [name for name, found in FORMATS.items() if found.attachment]
@@ -26,7 +28,7 @@ def image_of(configuration: Config, name: str) -> Path:
     return path
 
 
-def judged(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
+def verify_image(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
     """Boot the image once, print its stages, and require every check."""
     report = verify(
         image,
@@ -35,7 +37,7 @@ def judged(image: Path, configuration: Config, store: Store, seed: Path, firmwar
         seed=seed,
         scratch=store.scratch,
         firmwares=[firmware],
-        description=describe(image),
+        manifest=read_manifest(image),
     )
     print()
     for row in stage_table(report):
@@ -44,7 +46,7 @@ def judged(image: Path, configuration: Config, store: Store, seed: Path, firmwar
     return report.boots[0]
 
 
-def settled(machine: Machine) -> None:
+def wait_for_boot(machine: Machine) -> None:
     """Wait until everything has started: nothing has failed."""
     machine.wait_for_ssh(machine.elapsed() + BOOT_TIMEOUT)
     state = machine.ssh("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT, check=False).stdout.strip()

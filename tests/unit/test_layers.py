@@ -1,4 +1,4 @@
-"""Imports go one way: down the floors listed here, which docs/architecture.md shows, and never in a circle."""
+"""Imports go one way: down the floors listed here, the map of docs/internals/architecture.md, and never in a circle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """Kickstart files: `keys` is the table of all keys, of `kinds` with checks; `parse` makes the frozen data of `model`.
 
-The table feeds the check, the JSON schema and docs/kickstart.md.
+The table feeds the check, the JSON schema and docs/use/kickstart.md.
 """

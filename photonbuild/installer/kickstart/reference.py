@@ -1,4 +1,4 @@
-"""The table of keys as the page docs/kickstart.md."""
+"""The table of keys as the page docs/use/kickstart.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTRODUCTION = """# Installing to a disk
 
 The second entry of the ISO's boot menu, *Install*, copies the very system that the ISO boots onto a disk, and then sets
 it up: unattended by a *kickstart*, or after a few questions on the console. This page is written by
-`photonbuild kickstart reference --output docs/kickstart.md`; samples are in `kickstarts/`.
+`photonbuild kickstart reference --output docs/use/kickstart.md`; samples are in `kickstarts/`.
 
     photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
     photonbuild kickstart schema          # JSON schema, for editors
@@ -90,7 +90,7 @@ adds their tools by itself.
 
 
 def reference() -> str:
-    """The whole of docs/kickstart.md."""
+    """The whole of docs/use/kickstart.md."""
     parts = [INTRODUCTION, "## Keys\n"]
     for field in SUPPORTED:
         parts.append("\n".join(_section(field)) + "\n")

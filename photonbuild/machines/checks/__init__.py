@@ -1,1 +1,1 @@
-"""What `photonbuild verify` demands of a running machine, as pytest-testinfra tests. Run by `photonbuild.verify`."""
+"""What `photonbuild verify` demands of a machine: pytest-testinfra tests, run by `photonbuild.machines.checker`."""

@@ -1,4 +1,4 @@
-"""Fixtures: the machine that `photonbuild.verify` has started, and the world outside it."""
+"""Fixtures: the machine that `photonbuild verify` has started, and the testnet that it reaches."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def box(host: Host, facts: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def names_from_outside(host: Host, facts: dict[str, Any]) -> None:
-    """Queries to the machine's configured name server end at the test's own one, outside the machine."""
+def testnet_dns(host: Host, facts: dict[str, Any]) -> None:
+    """Queries to the machine's configured name server end at that of the testnet."""
     for chain in ("PREROUTING", "OUTPUT"):
         host.check_output(
             f"iptables -t nat -I {chain} -d {facts['nameserver']} -p udp --dport 53 "
-            f"-j DNAT --to-destination {facts['outside']}:{facts['dns_port']}"
+            f"-j DNAT --to-destination {facts['testnet']['host']}:{facts['testnet']['dns_port']}"
         )
     host.check_output("resolvectl flush-caches")

@@ -1,4 +1,4 @@
-"""What the cloud was asked for is so: cloud-init has done its work, without a warning, and nothing beyond it."""
+"""The instance is as its metadata says: cloud-init has done its work, without a warning, and nothing beyond it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ As = Callable[..., Completed]
 
 @pytest.fixture(scope="module")
 def cloud(facts: dict[str, Any]) -> dict[str, Any]:
-    """What was ordered, by `photonbuild.clouds.access.Access.facts`."""
+    """The instance and its platform, as `MetadataService.facts` of ``photonbuild/machines/clouds`` has them."""
     found: dict[str, Any] = facts["cloud"]
     return found
 
@@ -110,7 +110,7 @@ def test_host_keys_were_made_here(host: Host) -> None:
 
 def test_what_the_owner_said_is_read_by_root_only(host: Host, cloud: dict[str, Any]) -> None:
     places = "/boot /etc /home /opt /root /run /srv /tmp /usr/local /var"
-    holders = host.run(f"grep -rlsI --devices=skip {cloud['mark']} {places}").stdout.split()
+    holders = host.run(f"grep -rlsI --devices=skip {cloud['marker']} {places}").stdout.split()
     assert holders, "the user data is nowhere"
     for name in holders:
         readable = host.run(f"setpriv --reuid=65534 --regid=65534 --clear-groups cat {name}").rc == 0
@@ -127,20 +127,20 @@ def test_the_servers_answer_to_their_own_protocol_only(host: Host, cloud: dict[s
     def code(request: str) -> int:
         return int(host.check_output(f"curl -s -o /dev/null -w %{{http_code}} --max-time 20 {request}"))
 
-    seen = cloud["seen"]
+    requests = cloud["requests"]
     if cloud["platform"] == "ec2":
         assert code("http://169.254.169.254/latest/meta-data/") == 401
-        assert any(line.startswith("PUT /latest/api/token") for line in seen)
-        assert all(line.startswith("PUT /latest/api/token") or not line.endswith("401") for line in seen)
+        assert any(line.startswith("PUT /latest/api/token") for line in requests)
+        assert all(line.startswith("PUT /latest/api/token") or not line.endswith("401") for line in requests)
     elif cloud["platform"] == "gce":
         name = "http://metadata.google.internal/computeMetadata/v1/instance/id"
         assert code(name) == 403
         assert code(f"-H 'Metadata-Flavor: Google' {name}") == 200
     elif cloud["platform"] == "azure":
         assert code("'http://169.254.169.254/metadata/instance?api-version=2021-08-01'") == 400
-        assert "POST /machine?comp=health 200" in seen, "the machine never said that it is ready"
+        assert "POST /machine?comp=health 200" in requests, "the machine never said that it is ready"
     else:
-        assert seen == []
+        assert requests == []
 
 
 def test_a_stranger_is_not_let_in(facts: dict[str, Any], cloud: dict[str, Any]) -> None:

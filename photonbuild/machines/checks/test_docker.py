@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,15 @@ def docker(host: Host, command: str) -> str:
 
 def inspect(host: Host, name: str, template: str) -> str:
     return docker(host, f"inspect --format '{template}' {name}")
+
+
+def start_web_server(host: Host, facts: dict[str, Any], box: str, port: int, script: str) -> None:
+    host.check_output(f"tar -C {box} -c . | docker import - local/side")
+    docker(host, f"run -d --name side -p {port}:80 local/side sh -c {shlex.quote(script)}")
+
+
+def stop_web_server(host: Host) -> None:
+    host.check_output("docker rm -f side; docker rmi local/side")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,18 +84,18 @@ def test_published_port_from_outside(server: str, fetch: Callable[..., str]) -> 
     assert fetch() == "hello from box1\n"
 
 
-def test_outside_name_and_server(host: Host, image: str, facts: dict[str, Any], names_from_outside: None) -> None:
-    script = f"nslookup -type=a {facts['name']} && wget -q -O - -T 20 {facts['url']}"
+def test_outside_name_and_server(host: Host, image: str, facts: dict[str, Any], testnet_dns: None) -> None:
+    script = f"nslookup -type=a {facts['testnet']['name']} && wget -q -O - -T 20 {facts['testnet']['url']}"
     said = docker(host, f"run --rm {image} sh -c '{script}'")
-    assert facts["outside"] in said and said.endswith(facts["token"])
+    assert facts["testnet"]["host"] in said and said.endswith(facts["testnet"]["token"])
 
 
-def test_names_on_a_network_of_its_own(host: Host, image: str, facts: dict[str, Any], names_from_outside: None) -> None:
+def test_names_on_a_network_of_its_own(host: Host, image: str, facts: dict[str, Any], testnet_dns: None) -> None:
     docker(host, "network create inner")
     docker(host, f"run -d --name web --hostname box2 --network inner {image} sh -c '{SERVER}'")
-    script = f"wget -q -O - -T 20 http://web/ && wget -q -O - -T 20 {facts['url']}"
+    script = f"wget -q -O - -T 20 http://web/ && wget -q -O - -T 20 {facts['testnet']['url']}"
     said = docker(host, f"run --rm --network inner {image} sh -c '{script}'")
-    assert said == f"hello from box2\n{facts['token']}"
+    assert said == f"hello from box2\n{facts['testnet']['token']}"
     docker(host, "rm -f web")
     docker(host, "network rm inner")
 

@@ -54,6 +54,18 @@ def run(host: Host, handle: str, script: str) -> tuple[str, int]:
     return done.stdout, int(exit_status[1])
 
 
+def start_web_server(host: Host, facts: dict[str, Any], box: str, port: int, script: str) -> None:
+    create(host, box, handle="side", netin=[{"host_port": port, "container_port": 80}])
+    process = shlex.quote(json.dumps({"path": "/bin/sh", "args": ["-c", script]}))
+    # The answer lasts as long as the process, and the process stays when the client goes.
+    url = "http://garden/containers/side/processes"
+    host.check_output(f"{CURL} -N --raw -d {process} {url} </dev/null >/dev/null 2>&1 &")
+
+
+def stop_web_server(host: Host) -> None:
+    call(host, "DELETE", "/containers/side")
+
+
 def create(host: Host, box: str, **spec: Any) -> str:
     created = call(host, "POST", "/containers", {"image": {"uri": box}, **spec})
     return str(created["handle"])
@@ -76,7 +88,7 @@ def container(host: Host, box: str, before: Counter[str]) -> Iterator[str]:
 
 
 def test_unit(host: Host, facts: dict[str, Any]) -> None:
-    assert host.check_output(f"systemctl is-active {facts['runtimes']['garden']}") == "active"
+    assert host.check_output(f"systemctl is-active {facts['runtimes']['garden']['unit']}") == "active"
     assert call(host, "GET", "/ping") == {}
 
 
@@ -117,8 +129,8 @@ def test_published_port_from_outside(host: Host, container: str, ports: list[int
 
 
 def test_outside_server(host: Host, container: str, facts: dict[str, Any]) -> None:
-    script = f"wget -q -O - -T 20 http://{facts['outside']}:{facts['http_port']}/"
-    assert run(host, container, script) == (f"{facts['token']}\n", 0)
+    script = f"wget -q -O - -T 20 http://{facts['testnet']['host']}:{facts['testnet']['http_port']}/"
+    assert run(host, container, script) == (f"{facts['testnet']['token']}\n", 0)
 
 
 def test_memory_limit_kills(host: Host, box: str, before: Counter[str]) -> None:
@@ -132,7 +144,7 @@ def test_memory_limit_kills(host: Host, box: str, before: Counter[str]) -> None:
 def test_the_server_restarts_under_a_live_container(
     host: Host, container: str, facts: dict[str, Any], fetch: Callable[..., str]
 ) -> None:
-    unit = facts["runtimes"]["garden"]
+    unit = facts["runtimes"]["garden"]["unit"]
     server = host.check_output(f"systemctl show -P MainPID {unit}")
     host.check_output(f"systemctl restart {unit}")
     assert host.check_output(f"systemctl show -P MainPID {unit}") != server

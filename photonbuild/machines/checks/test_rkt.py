@@ -33,6 +33,20 @@ def run_pod(host: Host, script: str, options: str = "", app: str = "") -> Comman
     )
 
 
+def start_web_server(host: Host, facts: dict[str, Any], box: str, port: int, script: str) -> None:
+    aci = put_aci(facts["ssh_config"])
+    host.check_output(
+        f"systemd-run --quiet --unit=side-pod {RKT} run --net=default --port=www:{port} {aci} "
+        f"--exec=/bin/sh -- -c {shlex.quote(script)}"
+    )
+
+
+def stop_web_server(host: Host) -> None:
+    host.check_output(
+        "systemctl stop side-pod; rkt gc --grace-period=0s; rkt gc --grace-period=0s; rkt image rm local/box"
+    )
+
+
 def status(host: Host) -> dict[str, str]:
     """What rkt knows of the pod that ran last."""
     lines = host.check_output(f"rkt status $(cat {UUID_FILE})").splitlines()
@@ -67,7 +81,7 @@ def server(host: Host, ports: list[int], before: Counter[str]) -> str:
 
 
 def test_unit(host: Host, facts: dict[str, Any]) -> None:
-    assert host.check_output(f"systemctl is-active {facts['runtimes']['rkt']}") == "active"
+    assert host.check_output(f"systemctl is-active {facts['runtimes']['rkt']['unit']}") == "active"
 
 
 def test_version_says_what_it_is(host: Host) -> None:
@@ -106,9 +120,9 @@ def test_memory_limit_kills(host: Host) -> None:
     assert status(host)["app-box"] == "137"
 
 
-def test_outside_name_and_server(host: Host, facts: dict[str, Any], names_from_outside: None) -> None:
-    done = run_pod(host, f"wget -q -O - -T 20 {facts['url']}", f"--net=default --dns={facts['nameserver']}")
-    assert facts["token"] in done.stdout, done.stderr
+def test_outside_name_and_server(host: Host, facts: dict[str, Any], testnet_dns: None) -> None:
+    done = run_pod(host, f"wget -q -O - -T 20 {facts['testnet']['url']}", f"--net=default --dns={facts['nameserver']}")
+    assert facts["testnet"]["token"] in done.stdout, done.stderr
 
 
 def test_published_port_from_outside(server: str, fetch: Callable[..., str]) -> None:

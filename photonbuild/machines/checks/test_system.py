@@ -86,6 +86,7 @@ def test_firmware_is_the_one_asked_for(host: Host, facts: dict[str, Any]) -> Non
     assert host.file("/sys/firmware/efi").exists == (facts["firmware"] == "uefi")
 
 
-def test_the_guest_resolves_an_outside_name(host: Host, facts: dict[str, Any], names_from_outside: None) -> None:
-    assert facts["outside"] in host.check_output(f"resolvectl query --legend=no {facts['name']}")
-    assert host.check_output(f"curl -sS --max-time 20 {facts['url']}") == facts["token"]
+def test_the_guest_resolves_a_name(host: Host, facts: dict[str, Any], testnet_dns: None) -> None:
+    net = facts["testnet"]
+    assert net["host"] in host.check_output(f"resolvectl query --legend=no {net['name']}")
+    assert host.check_output(f"curl -sS --max-time 20 {net['url']}") == net["token"]

@@ -1,14 +1,12 @@
-"""The ways into a machine that clouds give its owner, played for one machine: a table of platforms.
+"""Cloud platforms as a machine sees them, each served for one machine on this one: a table.
 
-Each is a module with the name of cloud-init's data source, the SMBIOS values by which it knows the platform, and a
-context manager that serves what the owner asked for, on media or by a server of ours. Nothing is written to the image.
+Each module has cloud-init's name of the data source, the SMBIOS values by which it knows the platform, and a context
+manager that serves the instance's metadata, on a CD or by a web server. Nothing is written to the image.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +14,8 @@ from pathlib import Path
 from photonbuild.errors import VerifyError
 from photonbuild.images.format import Bus
 from photonbuild.machines.clouds import azure, ec2, gce, nocloud, ovf
-from photonbuild.machines.clouds.access import Access, Cloud, Workshop, order
-from photonbuild.machines.drive import Medium
-from photonbuild.machines.qemu import BACKING, Hardware
-from photonbuild.sandbox.sandbox import Bind, Sandbox
-
-__all__ = ["CLOUDS", "Access", "fitted", "grown", "platform_bus", "way_in"]
+from photonbuild.machines.clouds.instance import Cloud, MediaBuilder, MetadataService, new_instance
+from photonbuild.machines.hardware import Hardware
 
 CLOUDS: Mapping[str, Cloud] = {
     "nocloud": nocloud.CLOUD,
@@ -38,8 +32,8 @@ def platform_bus(platform: str | None) -> Bus | None:
 
 
 @contextlib.contextmanager
-def way_in(platform: str | None, *, user: str, seed: Path, scratch: Path) -> Iterator[Access | None]:
-    """What platform `platform` gives a machine, for as long as the block lasts; None where there is no cloud.
+def metadata_service(platform: str | None, *, user: str, seed: Path, scratch: Path) -> Iterator[MetadataService | None]:
+    """A new instance of `platform`, served for as long as the block lasts; None where there is no cloud.
 
     `user` is the image's default user. `seed`: the unpacked machine seed. Raises VerifyError for a platform that is
     not known, and when the media cannot be made.
@@ -51,36 +45,23 @@ def way_in(platform: str | None, *, user: str, seed: Path, scratch: Path) -> Ite
         raise VerifyError(f"unknown platform '{platform}'", hint=f"known: {', '.join(CLOUDS)}")
     cloud = CLOUDS[platform]
     with (
-        Workshop(seed=seed, scratch=scratch) as shop,
-        order(cloud.user or user) as asked,
-        cloud.serve(asked, shop) as service,
+        MediaBuilder(seed=seed, scratch=scratch) as media,
+        new_instance(cloud.user or user) as instance,
+        cloud.serve(instance, media) as provisioning,
     ):
-        yield Access(platform=platform, datasource=cloud.datasource, order=asked, service=service)
+        yield MetadataService(
+            platform=platform, datasource=cloud.datasource, instance=instance, provisioning=provisioning
+        )
 
 
-def fitted(hardware: Hardware, access: Access) -> Hardware:
-    """The machine with what the cloud gives it. Pure."""
-    service = access.service
+def provisioned(hardware: Hardware, service: MetadataService) -> Hardware:
+    """The hardware with what the cloud adds to it. Pure."""
+    added = service.provisioning
     return replace(
         hardware,
-        drives=[*hardware.drives, *service.drives],
-        smbios=[*hardware.smbios, *service.smbios],
-        network=[*hardware.network, *service.network],
-        options=[*hardware.options, *service.options],
-        login=access.order.login,
+        drives=[*hardware.drives, *added.drives],
+        smbios=[*hardware.smbios, *added.smbios],
+        network=[*hardware.network, *added.network],
+        options=[*hardware.options, *added.options],
+        ssh_key=service.instance.private_key,
     )
-
-
-@contextlib.contextmanager
-def grown(medium: Medium, more: int, *, seed: Path, scratch: Path) -> Iterator[Medium]:
-    """The medium as a disk that is `more` bytes larger, as clouds give it: an overlay, gone with the block."""
-    with tempfile.TemporaryDirectory(prefix="photonbuild-") as place:
-        folder = Path(place)
-        (folder / "scratch").mkdir()
-        binds = [Bind(folder, "/work", readonly=False), Bind(medium.file.resolve(), BACKING)]
-        tools = Sandbox(layers=[seed], scratch=folder / "scratch", binds=binds)
-        about = tools.run(["qemu-img", "info", "--output=json", "-f", medium.format, BACKING], error=VerifyError)
-        size = int(json.loads(about.stdout)["virtual-size"]) + more
-        argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", medium.format, "-b", BACKING, "/work/disk", str(size)]
-        tools.run(argv, error=VerifyError)
-        yield replace(medium, file=folder / "disk", format="qcow2", backing=medium.file)

@@ -15,19 +15,19 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from photonbuild.machines.clouds import dhcp
-from photonbuild.machines.clouds.access import MAC, Cloud, Order, Service, Workshop
+from photonbuild.machines.clouds.instance import MAC, Cloud, InstanceSpec, MediaBuilder, Provisioning
 from photonbuild.machines.clouds.server import (
     GUEST,
     HOST,
     IMDS,
     NAMESERVER,
     WIRESERVER,
-    Answer,
-    Answers,
-    Query,
-    answering,
-    at,
-    network,
+    Request,
+    Responder,
+    Response,
+    guest_forward,
+    serve_http,
+    user_network,
 )
 
 # What every virtual machine of Azure has in its chassis.
@@ -39,7 +39,7 @@ ROUTES = dhcp.routes(("0.0.0.0", HOST), (WIRESERVER, HOST), (IMDS, HOST))
 READY = "<State>Ready</State>"
 
 
-def provisioning(order: Order) -> str:
+def provisioning(instance: InstanceSpec) -> str:
     """``ovf-env.xml`` of the provisioning CD. Pure."""
     return f"""\
 <?xml version="1.0" encoding="utf-8"?>
@@ -48,10 +48,10 @@ def provisioning(order: Order) -> str:
     <wa:Version>1.0</wa:Version>
     <wa:LinuxProvisioningConfigurationSet>
       <wa:ConfigurationSetType>LinuxProvisioningConfiguration</wa:ConfigurationSetType>
-      <wa:HostName>{escape(order.hostname)}</wa:HostName>
-      <wa:UserName>{escape(order.user)}</wa:UserName>
+      <wa:HostName>{escape(instance.hostname)}</wa:HostName>
+      <wa:UserName>{escape(instance.user)}</wa:UserName>
       <wa:DisableSshPasswordAuthentication>true</wa:DisableSshPasswordAuthentication>
-      <wa:CustomData>{base64.b64encode(order.user_data.encode()).decode()}</wa:CustomData>
+      <wa:CustomData>{base64.b64encode(instance.user_data.encode()).decode()}</wa:CustomData>
     </wa:LinuxProvisioningConfigurationSet>
   </wa:ProvisioningSection>
   <wa:PlatformSettingsSection>
@@ -64,7 +64,7 @@ def provisioning(order: Order) -> str:
 """
 
 
-def instance(order: Order) -> dict[str, Any]:
+def instance_metadata(instance: InstanceSpec) -> dict[str, Any]:
     """What the instance metadata service says of the machine. Pure."""
     address = {"privateIpAddress": GUEST, "publicIpAddress": ""}
     card = {
@@ -74,33 +74,33 @@ def instance(order: Order) -> dict[str, Any]:
     }
     compute = {
         "location": "test",
-        "name": order.hostname,
+        "name": instance.hostname,
         "osProfile": {
-            "adminUsername": order.user,
-            "computerName": order.hostname,
+            "adminUsername": instance.user,
+            "computerName": instance.hostname,
             "disablePasswordAuthentication": "true",
         },
-        "publicKeys": [{"keyData": order.public_key, "path": f"/home/{order.user}/.ssh/authorized_keys"}],
+        "publicKeys": [{"keyData": instance.public_key, "path": f"/home/{instance.user}/.ssh/authorized_keys"}],
         "userData": "",
-        "vmId": str(order.identity),
+        "vmId": str(instance.uuid),
     }
     return {"compute": compute, "network": {"interface": [card]}, "extended": {"compute": {"ppsType": "None"}}}
 
 
-def metadata_answers(order: Order) -> Answers:
+def metadata_responder(instance: InstanceSpec) -> Responder:
     """The instance metadata service: nothing without its header."""
 
-    def answer(query: Query) -> Answer:
-        if query.headers.get("metadata") != "true":
-            return Answer(status=400)
-        if query.method == "GET" and query.path == "/metadata/instance" and "api-version=" in query.query:
-            return Answer(text=json.dumps(instance(order)), headers={"Content-Type": "application/json"})
-        return Answer(status=404)
+    def respond(request: Request) -> Response:
+        if request.headers.get("metadata") != "true":
+            return Response(status=400)
+        if request.method == "GET" and request.path == "/metadata/instance" and "api-version=" in request.query:
+            return Response(text=json.dumps(instance_metadata(instance)), headers={"Content-Type": "application/json"})
+        return Response(status=404)
 
-    return answer
+    return respond
 
 
-def wireserver_answers(order: Order) -> Answers:
+def wireserver_responder(instance: InstanceSpec) -> Responder:
     """The host's server: its goal state, and the machine's word that it is ready."""
     state = f"""\
 <?xml version="1.0" encoding="utf-8"?>
@@ -108,45 +108,45 @@ def wireserver_answers(order: Order) -> Answers:
   <Version>2012-11-30</Version>
   <Incarnation>1</Incarnation>
   <Container>
-    <ContainerId>{order.identity}</ContainerId>
-    <RoleInstanceList><RoleInstance><InstanceId>{order.hostname}</InstanceId></RoleInstance></RoleInstanceList>
+    <ContainerId>{instance.uuid}</ContainerId>
+    <RoleInstanceList><RoleInstance><InstanceId>{instance.hostname}</InstanceId></RoleInstance></RoleInstanceList>
   </Container>
 </GoalState>
 """
 
-    def answer(query: Query) -> Answer:
-        if "x-ms-version" not in query.headers:
-            return Answer(status=400)
-        if query.method == "GET" and query.query == "comp=goalstate":
-            return Answer(text=state, headers={"Content-Type": "text/xml; charset=utf-8"})
-        if query.method == "POST" and query.query == "comp=health":
-            return Answer() if READY in query.body.decode(errors="replace") else Answer(status=409)
-        return Answer(status=404)
+    def respond(request: Request) -> Response:
+        if "x-ms-version" not in request.headers:
+            return Response(status=400)
+        if request.method == "GET" and request.query == "comp=goalstate":
+            return Response(text=state, headers={"Content-Type": "text/xml; charset=utf-8"})
+        if request.method == "POST" and request.query == "comp=health":
+            return Response() if READY in request.body.decode(errors="replace") else Response(status=409)
+        return Response(status=404)
 
-    return answer
+    return respond
 
 
 @contextlib.contextmanager
-def serve(order: Order, shop: Workshop) -> Iterator[Service]:
-    seen: list[str] = []
+def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]:
+    requests: list[str] = []
     with (
-        answering(metadata_answers(order), seen) as metadata,
-        answering(wireserver_answers(order), seen) as wireserver,
-        dhcp.answering({dhcp.ROUTES: ROUTES, WIRESERVER_OPTION: socket.inet_aton(WIRESERVER)}) as options,
+        serve_http(metadata_responder(instance), requests) as metadata,
+        serve_http(wireserver_responder(instance), requests) as wireserver,
+        dhcp.inject({dhcp.ROUTES: ROUTES, WIRESERVER_OPTION: socket.inet_aton(WIRESERVER)}) as options,
     ):
         maker = "manufacturer=Microsoft Corporation"
-        yield Service(
-            drives=[shop.cd("rd_rdfe_stable", {"ovf-env.xml": provisioning(order)})],
+        yield Provisioning(
+            drives=[media.cd("rd_rdfe_stable", {"ovf-env.xml": provisioning(instance)})],
             smbios=[
-                f"type=1,{maker},product=Virtual Machine,serial={order.identity},uuid={order.identity}",
+                f"type=1,{maker},product=Virtual Machine,serial={instance.uuid},uuid={instance.uuid}",
                 f"type=2,{maker},product=Virtual Machine",
                 f"type=3,{maker},asset={ASSET_TAG}",
             ],
             options=options,
-            network=network(at(IMDS, metadata), at(WIRESERVER, wireserver)),
+            network=user_network(guest_forward(IMDS, metadata), guest_forward(WIRESERVER, wireserver)),
             host=HOST,
             nameserver=NAMESERVER,
-            seen=seen,
+            requests=requests,
         )
 
 

@@ -1,4 +1,4 @@
-"""What a cloud's DHCP server says beyond QEMU's own: its answers pass through here on their way to the guest.
+"""Options that a cloud's DHCP server adds to those of QEMU's: the answers pass through here on their way to the guest.
 
 Options of DHCP: RFC 2132, classless static routes: RFC 3442. QEMU's filter-redirector puts the length of each Ethernet
 frame, four bytes, before it. https://www.qemu.org/docs/master/system/invocation.html
@@ -27,7 +27,7 @@ def routes(*pairs: tuple[str, str]) -> bytes:
     return value
 
 
-def extended(frame: bytes, options: Mapping[int, bytes]) -> bytes:
+def with_options(frame: bytes, options: Mapping[int, bytes]) -> bytes:
     """A frame with these options added if it is a DHCP server's answer over IPv4 with room for them; else as it is.
 
     The length stays: the options take the place of padding. There is no UDP checksum then. Pure.
@@ -51,8 +51,8 @@ def extended(frame: bytes, options: Mapping[int, bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def answering(options: Mapping[int, bytes]) -> Iterator[Sequence[str]]:
-    """Options of QEMU that lead what its user network ``net`` sends to the guest through a thread of ours."""
+def inject(options: Mapping[int, bytes]) -> Iterator[Sequence[str]]:
+    """Words of QEMU's argv that lead what its user network ``net`` sends to the guest through a thread of ours."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         thread = threading.Thread(target=_pass_on, args=(*listeners, options), daemon=True)
@@ -76,4 +76,4 @@ def _pass_on(outgoing: socket.socket, incoming: socket.socket, options: Mapping[
         with source.makefile("rb") as stream:
             while len(head := stream.read(4)) == 4:
                 frame = stream.read(struct.unpack(">I", head)[0])
-                sink.sendall(head + extended(frame, options))
+                sink.sendall(head + with_options(frame, options))

@@ -11,18 +11,18 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from photonbuild.machines.clouds.access import MAC, Cloud, Order, Service, Workshop
+from photonbuild.machines.clouds.instance import MAC, Cloud, InstanceSpec, MediaBuilder, Provisioning
 from photonbuild.machines.clouds.server import (
     GUEST,
     HOST,
     IMDS,
     NAMESERVER,
-    Answer,
-    Answers,
-    Query,
-    answering,
-    at,
-    network,
+    Request,
+    Responder,
+    Response,
+    guest_forward,
+    serve_http,
+    user_network,
 )
 
 TTL = "x-aws-ec2-metadata-token-ttl-seconds"
@@ -32,38 +32,38 @@ VERSIONS = ("2009-04-04", "2016-09-02", "2018-09-24", "2021-03-23", "latest")
 ZONE = "test-1a"
 
 
-def instance_id(order: Order) -> str:
-    return f"i-{order.identity.hex[:17]}"
+def instance_id(instance: InstanceSpec) -> str:
+    return f"i-{instance.uuid.hex[:17]}"
 
 
-def tree(order: Order) -> dict[str, Any]:
+def tree(instance: InstanceSpec) -> dict[str, Any]:
     """What is below each version: folders are mappings, files are strings. Pure."""
     card = {
         "device-number": "0",
-        "interface-id": f"eni-{order.identity.hex[:17]}",
+        "interface-id": f"eni-{instance.uuid.hex[:17]}",
         "local-ipv4s": GUEST,
         "mac": MAC,
         "subnet-ipv4-cidr-block": "168.0.0.0/7",
     }
     metadata = {
-        "ami-id": f"ami-{order.identity.hex[:17]}",
+        "ami-id": f"ami-{instance.uuid.hex[:17]}",
         "ami-launch-index": "0",
         "block-device-mapping": {"ami": "/dev/xvda", "root": "/dev/xvda"},
-        "hostname": order.hostname,
-        "instance-id": instance_id(order),
+        "hostname": instance.hostname,
+        "instance-id": instance_id(instance),
         "instance-type": "t3.small",
-        "local-hostname": order.hostname,
+        "local-hostname": instance.hostname,
         "local-ipv4": GUEST,
         "mac": MAC,
         "network": {"interfaces": {"macs": {MAC: card}}},
         "placement": {"availability-zone": ZONE, "region": ZONE[:-1]},
-        "public-keys": {"0=owner": {"openssh-key": order.public_key}},
+        "public-keys": {"0=owner": {"openssh-key": instance.public_key}},
         "services": {"domain": "amazonaws.com", "partition": "aws"},
     }
-    document = {"instanceId": instance_id(order), "region": ZONE[:-1], "availabilityZone": ZONE}
+    document = {"instanceId": instance_id(instance), "region": ZONE[:-1], "availabilityZone": ZONE}
     return {
         "meta-data": metadata,
-        "user-data": order.user_data,
+        "user-data": instance.user_data,
         "dynamic": {"instance-identity": {"document": json.dumps(document)}},
     }
 
@@ -86,43 +86,43 @@ def lookup(files: Mapping[str, Any], path: str) -> str | None:
     )
 
 
-def answers(order: Order) -> Answers:
+def responder(instance: InstanceSpec) -> Responder:
     """The service: a token for a PUT that says how long it is wanted, everything else for that token only."""
     tokens: set[str] = set()
-    files = {version: tree(order) for version in VERSIONS}
+    files = {version: tree(instance) for version in VERSIONS}
 
-    def answer(query: Query) -> Answer:
-        if query.method == "PUT" and query.path == "/latest/api/token":
-            wanted = query.headers.get(TTL, "")
+    def respond(request: Request) -> Response:
+        if request.method == "PUT" and request.path == "/latest/api/token":
+            wanted = request.headers.get(TTL, "")
             if not wanted.isdigit() or not 1 <= int(wanted) <= LONGEST:
-                return Answer(status=400)
+                return Response(status=400)
             tokens.add(token := secrets.token_urlsafe(24))
-            return Answer(text=token, headers={TTL: wanted})
-        if query.method != "GET":
-            return Answer(status=405)
-        if query.headers.get(TOKEN) not in tokens:
-            return Answer(status=401)
-        text = lookup(files, query.path)
-        return Answer(status=404) if text is None else Answer(text=text)
+            return Response(text=token, headers={TTL: wanted})
+        if request.method != "GET":
+            return Response(status=405)
+        if request.headers.get(TOKEN) not in tokens:
+            return Response(status=401)
+        text = lookup(files, request.path)
+        return Response(status=404) if text is None else Response(text=text)
 
-    return answer
+    return respond
 
 
 @contextlib.contextmanager
-def serve(order: Order, shop: Workshop) -> Iterator[Service]:
-    seen: list[str] = []
-    with answering(answers(order), seen) as port:
-        identity = f"ec2{str(order.identity)[3:]}"
-        yield Service(
+def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]:
+    requests: list[str] = []
+    with serve_http(responder(instance), requests) as port:
+        identity = f"ec2{str(instance.uuid)[3:]}"
+        yield Provisioning(
             smbios=[
                 "type=0,vendor=Amazon EC2,version=1.0",
                 f"type=1,manufacturer=Amazon EC2,product=t3.small,serial={identity},uuid={identity}",
                 "type=3,manufacturer=Amazon EC2,asset=Amazon EC2",
             ],
-            network=network(at(IMDS, port)),
+            network=user_network(guest_forward(IMDS, port)),
             host=HOST,
             nameserver=NAMESERVER,
-            seen=seen,
+            requests=requests,
         )
 
 

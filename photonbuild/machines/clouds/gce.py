@@ -7,62 +7,72 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from photonbuild.machines.clouds.access import Cloud, Order, Service, Workshop
-from photonbuild.machines.clouds.server import HOST, IMDS, NAMESERVER, Answer, Answers, Query, answering, at, network
+from photonbuild.machines.clouds.instance import Cloud, InstanceSpec, MediaBuilder, Provisioning
+from photonbuild.machines.clouds.server import (
+    HOST,
+    IMDS,
+    NAMESERVER,
+    Request,
+    Responder,
+    Response,
+    guest_forward,
+    serve_http,
+    user_network,
+)
 
 FLAVOR = {"Metadata-Flavor": "Google"}
 ROOT = "/computeMetadata/v1"
 ZONE = "projects/1/zones/test-central1-a"
 
 
-def tree(order: Order) -> dict[str, Any]:
+def tree(instance: InstanceSpec) -> dict[str, Any]:
     """Values by path below the root; attributes are asked for as a whole. Pure."""
     return {
-        "instance/id": str(order.identity.int % 10**19),
+        "instance/id": str(instance.uuid.int % 10**19),
         "instance/zone": ZONE,
-        "instance/hostname": f"{order.hostname}.c.test.internal",
-        "instance/attributes": {"ssh-keys": f"{order.user}:{order.public_key}", "user-data": order.user_data},
+        "instance/hostname": f"{instance.hostname}.c.test.internal",
+        "instance/attributes": {"ssh-keys": f"{instance.user}:{instance.public_key}", "user-data": instance.user_data},
         "project/attributes": {},
     }
 
 
-def answers(order: Order) -> Answers:
+def responder(instance: InstanceSpec) -> Responder:
     """The server: nothing without the header that no browser sends by mistake."""
-    values = tree(order)
+    values = tree(instance)
 
-    def answer(query: Query) -> Answer:
-        if query.headers.get("metadata-flavor") != "Google":
-            return Answer(status=403)
-        if query.method != "GET":
+    def respond(request: Request) -> Response:
+        if request.headers.get("metadata-flavor") != "Google":
+            return Response(status=403)
+        if request.method != "GET":
             # Guest attributes are off unless the owner has them switched on.
-            return Answer(status=403, headers=FLAVOR)
-        value = values.get(query.path.removeprefix(ROOT).strip("/"))
-        if value is None or not query.path.startswith(ROOT):
-            return Answer(status=404, headers=FLAVOR)
+            return Response(status=403, headers=FLAVOR)
+        value = values.get(request.path.removeprefix(ROOT).strip("/"))
+        if value is None or not request.path.startswith(ROOT):
+            return Response(status=404, headers=FLAVOR)
         if isinstance(value, str):
-            return Answer(text=value, headers={**FLAVOR, "Content-Type": "application/text"})
-        if query.query.lower() == "recursive=true":
-            return Answer(text=json.dumps(value), headers={**FLAVOR, "Content-Type": "application/json"})
-        return Answer(text="".join(f"{name}\n" for name in sorted(value)), headers=FLAVOR)
+            return Response(text=value, headers={**FLAVOR, "Content-Type": "application/text"})
+        if request.query.lower() == "recursive=true":
+            return Response(text=json.dumps(value), headers={**FLAVOR, "Content-Type": "application/json"})
+        return Response(text="".join(f"{name}\n" for name in sorted(value)), headers=FLAVOR)
 
-    return answer
+    return respond
 
 
 @contextlib.contextmanager
-def serve(order: Order, shop: Workshop) -> Iterator[Service]:
-    seen: list[str] = []
-    with answering(answers(order), seen) as port:
+def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]:
+    requests: list[str] = []
+    with serve_http(responder(instance), requests) as port:
         name = "Google Compute Engine"
-        yield Service(
+        yield Provisioning(
             smbios=[
                 "type=0,vendor=Google,version=Google",
-                f"type=1,manufacturer=Google,product={name},serial=GoogleCloud-{order.identity.hex.upper()}",
+                f"type=1,manufacturer=Google,product={name},serial=GoogleCloud-{instance.uuid.hex.upper()}",
                 f"type=2,manufacturer=Google,product={name}",
             ],
-            network=network(at(IMDS, port)),
+            network=user_network(guest_forward(IMDS, port)),
             host=HOST,
             nameserver=NAMESERVER,
-            seen=seen,
+            requests=requests,
         )
 
 

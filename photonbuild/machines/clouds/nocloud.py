@@ -6,31 +6,31 @@ import contextlib
 import json
 from collections.abc import Iterator
 
-from photonbuild.machines.clouds.access import MAC, Cloud, Order, Service, Workshop
+from photonbuild.machines.clouds.instance import MAC, Cloud, InstanceSpec, MediaBuilder, Provisioning
 
 LABEL = "cidata"
 # Of TEST-NET-1 (RFC 5737): a second address shows that the network configuration was read.
 EXTRA_ADDRESS = "192.0.2.10"
 
 
-def seed(order: Order) -> dict[str, str]:
+def seed(instance: InstanceSpec) -> dict[str, str]:
     """The files of the seed; the network in version 2. Pure."""
     metadata = {
-        "instance-id": str(order.identity),
-        "local-hostname": order.hostname,
-        "public-keys": [order.public_key],
+        "instance-id": str(instance.uuid),
+        "local-hostname": instance.hostname,
+        "public-keys": [instance.public_key],
     }
     card = {"match": {"macaddress": MAC}, "dhcp4": True, "addresses": [f"{EXTRA_ADDRESS}/24"]}
     return {
         "meta-data": json.dumps(metadata) + "\n",
-        "user-data": order.user_data,
+        "user-data": instance.user_data,
         "network-config": json.dumps({"version": 2, "ethernets": {"card": card}}) + "\n",
     }
 
 
 @contextlib.contextmanager
-def serve(order: Order, shop: Workshop) -> Iterator[Service]:
-    yield Service(drives=[shop.cd(LABEL, seed(order))], addresses=[EXTRA_ADDRESS])
+def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]:
+    yield Provisioning(drives=[media.cd(LABEL, seed(instance))], addresses=[EXTRA_ADDRESS])
 
 
 CLOUD = Cloud(datasource="NoCloud", serve=serve)

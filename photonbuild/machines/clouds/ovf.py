@@ -8,30 +8,30 @@ import json
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from photonbuild.machines.clouds.access import MAC, Cloud, Order, Service, Workshop
+from photonbuild.machines.clouds.instance import MAC, Cloud, InstanceSpec, MediaBuilder, Provisioning
 
 LABEL = "OVF ENV"
 EXTRA_ADDRESS = "192.0.2.11"
 
 
-def properties(order: Order) -> dict[str, str]:
+def properties(instance: InstanceSpec) -> dict[str, str]:
     """The properties of the image's descriptor, filled in. Pure."""
     card = {"match": {"macaddress": MAC}, "dhcp4": True, "addresses": [f"{EXTRA_ADDRESS}/24"]}
     network = {"network": {"version": 2, "ethernets": {"card": card}}}
     return {
-        "hostname": order.hostname,
-        "instance-id": str(order.identity),
-        "public-keys": order.public_key,
-        "user-data": base64.b64encode(order.user_data.encode()).decode(),
+        "hostname": instance.hostname,
+        "instance-id": str(instance.uuid),
+        "public-keys": instance.public_key,
+        "user-data": base64.b64encode(instance.user_data.encode()).decode(),
         "network-config": base64.b64encode(json.dumps(network).encode()).decode(),
     }
 
 
-def environment(order: Order) -> str:
+def environment(instance: InstanceSpec) -> str:
     """``ovf-env.xml``. Pure."""
     lines = "".join(
         f"    <Property oe:key={quoteattr(key)} oe:value={quoteattr(value)}/>\n"
-        for key, value in properties(order).items()
+        for key, value in properties(instance).items()
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -42,8 +42,8 @@ def environment(order: Order) -> str:
 
 
 @contextlib.contextmanager
-def serve(order: Order, shop: Workshop) -> Iterator[Service]:
-    yield Service(drives=[shop.cd(LABEL, {"ovf-env.xml": environment(order)})], addresses=[EXTRA_ADDRESS])
+def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]:
+    yield Provisioning(drives=[media.cd(LABEL, {"ovf-env.xml": environment(instance)})], addresses=[EXTRA_ADDRESS])
 
 
 CLOUD = Cloud(datasource="OVF", serve=serve)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from photonbuild.cli import main as cli
+from photonbuild.cli import options
+from photonbuild.cli.main import main
 from photonbuild.images.publish import ImageResult
 from photonbuild.pipeline.publish import publish_image, write_result
 
@@ -22,8 +23,8 @@ def test_no_space_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch, number
     def full(*args: object) -> None:
         raise OSError(number, os.strerror(number), "/from", None, "/full/to")
 
-    monkeypatch.setattr(cli, "open_session", full)
-    done = CliRunner().invoke(cli.main, ["plan"])
+    monkeypatch.setattr(options, "open_session", full)
+    done = CliRunner().invoke(main, ["plan"])
     assert done.exit_code == code
     assert ("error: /full/to: no space left" in done.stderr) == (code == 10)
     assert ("free some space" in done.stderr) == (code == 10)

@@ -46,14 +46,14 @@ SETTINGS = "format: toy\nprofile: default\nloader: grub2\ndisk:\n  size: 1 GiB\n
 USE = """
 from pathlib import Path
 from photonbuild.images.formats import FORMATS
-from photonbuild.machines.drive import medium
+from photonbuild.machines.drive import boot_drive
 from tests.support.image_requests import image_request
 
 work = Path("work")
 work.mkdir()
 request = image_request(work, "toy")
 result = FORMATS["toy"].build(request)
-with medium(result.path) as plugged:
+with boot_drive(result.path) as plugged:
     print(result.path.name, plugged.bus, plugged.format, plugged.file.read_text())
 """
 

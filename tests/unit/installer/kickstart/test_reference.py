@@ -1,4 +1,4 @@
-"""docs/kickstart.md."""
+"""docs/use/kickstart.md."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ ROOT = Path(__file__).parents[4]
 
 
 def test_the_page_is_what_the_table_says() -> None:
-    page = (ROOT / "docs/kickstart.md").read_text(encoding="utf-8")
-    assert page == reference(), "bin/photonbuild kickstart reference --output docs/kickstart.md"
+    page = (ROOT / "docs/use/kickstart.md").read_text(encoding="utf-8")
+    assert page == reference(), "bin/photonbuild kickstart reference --output docs/use/kickstart.md"

@@ -1,4 +1,4 @@
-"""What all clouds have in common: what the owner orders, what the machine gets, and how small media are made."""
+"""One instance of a cloud: what its owner asks for, what the platform gives the machine, and how CDs are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 from photonbuild.errors import SandboxError, VerifyError
 from photonbuild.images.format import Bus
 from photonbuild.machines.drive import Drive
-from photonbuild.machines.qemu import HOST_SEEN_BY_GUEST, NAMESERVER_SEEN_BY_GUEST, one_time_key
+from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST, NAMESERVER_SEEN_BY_GUEST
+from photonbuild.machines.ssh import one_time_key
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 # What QEMU gives the first network card.
@@ -23,41 +24,45 @@ MAC = "52:54:00:12:34:56"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the owner of a machine asks of the cloud. `login` is the private key; `mark` is a word in the user data."""
+class InstanceSpec:
+    """What the owner asks of the cloud. `private_key` is a file; `marker` is a word that is only in the user data."""
 
     hostname: str
     user: str
-    login: Path
+    private_key: Path
     public_key: str
-    identity: uuid.UUID
-    mark: str
+    uuid: uuid.UUID
+    marker: str
 
     @property
     def user_data(self) -> str:
-        """Root is let in as well: the checks need it. The default user gets the key without a word."""
-        return f"#cloud-config\n# {self.mark}\ndisable_root: false\n"
+        """Root is let in as well: the checks need it. The default user gets the key without being named here."""
+        return f"#cloud-config\n# {self.marker}\ndisable_root: false\n"
 
 
 @contextlib.contextmanager
-def order(user: str) -> Iterator[Order]:
-    """An order with a one-time key, which is gone afterwards."""
+def new_instance(user: str) -> Iterator[InstanceSpec]:
+    """A random instance with a one-time key, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
         key = one_time_key(Path(folder))
         word = secrets.token_hex(4)
-        yield Order(
+        yield InstanceSpec(
             hostname=f"guest-{word}",
             user=user,
-            login=key,
+            private_key=key,
             public_key=key.with_suffix(".pub").read_text(encoding="utf-8").strip(),
-            identity=uuid.uuid4(),
-            mark=f"mark-{secrets.token_hex(8)}",
+            uuid=uuid.uuid4(),
+            marker=f"mark-{secrets.token_hex(8)}",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
-    """What the machine is given. `seen` grows with each request that a server answered: method, path and status."""
+class Provisioning:
+    """What the platform gives the machine: drives, SMBIOS values, options of QEMU's user network, words of its argv.
+
+    `host` and `nameserver` are addresses that the guest sees. `addresses` are static ones of the network configuration.
+    `requests` grows with each that a server of the platform answered: method, path and status.
+    """
 
     drives: Sequence[Drive] = ()
     smbios: Sequence[str] = ()
@@ -65,42 +70,42 @@ class Service:
     options: Sequence[str] = ()
     host: str = HOST_SEEN_BY_GUEST
     nameserver: str = NAMESERVER_SEEN_BY_GUEST
-    seen: Sequence[str] = ()
+    requests: Sequence[str] = ()
     addresses: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """One machine's way in: `platform` and cloud-init's name for it, the order, and what it was given for it."""
+class MetadataService:
+    """A platform that serves one instance: its name, cloud-init's name of its data source, and what it serves."""
 
     platform: str
     datasource: str
-    order: Order
-    service: Service
+    instance: InstanceSpec
+    provisioning: Provisioning
 
     def facts(self) -> dict[str, Any]:
-        """What the checks compare the machine with; `seen` is what was asked of the cloud so far."""
+        """What the checks compare the machine with; `requests` are those made so far."""
         return {
             "platform": self.platform,
             "datasource": self.datasource,
-            "hostname": self.order.hostname,
-            "user": self.order.user,
-            "public_key": self.order.public_key,
-            "mark": self.order.mark,
-            "addresses": list(self.service.addresses),
-            "seen": list(self.service.seen),
+            "hostname": self.instance.hostname,
+            "user": self.instance.user,
+            "public_key": self.instance.public_key,
+            "marker": self.instance.marker,
+            "addresses": list(self.provisioning.addresses),
+            "requests": list(self.provisioning.requests),
         }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """Where media are made: a folder of its own, and xorriso of the machine seed."""
+class MediaBuilder:
+    """Makes CDs with xorriso of the machine seed; they are gone when its block ends."""
 
     seed: Path
     scratch: Path
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def __enter__(self) -> Workshop:
+    def __enter__(self) -> MediaBuilder:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,12 +131,12 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A platform: cloud-init's name for its data source, and who serves an order. `user`: whom it names itself.
+    """A platform: cloud-init's name of its data source, and what serves an instance. `user`: its own default user.
 
     `bus`: how it plugs disks in, where the image's format does not say it.
     """
 
     datasource: str
-    serve: Callable[[Order, Workshop], AbstractContextManager[Service]]
+    serve: Callable[[InstanceSpec, MediaBuilder], AbstractContextManager[Provisioning]]
     user: str | None = None
     bus: Bus | None = None

@@ -1,0 +1,135 @@
+"""The commands about packages and their sources, and what explains a build. No logic here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from photonbuild.cli.options import command
+from photonbuild.errors import ConfigError
+from photonbuild.paths import default_store
+from photonbuild.pipeline import build as pipeline
+from photonbuild.pipeline.plan import plan
+from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.why import why
+from photonbuild.sources import fetch as sources
+
+
+@click.command("plan")
+@click.argument("packages", nargs=-1)
+@click.option("--profile", default="default", show_default=True, help="Profile to plan when no package is named.")
+@command
+def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> None:
+    """Show what would be built, and why. Builds nothing."""
+    if packages:
+        names = frozenset(session.spec(name).name for name in packages)
+    else:
+        names = pipeline.profile_specs(session, session.config.profile(profile))
+    steps = plan(session, names)
+    for step in steps:
+        click.echo(f"{step.state:<7} {step.spec} {step.evr}  {step.summary}")
+    count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may")}
+    session.reporter.info(f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built")
+
+
+@click.command("why")
+@click.argument("name")
+@command
+def why_command(session: Session, name: str) -> None:
+    """Show why a package, an image or a seed would be made again: each input that changed, from what to what.
+
+    NAME may say which is meant: image:NAME, seed:NAME or package:NAME. Builds nothing.
+    """
+    answer = why(session, name)
+    state = {"cached": "is in the store", "will": "will be built", "may": "may be built"}[answer.state]
+    click.echo(f"{answer.kind} {answer.name} {state}")
+    for reason in answer.reasons:
+        click.echo(f"  {reason}")
+
+
+@click.command("build")
+@click.argument("packages", nargs=-1)
+@click.option("--profile", default="default", show_default=True, help="Profile to build when no package is named.")
+@click.option("--keep-going", "-k", is_flag=True, help="After a failure build what does not need the failed package.")
+@command
+def build_command(session: Session, packages: tuple[str, ...], profile: str, keep_going: bool) -> None:
+    """Build packages (specs or package names), or all of a profile, with everything they need."""
+    if packages:
+        names = frozenset(session.spec(name).name for name in packages)
+    else:
+        names = pipeline.profile_specs(session, session.config.profile(profile))
+    done = pipeline.build_packages(session, names, keep_going=keep_going)
+    for name in sorted(names):
+        for package in done[name].packages:
+            click.echo(package.path)
+
+
+@click.command("shell")
+@click.argument("package")
+@command
+def shell_command(session: Session, package: str) -> None:
+    """Open a shell in the build root of a package; after a failed build, with what that build left."""
+    box, failed = pipeline.failed_root(session, package)
+    what = "as its last build left it" if failed else "with its sources in /build/SOURCES"
+    session.reporter.info(f"build root of {package}, {what}; no network; exit to leave")
+    process = box.popen(["bash", "-i"], cwd="/build", stdin=None, new_session=False)
+    sys.exit(process.wait())
+
+
+@click.group("sources")
+def sources_group() -> None:
+    """Sources of the packages."""
+
+
+def _selected(session: Session, packages: tuple[str, ...]) -> list[Path]:
+    folders = sorted(path for path in session.config.specs_dir.iterdir() if (path / "sources.yaml").exists())
+    names = {folder.name: folder for folder in folders}
+    for package in packages:
+        if package not in names:
+            raise ConfigError(f"specs/{package} has no sources.yaml")
+    return [names[package] for package in packages] or folders
+
+
+@sources_group.command("lock")
+@click.argument("packages", nargs=-1)
+@command
+def sources_lock(session: Session, packages: tuple[str, ...]) -> None:
+    """Fetch from the first provider and write size and sha512 into sources.yaml."""
+    for folder in _selected(session, packages):
+        changed = sources.lock(session.fetcher, folder)
+        click.echo(f"{folder.name}: {', '.join(changed) + ' locked anew' if changed else 'unchanged'}")
+
+
+@sources_group.command("fetch")
+@click.argument("packages", nargs=-1)
+@command
+def sources_fetch(session: Session, packages: tuple[str, ...]) -> None:
+    """Bring every source into the store."""
+    pipeline.fetch_sources(session, _selected(session, packages))
+
+
+@sources_group.command("verify")
+@click.argument("packages", nargs=-1)
+@command
+def sources_verify(session: Session, packages: tuple[str, ...]) -> None:
+    """Check the digests of all sources that the store holds."""
+    count = pipeline.verify_sources(session, _selected(session, packages))
+    click.echo(f"{count} files in the store have the right sha512")
+
+
+@click.command("timings")
+@click.option("--json", "as_json", is_flag=True, help="In the form of build/timings.json.")
+def timings_command(as_json: bool) -> None:
+    """CPU seconds per package as last measured on this machine."""
+    path = default_store() / "timings.json"
+    known: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if as_json:
+        click.echo(json.dumps(known, indent=1, sort_keys=True))
+        return
+    seconds = {name: record["cpu_seconds"] for name, record in known.items()}
+    for name in sorted(seconds, key=lambda name: -seconds[name]):
+        click.echo(f"{seconds[name]:8.1f}  {name}")
+    click.echo(f"{sum(seconds.values()):8.1f}  all {len(seconds)}")

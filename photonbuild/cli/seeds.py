@@ -1,0 +1,36 @@
+"""The commands about seeds. No logic here."""
+
+from __future__ import annotations
+
+import click
+
+from photonbuild.cli.options import command
+from photonbuild.config.models import SEEDS
+from photonbuild.pipeline.session import Session
+from photonbuild.seeds import seed
+
+
+@click.group("seed")
+def seed_group() -> None:
+    """The roots of tools that build packages and run machines."""
+
+
+seed_names = click.argument("names", nargs=-1, type=click.Choice(SEEDS))
+
+
+@seed_group.command("lock")
+@seed_names
+@command
+def seed_lock(session: Session, names: tuple[str, ...]) -> None:
+    """Resolve the newest packages of the suite, build the seed from them, and write its lock."""
+    for name in names or SEEDS:
+        click.echo(seed.lock(session.config, session.store, name, session.reporter.warn))
+
+
+@seed_group.command("build")
+@seed_names
+@command
+def seed_build(session: Session, names: tuple[str, ...]) -> None:
+    """Make the locked seed, unless the store has it."""
+    for name in names or SEEDS:
+        click.echo(session.frozen(name).root)

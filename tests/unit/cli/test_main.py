@@ -1,0 +1,50 @@
+"""What ends a command: its message and its exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from photonbuild.cli import options
+from photonbuild.cli.main import main
+from photonbuild.errors import ConfigError
+from photonbuild.sandbox import process
+
+
+def test_an_error_is_told_with_its_hint() -> None:
+    done = CliRunner().invoke(main, ["schema", "no-such"])
+    assert done.exit_code == 2
+    assert "error: unknown schema 'no-such'" in done.stderr and "hint: known: " in done.stderr
+
+
+def test_an_error_is_an_event_where_events_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ConfigError("not so", where="a file")
+
+    monkeypatch.setattr(options, "open_session", broken)
+    done = CliRunner().invoke(main, ["plan", "--json"])
+    assert done.exit_code == 2
+    assert "not so" in json.dumps(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    ended: list[bool] = []
+    monkeypatch.setattr(options, "open_session", interrupted)
+    monkeypatch.setattr(process, "end_all", lambda: ended.append(True))
+    done = CliRunner().invoke(main, ["plan"])
+    assert done.exit_code == 130
+    assert "run the same command again" in done.stderr
+    assert ended == [True]
+
+
+def test_what_is_no_error_of_ours_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(options, "open_session", broken)
+    assert isinstance(CliRunner().invoke(main, ["plan"]).exception, AssertionError)
