@@ -78,7 +78,7 @@ class Config:
 
     def image(self, name: str) -> Image:
         if name not in self.images:
-            raise _unknown("image", name, self.images)
+            raise unknown("image", name, self.images)
         return self.images[name]
 
     def image_where(self, name: str, *loc: int | str) -> str:
@@ -203,7 +203,7 @@ def _load(root: Path, path: Path, model: type[config_yaml.M]) -> config_yaml.M:
     return config_yaml.validate(_read(root, path), model)
 
 
-def _unknown(what: str, name: str, known: Iterable[str], *, where: str | None = None) -> ConfigError:
+def unknown(what: str, name: str, known: Iterable[str], *, where: str | None = None) -> ConfigError:
     names = sorted(known)
     return ConfigError(
         f"unknown {what} '{name}'{nearest(name, names)}",
@@ -221,7 +221,7 @@ def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Doc
                 where=document.where("name"),
             )
         if profile.extends is not None and profile.extends not in profiles:
-            raise _unknown("profile", profile.extends, profiles, where=document.where("extends"))
+            raise unknown("profile", profile.extends, profiles, where=document.where("extends"))
     for stem in profiles:
         chain = [stem]
         while (parent := profiles[chain[-1]].extends) is not None:
@@ -235,7 +235,7 @@ def _image(document: Document, formats: ImageModels) -> Image:
     """One image, by the model of its format."""
     name = document.data.get("format") if isinstance(document.data, dict) else None
     if isinstance(name, str) and name not in formats:
-        raise _unknown("format", name, formats, where=document.where("format"))
+        raise unknown("format", name, formats, where=document.where("format"))
     return config_yaml.validate(document, formats.get(str(name), DiskImage))
 
 
@@ -261,7 +261,7 @@ def _check_images(
             raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
         for loc, name in _profile_names(image):
             if name not in profiles:
-                raise _unknown("profile", name, profiles, where=documents[stem].where(*loc))
+                raise unknown("profile", name, profiles, where=documents[stem].where(*loc))
         seen: dict[str, int] = {}
         for index, file in enumerate(image.files):
             where = documents[stem].where("files", index, "path")
@@ -295,7 +295,7 @@ def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str:
 
 def _merged(profiles: Mapping[str, Profile], name: str) -> Profile:
     if name not in profiles:
-        raise _unknown("profile", name, profiles)
+        raise unknown("profile", name, profiles)
     profile = profiles[name]
     if profile.extends is None:
         return profile

@@ -19,5 +19,7 @@ def load_config(root: Path, *, user_file: Path | None = None) -> Config:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """JSON schema of one kind of file, a name of `SCHEMAS`."""
+    """JSON schema of one kind of file, a name of `SCHEMAS`. Raises ConfigError."""
+    if kind not in SCHEMAS:
+        raise load.unknown("schema", kind, SCHEMAS)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[kind].model_json_schema()}
