@@ -14,7 +14,7 @@ from photonbuild.config.models import DebSrc, GoModule, Local, SourceEntry, Url
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.sources.local import walk
+from photonbuild.sources.local import LocalSource, local_tar
 from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
 from photonbuild.store import Store
 
@@ -110,10 +110,10 @@ def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Pa
 
 
 def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModule, work: Path) -> Path:
-    module = spec_dir / provider.module
-    if not (module / "go.mod").is_file():
-        raise SourceError(f"no go.mod in {provider.module}")
-    for name, path in walk(module):
+    packed = dict(_module(spec_dir, provider).members())
+    if "go.mod" not in packed:
+        raise SourceError(f"no go.mod in {provider.tar or provider.module}")
+    for name, path in packed.items():
         if name in GO_MODULE or name.endswith(".go"):
             (work / "module" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, work / "module" / name)
@@ -135,6 +135,12 @@ def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModul
     prefix = entry.file.removesuffix(".tar")
     sandbox.run(["python3", "-I", "/govendor.py", "/module", prefix, "/out/file"], error=SourceError)
     return work / "file"
+
+
+def _module(spec_dir: Path, provider: GoModule) -> LocalSource:
+    if provider.tar is not None:
+        return local_tar(spec_dir, load_sources(spec_dir), provider.tar)
+    return LocalSource(name=provider.module, path=spec_dir / provider.module, root=spec_dir.parent.parent)
 
 
 def _local(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Local, work: Path) -> Path:
