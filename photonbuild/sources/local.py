@@ -63,13 +63,21 @@ class LocalSource:
 
 
 def local_sources(folder: Path, fetched: SourcesFile) -> tuple[LocalSource, ...]:
-    """Everything beside a spec, sorted, hidden names left out; then what its sources.yaml lists as local.
+    """Every file beside a spec, sorted, hidden names left out; then what its sources.yaml lists as local.
 
-    `folder` is ``specs/NAME`` of a checkout.
+    `folder` is ``specs/NAME`` of a checkout. Raises SpecError for a folder beside the spec that is not listed.
     """
-    root = folder.parent.parent.absolute()
     beside = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name != "sources.yaml"]
-    files = [LocalSource(name=f"{p.name}.tar" if p.is_dir() else p.name, path=p, root=root) for p in beside]
+    packed = [os.path.normpath(item.folder) for item in fetched.local if isinstance(item, LocalTar)]
+    for path in beside:
+        if path.is_dir() and path.name not in packed:
+            raise SpecError(
+                f"a folder beside the spec of {folder.name}",
+                where=f"specs/{folder.name}/{path.name}",
+                hint=f"list it in sources.yaml: local: [{{tar: {path.name}.tar, folder: {path.name}}}]",
+            )
+    root = folder.parent.parent.absolute()
+    files = [LocalSource(name=path.name, path=path, root=root) for path in beside if not path.is_dir()]
     return (*files, *(_listed(folder, item, root) for item in fetched.local))
 
 

@@ -173,6 +173,15 @@ def test_places_outside_the_checkout(folder: Path, item: str | LocalTar) -> None
         source(folder, item).digest()
 
 
+def test_a_folder_beside_a_spec_is_not_left_out_unnoticed(folder: Path) -> None:
+    (folder / "code").mkdir()
+    with pytest.raises(SpecError) as caught:
+        local_sources(folder, SourcesFile())
+    assert caught.value.where == "specs/tool/code"
+    assert "local: [{tar: code.tar, folder: code}]" in str(caught.value.hint)
+    local_sources(folder, SourcesFile(local=(LocalTar(tar="code.tar", folder="code"),)))
+
+
 def test_packing_imports_the_standard_library_only() -> None:
     """Its digest is part of every package's key: what it imported would have to be as well."""
     tree = ast.parse(Path(pack.__file__).read_text(encoding="utf-8"))
