@@ -117,9 +117,9 @@ static void take(struct lease *lease, int *type, uint8_t option, const uint8_t *
     case DOMAIN_NAME:
         for (size_t at = 0; at < size && data[at]; at++) {
             /* It goes into a file: nothing but what a name is made of. */
-            uint8_t byte = data[at];
+            uint8_t byte = data[at]; /* clang-format off */
             bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                         (byte >= '0' && byte <= '9') || byte == '-' || byte == '.';
+                         (byte >= '0' && byte <= '9') || byte == '-' || byte == '.'; /* clang-format on */
             if (!plain) {
                 lease->domain[0] = '\0';
                 break;

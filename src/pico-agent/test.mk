@@ -11,9 +11,16 @@ pico-agent-checked: $(PARTS:%=%.c) $(wildcard *.h)
 	$(CC) -O1 -g $(SANITIZE) $(DEFINES) $(WARNINGS) -o $@ $(filter %.c,$^)
 
 # What gcc's analyzer says; the compiler's warnings are errors in the build as well.
-analyze: $(PARTS:%=%.analyzed)
+analyze: $(PARTS:%=%.analyzed) test_parts.analyzed
+
+# Descriptors that stay open on purpose: a process's own streams, which its program gets; 0 to 2 of the first process;
+# those of a program that ends. A pipe that cannot be moved up is given back with its machine.
+child.analyzed: KNOWN := -Wno-analyzer-fd-leak -Wno-analyzer-fd-use-without-check
+machine.analyzed rehearsal.analyzed: KNOWN := -Wno-analyzer-fd-leak
+# records_valid() has been there: each record has its '='.
+frame.analyzed: KNOWN := -Wno-analyzer-null-dereference
 
 %.analyzed: %.c $(wildcard *.h)
-	$(CC) -O2 -fanalyzer $(DEFINES) $(WARNINGS) -c -o /dev/null $<
+	$(CC) -O2 -fanalyzer $(KNOWN) $(DEFINES) $(WARNINGS) -c -o /dev/null $<
 
 .PHONY: tests analyze

@@ -106,7 +106,7 @@ static void test_random_bytes(void)
     unsigned seed = 1;
 
     for (int round = 0; round < 20000; round++) {
-        char bytes[64];
+        char bytes[64] = {0};
         struct frame frame;
         size_t size = (size_t)rand_r(&seed) % sizeof bytes;
         enum decoded decoded;
@@ -303,8 +303,8 @@ static int read_exactly(const uint8_t *packet, size_t size, uint32_t id, struct 
 
 static void test_dhcp(void)
 {
-    static const uint8_t options[] = {53, 1, 2, 0, 54, 4, 10, 0, 2, 2, 1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 2, 2, 6, 8, 10, 0, 2,
-                                      3, 8, 8, 4, 4, 15, 5, 'l', 'o', 'c', 'a', 'l', 255};
+    static const uint8_t options[] = {53, 1, 2, 0, 54, 4, 10, 0, 2, 2, 1, 4, 255, 255, 255, 0,   3,   4,   10,  0,
+                                      2,  2, 6, 8, 10, 0, 2,  3, 8, 8, 4, 4, 15,  5,   'l', 'o', 'c', 'a', 'l', 255};
     static const uint8_t wild[] = {53, 1, 5, 15, 6, 'a', '\n', 'b', 'c', 'd', 'e', 6, 3, 1, 2, 3, 255};
     static const uint8_t cut[] = {53, 1, 2, 1, 200, 255};
     uint8_t packet[DHCP_PACKET];

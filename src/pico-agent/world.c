@@ -142,7 +142,7 @@ bool make_world(struct failure *failure)
             return false;
     }
     if (!make_directories(staged("/image"), failure) || !make_directories(staged("/root"), failure))
-        return false;
+        return false; /* clang-format off */
     bool done = mount_own("tmpfs", "/layer", 0, "mode=0755", failure) &&
                 make_upper(failure) &&
                 mount_own("proc", "/own/proc", plain, NULL, failure) &&
@@ -153,7 +153,7 @@ bool make_world(struct failure *failure)
                 mount_own("devpts", "/own/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620",
                           failure) &&
                 mount_own("tmpfs", "/own/dev/shm", plain, "mode=1777,size=64m", failure) &&
-                mount_own("mqueue", "/own/dev/mqueue", plain, NULL, failure);
+                mount_own("mqueue", "/own/dev/mqueue", plain, NULL, failure); /* clang-format on */
     if (!done)
         return false;
     if (mount_at("cgroup2", staged("/own/sys/fs/cgroup"), "cgroup2", plain, "nsdelegate",

@@ -7,5 +7,6 @@ test-threads: test_threads.c
 # What gcc's analyzer says; the compiler's warnings are errors in the build as well.
 analyze:
 	$(CC) -O2 -fanalyzer $(OWN) -c -o /dev/null zygote.c
+	$(CC) -O2 -fanalyzer -D_GNU_SOURCE -Wall -Wextra -Werror -c -o /dev/null test_threads.c
 
 .PHONY: tests analyze

@@ -65,8 +65,8 @@ int main(int argc, char **words)
         if (poll(&answers, 1, 5000) < 1 || read(event, &number, sizeof number) < 0)
             return 1;
         pthread_mutex_lock(&lock);
-        int size = snprintf(text, sizeof text, "%u %d %d %c\n", counted, (int)getpid(),
-                            pthread_kill(thread, 0), memory[0]);
+        int size =
+            snprintf(text, sizeof text, "%u %d %d %c\n", counted, (int)getpid(), pthread_kill(thread, 0), memory[0]);
         pthread_mutex_unlock(&lock);
         if (write(connection, text, (size_t)size) < 0)
             return 1;

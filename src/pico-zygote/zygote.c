@@ -257,8 +257,8 @@ static long restart(const struct parked *thread)
                      "hlt\n"
                      "1:"
                      : "=a"(result)
-                     : "a"((long)__NR_clone), "D"(flags), "S"(thread->context), "d"(thread->tid), "r"(r10), "r"(r8),
-                       [sigreturn] "i"(__NR_rt_sigreturn)
+                     : "a"((long)__NR_clone), "D"(flags), "S"(thread->context), "d"(thread->tid), "r"(r10),
+                       "r"(r8), [sigreturn] "i"(__NR_rt_sigreturn)
                      : "rcx", "r11", "memory", "cc");
     return result;
 }
@@ -396,7 +396,7 @@ static long drop_rights(void)
     return result < 0 ? result : call(__NR_capset, &header, none, 0, 0, 0);
 }
 
-/* What a running QEMU has no use for: other programs, other rights, other views of the system, tuning. */
+/* What a running QEMU has no use for: other programs, other rights, other views of the system, tuning. */ /* clang-format off */
 static const uint16_t denied[] = {
     __NR_fork, __NR_vfork, __NR_execve, __NR_execveat, __NR_ptrace, __NR_kcmp, __NR_process_vm_readv,
     __NR_process_vm_writev, __NR_process_madvise, __NR_pidfd_getfd, __NR_unshare, __NR_setns, __NR_mount, __NR_umount2,
@@ -412,7 +412,7 @@ static const uint16_t denied[] = {
     __NR_io_uring_enter, __NR_io_uring_register, __NR_sched_setattr, __NR_sched_setscheduler, __NR_sched_setparam,
     __NR_sched_setaffinity, __NR_setpriority, __NR_ioprio_set, __NR_mbind, __NR_set_mempolicy, __NR_migrate_pages,
     __NR_move_pages,
-};
+}; /* clang-format on */
 enum { DENIED = sizeof denied / sizeof denied[0], HEAD = 11 };
 
 static struct sock_filter filter[HEAD + 2 * DENIED + 1];
