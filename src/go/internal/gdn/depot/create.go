@@ -190,7 +190,7 @@ func (d *Depot) mapPort(n api.NetIn) (api.PortMapping, error) {
 	if n.ContainerPort == 0 {
 		n.ContainerPort = n.HostPort
 	}
-	return api.PortMapping{HostPort: n.HostPort, ContainerPort: n.ContainerPort}, err
+	return api.PortMapping(n), err
 }
 
 // start runs the container's first process and connects the network, the rules of which are

@@ -202,7 +202,8 @@ func (x *extractor) place(parent int, base, name string, h *tar.Header, data io.
 		return err
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old archives have RegA
+	//lint:ignore SA1019 old archives have RegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
 		return x.regular(parent, base, h, data)
 	case tar.TypeDir:
 		return x.directory(parent, base, name, h, keep, opaque)

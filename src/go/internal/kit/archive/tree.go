@@ -160,7 +160,8 @@ func (a *applier) entry(h *tar.Header, off int64) error {
 
 func (a *applier) place(parent *node, base string, n *node) error {
 	switch n.h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse, //nolint:staticcheck // old archives have RegA
+	//lint:ignore SA1019 old archives have RegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse,
 		tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 	case tar.TypeDir:
 		n.children = map[string]*node{}

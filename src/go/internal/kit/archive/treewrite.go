@@ -136,7 +136,8 @@ func plainHeader(old *tar.Header, name string) *tar.Header {
 		Format: tar.FormatPAX,
 	}
 	switch h.Typeflag {
-	case tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old archives have RegA
+	//lint:ignore SA1019 old archives have RegA
+	case tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
 		h.Typeflag = tar.TypeReg
 	case tar.TypeChar, tar.TypeBlock:
 	default:

@@ -187,7 +187,8 @@ func (c *checker) entry(h *tar.Header, r io.Reader) error {
 
 func (c *checker) inRootFS(h *tar.Header) error {
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old archives have RegA
+	//lint:ignore SA1019 old archives have RegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
 		if h.Size < 0 {
 			return errors.New("negative size")
 		}
@@ -207,7 +208,8 @@ func (c *checker) inRootFS(h *tar.Header) error {
 }
 
 func (c *checker) readManifest(h *tar.Header, r io.Reader) error {
-	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeRegA { //nolint:staticcheck // old archives have RegA
+	//lint:ignore SA1019 old archives have RegA
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeRegA {
 		return errors.New("manifest is not a regular file")
 	}
 	if h.Size > maxManifest {

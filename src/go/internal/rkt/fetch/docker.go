@@ -33,7 +33,8 @@ func (f Fetcher) docker(ctx context.Context, s string) (string, error) {
 	case !local && f.Policy == Never:
 		return "", &store.NotFoundError{What: "image " + s}
 	case !f.Insecure.Image:
-		return "", hinted(errors.New("Docker and OCI images do not support signature verification"), //nolint:staticcheck // a name
+		//lint:ignore ST1005 a name
+		return "", hinted(errors.New("Docker and OCI images do not support signature verification"),
 			"--insecure-options=image takes them as they are")
 	}
 	f.logf("fetching image from %s", s)
