@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,19 +122,23 @@ def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModul
         Bind(source=work / "module", target="/module"),
         Bind(source=GOVENDOR, target="/govendor.py"),
     ]
+    prefix = entry.file.removesuffix(".tar")
+    argv = ["python3", "-I", "/govendor.py", "/module", prefix, "/out/file"]
+    go_sandbox(f, binds).run(argv, error=SourceError)
+    return work / "file"
+
+
+def go_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
+    """The build seed with a network, in which Go fetches modules from where the host's own Go would."""
     certificates = host_certificates()
-    if certificates:
-        binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
-    sandbox = Sandbox(
+    trusted = [Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt")] if certificates else []
+    return Sandbox(
         layers=[f.seed()],
         scratch=f.store.scratch,
-        binds=binds,
+        binds=[*binds, *trusted],
         network=True,
         env={**go_environment(f.config.user.mirrors), "GOTOOLCHAIN": "local", "HOME": "/tmp"},
     )
-    prefix = entry.file.removesuffix(".tar")
-    sandbox.run(["python3", "-I", "/govendor.py", "/module", prefix, "/out/file"], error=SourceError)
-    return work / "file"
 
 
 def _module(spec_dir: Path, provider: GoModule) -> LocalSource:
