@@ -6,7 +6,7 @@ PYTEST := $(RUN) python -m pytest
 IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 
 .DEFAULT_GOAL := help
-.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix lint unit integration boot clean help
+.PHONY: iso ova ami gce azure qcow2 raw oci pico images test test-matrix lint unit native integration boot clean help
 
 iso: ## build every package of the default profile and the live ISO; SSH_KEY=FILE lets that key in
 	$(PHOTONBUILD) image iso $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -19,19 +19,25 @@ pico: ## kernel and first program of machines that are one container: bin/photon
 
 images: iso ova ami gce azure qcow2 raw oci pico ## all of them
 
-test: ## lint, unit, integration and boot tests
+test: ## lint, unit, native, integration and boot tests
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory native
 	$(MAKE) --no-print-directory integration
 	$(MAKE) --no-print-directory boot
 
-lint: ## ruff and mypy --strict
+lint: ## ruff, mypy --strict, clang-format; gofmt, go vet, staticcheck and gcc's analyzer of the build seed
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
+	$(RUN) clang-format --dry-run -Werror $(wildcard src/*/*.c src/*/*.h)
+	$(PYTEST) tests/native/test_lint.py
 
 unit: ## tests without root, network or tools: seconds
 	$(PYTEST) tests/unit $(ARGS)
+
+native: ## the tests of the programs in src/ with the build seed's Go and gcc: a minute
+	$(PYTEST) tests/native --ignore tests/native/test_lint.py $(ARGS)
 
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration $(ARGS)

@@ -106,7 +106,7 @@ static void test_random_bytes(void)
     unsigned seed = 1;
 
     for (int round = 0; round < 20000; round++) {
-        char bytes[64] = {0};
+        char bytes[64];
         struct frame frame;
         size_t size = (size_t)rand_r(&seed) % sizeof bytes;
         enum decoded decoded;

@@ -1,161 +1,70 @@
-"""The agent as the first process of namespaces of its own (which needs the rights to make them), spoken to over socket pairs by a client written from
-docs/pico-protocol.md alone. Run: python3 test_agent.py AGENT"""
+"""The pico agent as the first process of namespaces of its own, which takes the rights to make them.
 
+    AGENT=PROGRAM python3 -m unittest tests.native.inside.agent
+
+Runs in the seed, with the standard library only.
+"""
+
+from __future__ import annotations
+
+import itertools
 import os
-import pathlib
 import shutil
 import signal
-import socket
 import struct
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 import unittest
+from pathlib import Path
+from typing import Any, ClassVar
 
-HELLO, SETUP, START, STDIN, SIGNAL, RESIZE, GRANT, SHUTDOWN, PING, ATTACH, REHEARSE = range(1, 12)
-WELCOME, READY, STARTED, STDOUT, STDERR, EXITED, ERROR, PONG, CREDIT, DETACHED, TIME, REHEARSED = range(65, 77)
-WINDOW = 256 << 10
-AGENT = ""
-UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net"]
-SETTINGS = {
-    "entropy": "5a" * 32,
-    "clock": "1767225600000000000",
-    "hostname": "box",
-    "machine-id": "0123456789abcdef" * 2,
-    "network": "none",
-    "rootfs": "directory",
-}
+from tests.native.inside.wire import (
+    ATTACH,
+    CREDIT,
+    DETACHED,
+    ERROR,
+    EXITED,
+    GRANT,
+    HELLO,
+    PING,
+    PONG,
+    READY,
+    REHEARSE,
+    REHEARSED,
+    RESIZE,
+    SETTINGS,
+    SETUP,
+    SHUTDOWN,
+    SIGNAL,
+    STARTED,
+    STDERR,
+    STDIN,
+    STDOUT,
+    TIME,
+    WELCOME,
+    WINDOW,
+    Frame,
+    Machine,
+    encode,
+    fields,
+    frames_in,
+)
 
-
-def encode(kind, process=0, payload=b""):
-    return struct.pack("<IBBH", len(payload), kind, 0, process) + payload
-
-
-def records(pairs):
-    return b"".join(f"{key}={value}".encode() + b"\0" for key, value in pairs)
-
-
-def fields(payload):
-    return dict(record.decode().split("=", 1) for record in payload.split(b"\0")[:-1])
-
-
-def frames_in(data):
-    frames = []
-    while len(data) >= 8:
-        length, kind, _, process = struct.unpack_from("<IBBH", data)
-        if len(data) < 8 + length:
-            break
-        frames.append((kind, process, data[8 : 8 + length]))
-        data = data[8 + length :]
-    return frames, data
-
-
-class Port:
-    """The host's end of a port. Credit is given for all output at once, unless `stingy`."""
-
-    def __init__(self, sock):
-        self.sock, self.buffer, self.frames, self.stingy = sock, b"", [], False
-        self.sock.settimeout(20)
-
-    def send(self, kind, process=0, **pairs):
-        self.sock.sendall(encode(kind, process, records(pairs.items())))
-
-    def next(self):
-        while not self.frames:
-            data = self.sock.recv(1 << 16)
-            if not data:
-                raise EOFError
-            self.frames, self.buffer = frames_in(self.buffer + data)
-        kind, process, payload = self.frames.pop(0)
-        if kind in (STDOUT, STDERR) and not self.stingy:
-            try:
-                self.send(GRANT, process, bytes=len(payload))
-            except BrokenPipeError:
-                pass
-        return kind, process, payload
-
-    def until(self, kind):
-        """Skip to a frame; the output before it."""
-        out = b""
-        while True:
-            got, process, payload = self.next()
-            if got == kind:
-                return out, process, payload
-            if got == ERROR:
-                raise AssertionError(fields(payload))
-            if got in (STDOUT, STDERR):
-                out += payload
-
-    def silent(self, seconds=0.3):
-        self.sock.settimeout(seconds)
-        try:
-            return not self.frames and not self.sock.recv(1, socket.MSG_PEEK)
-        except TimeoutError:
-            return True
-        finally:
-            self.sock.settimeout(20)
-
-
-class Machine:
-    def __init__(self, root, ports=2):
-        self.folder = tempfile.mkdtemp()
-        pairs = [socket.socketpair() for _ in range(ports + 1)]
-        inside = [pair[1].fileno() for pair in pairs]
-        self.process = subprocess.Popen(
-            [*UNSHARE, AGENT, "--test", self.folder, *map(str, inside)], pass_fds=inside, stdin=subprocess.DEVNULL
-        )
-        for _, end in pairs:
-            end.close()
-        self.log = b""
-        self.log_socket = pairs[0][0]
-        self.ports = [Port(pair[0]) for pair in pairs[1:]]
-        self.root = root
-        self.reader = threading.Thread(target=self.read_log)
-        self.reader.start()
-
-    def read_log(self):
-        while data := self.log_socket.recv(1 << 16):
-            self.log += data
-
-    def setup(self, **more):
-        self.ports[0].send(HELLO, nonce="n", version="1")
-        self.ports[0].send(SETUP, **{**SETTINGS, "root": self.root, **more})
-
-    def start(self, *words, number=1, port=0, **more):
-        pairs = [("arg", word) for word in words]
-        for key, value in more.items():
-            pairs += [(key.rstrip("_"), each) for each in (value if isinstance(value, list) else [value])]
-        self.ports[port].sock.sendall(encode(START, number, records(pairs)))
-
-    def wait(self):
-        """The machine is off; its log as frames without the times."""
-        code = self.process.wait(20)
-        self.reader.join(20)
-        assert code == 0, code
-        frames, rest = frames_in(self.log)
-        assert not rest, rest
-        return [frame for frame in frames if frame[0] != TIME]
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for port in self.ports:
-            port.sock.close()
-        self.reader.join(20)
-        self.log_socket.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+AGENT = os.environ["AGENT"]
+TOOLS = ("sh", "cat", "sleep", "true", "id", "hostname", "stty", "tty", "head", "grep", "cut", "touch", "df", "tail")
 
 
 class AgentTest(unittest.TestCase):
     """The root is made of what this system has: its programs, and an /etc of the test's own."""
 
+    temporary: ClassVar[tempfile.TemporaryDirectory[str]]
+    root: ClassVar[Path]
+
     @classmethod
-    def setUpClass(cls):
+    def setUpClass(cls) -> None:
         cls.temporary = tempfile.TemporaryDirectory()
-        cls.root = pathlib.Path(cls.temporary.name) / "root"
+        cls.root = Path(cls.temporary.name) / "root"
         (cls.root / "etc").mkdir(parents=True)
         for name in ("tmp", "proc", "sys", "dev", "work"):
             (cls.root / name).mkdir()
@@ -167,15 +76,17 @@ class AgentTest(unittest.TestCase):
         copy_tools(cls.root)
 
     @classmethod
-    def tearDownClass(cls):
+    def tearDownClass(cls) -> None:
         cls.temporary.cleanup()
 
-    def machine(self, ports=2):
-        machine = Machine(str(self.root), ports)
+    def machine(self, ports: int = 2) -> Machine:
+        machine = Machine(AGENT, str(self.root), ports)
         self.addCleanup(machine.close)
         return machine
 
-    def run_main(self, *words, stdin=None, **more):
+    def run_main(
+        self, *words: str, stdin: bytes | None = None, **more: Any
+    ) -> tuple[bytes, dict[str, str], list[Frame]]:
         """One whole life; what came out, how it ended, the log."""
         machine = self.machine()
         machine.setup()
@@ -185,7 +96,7 @@ class AgentTest(unittest.TestCase):
         out, _, ended = machine.ports[0].until(EXITED)
         return out, fields(ended), machine.wait()
 
-    def test_a_rehearsal_leaves_nothing(self):
+    def test_a_rehearsal_leaves_nothing(self) -> None:
         program = self.root / "bin/rehearse"
         program.write_text("#!/bin/sh\ncat /etc/hostname\nread name < /etc/hostname\n[ $name = rehearsal ]\n")
         program.chmod(0o755)
@@ -204,7 +115,7 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(fields(ended), {"code": "0"})
         machine.wait()
 
-    def test_no_rehearsal_after_setup(self):
+    def test_no_rehearsal_after_setup(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.ports[0].until(READY)
@@ -212,7 +123,7 @@ class AgentTest(unittest.TestCase):
         kind, _, payload = machine.ports[0].next()
         self.assertEqual((kind, fields(payload)["code"]), (ERROR, "protocol"))
 
-    def test_welcome_and_the_order_of_life(self):
+    def test_welcome_and_the_order_of_life(self) -> None:
         machine = self.machine()
         port = machine.ports[0]
         port.send(HELLO, nonce="abc", version="1")
@@ -235,15 +146,15 @@ class AgentTest(unittest.TestCase):
         port.send(SHUTDOWN)
         self.assertEqual([frame[0] for frame in machine.wait()], [READY])
 
-    def test_output_exit_code_and_log(self):
+    def test_output_exit_code_and_log(self) -> None:
         out, ended, log = self.run_main("/bin/sh", "-c", "echo out; echo err >&2; exit 7")
         self.assertEqual(sorted(out.split()), [b"err", b"out"])
         self.assertEqual(ended, {"code": "7"})
         self.assertEqual([frame[0] for frame in log][:2], [READY, STARTED])
-        self.assertEqual({frame for frame in log[2:-1]}, {(STDOUT, 1, b"out\n"), (STDERR, 1, b"err\n")})
+        self.assertEqual(set(log[2:-1]), {(STDOUT, 1, b"out\n"), (STDERR, 1, b"err\n")})
         self.assertEqual(log[-1], (EXITED, 1, b"code=7\0"))
 
-    def test_what_a_process_finds(self):
+    def test_what_a_process_finds(self) -> None:
         script = (
             'echo "$PWD $HOME $GREETING $HOSTNAME $PATH"; id -u; id -g; id -G; hostname; cat /etc/hostname '
             "/etc/machine-id; umask; ulimit -n; cat /etc/resolv.conf; grep box /etc/hosts; "
@@ -259,15 +170,15 @@ class AgentTest(unittest.TestCase):
         self.assertIn("devices", lines)
         self.assertFalse((self.root / "made").exists(), "the image is written to")
 
-    def test_stdin_is_binary_and_ends(self):
+    def test_stdin_is_binary_and_ends(self) -> None:
         data = os.urandom(60000)
         out, ended, _ = self.run_main("cat", stdin=data)
         self.assertEqual((out, ended), (data, {"code": "0"}))
 
-    def test_no_stdin(self):
+    def test_no_stdin(self) -> None:
         self.assertEqual(self.run_main("cat")[:2], (b"", {"code": "0"}))
 
-    def test_megabytes_both_ways_within_the_windows(self):
+    def test_megabytes_both_ways_within_the_windows(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("cat", main="yes", stdin="yes")
@@ -291,7 +202,7 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(got, data)
         self.assertEqual(b"".join(frame[2] for frame in machine.wait() if frame[0] == STDOUT), data)
 
-    def test_a_reader_that_gives_no_credit_stops_the_process(self):
+    def test_a_reader_that_gives_no_credit_stops_the_process(self) -> None:
         machine = self.machine()
         machine.setup()
         port = machine.ports[0]
@@ -312,7 +223,7 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(fields(port.until(EXITED)[2]), {"code": "0"})
         machine.wait()
 
-    def test_more_stdin_than_the_window_is_refused(self):
+    def test_more_stdin_than_the_window_is_refused(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("sleep", "100", main="yes", stdin="yes")
@@ -325,7 +236,7 @@ class AgentTest(unittest.TestCase):
             kind, process, payload = port.next()
         self.assertEqual((kind, process, fields(payload)["what"]), (ERROR, 1, "stdin"))
 
-    def test_terminal(self):
+    def test_terminal(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start(
@@ -355,16 +266,16 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(fields(port.until(EXITED)[2]), {"signal": "2"})
         machine.wait()
 
-    def test_the_end_of_stdin_on_a_terminal_is_typed(self):
+    def test_the_end_of_stdin_on_a_terminal_is_typed(self) -> None:
         out, ended, _ = self.run_main("cat", stdin=b"line\n", tty="yes")
         self.assertEqual((out, ended), (b"line\r\nline\r\n", {"code": "0"}))
 
-    def test_a_terminal_that_is_closed_for_a_while(self):
+    def test_a_terminal_that_is_closed_for_a_while(self) -> None:
         script = "exec </dev/null >/dev/null 2>&1; sleep 0.5; echo again >/dev/tty; sleep 0.1; exit 6"
         out, ended, _ = self.run_main("sh", "-c", script, tty="yes")
         self.assertEqual((out, ended), (b"again\r\n", {"code": "6"}))
 
-    def test_signals(self):
+    def test_signals(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start(
@@ -381,7 +292,7 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(fields(port.until(EXITED)[2]), {"code": "9"})
         machine.wait()
 
-    def test_kill_of_main_ends_everything(self):
+    def test_kill_of_main_ends_everything(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("sleep", "1000", main="yes")
@@ -393,7 +304,7 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(fields(machine.ports[1].until(EXITED)[2]), {"signal": "9"})
         self.assertEqual(machine.wait()[-1], (EXITED, 1, b"signal=9\0"))
 
-    def test_shutdown_with_patience_and_without(self):
+    def test_shutdown_with_patience_and_without(self) -> None:
         for seconds, script, expected in (
             ("10", "trap 'exit 3' INT; echo up; while :; do sleep 0.1; done", {"code": "3"}),
             ("0.300", "trap '' INT; echo up; while :; do sleep 0.1; done", {"signal": "9"}),
@@ -412,7 +323,7 @@ class AgentTest(unittest.TestCase):
                     self.assertEqual(ended, expected)
                 self.assertEqual(fields(machine.wait()[-1][2]), ended)
 
-    def test_two_processes_at_once_on_two_ports(self):
+    def test_two_processes_at_once_on_two_ports(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("cat", main="yes", stdin="yes")
@@ -433,7 +344,7 @@ class AgentTest(unittest.TestCase):
         machine.ports[0].until(EXITED)
         self.assertEqual([frame[1] for frame in machine.wait() if frame[0] == STDOUT], [1])
 
-    def test_attach_takes_over(self):
+    def test_attach_takes_over(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("cat", main="yes", stdin="yes")
@@ -449,7 +360,7 @@ class AgentTest(unittest.TestCase):
         self.assertTrue(machine.ports[0].sock.recv(1) == b"")
         machine.wait()
 
-    def test_another_hello_is_another_conversation(self):
+    def test_another_hello_is_another_conversation(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("sh", "-c", "head -c 600000 /dev/zero; exit 5", main="yes")
@@ -463,7 +374,7 @@ class AgentTest(unittest.TestCase):
         port.until(WELCOME)
         self.assertEqual(sum(len(frame[2]) for frame in machine.wait() if frame[0] == STDOUT), 600000)
 
-    def test_main_goes_on_when_the_host_hangs_up(self):
+    def test_main_goes_on_when_the_host_hangs_up(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("sh", "-c", "sleep 0.5; head -c 600000 /dev/zero; exit 5", main="yes")
@@ -473,8 +384,8 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(sum(len(frame[2]) for frame in log if frame[0] == STDOUT), 600000)
         self.assertEqual(log[-1], (EXITED, 1, b"code=5\0"))
 
-    def test_what_cannot_be_started_ends_the_machine_and_is_in_the_log(self):
-        for words, more, code, message in (
+    def test_what_cannot_be_started_ends_the_machine_and_is_in_the_log(self) -> None:
+        cases: list[tuple[list[str], dict[str, Any], str, str]] = [
             (["/no/such/program"], {}, "ENOENT", "cannot start /no/such/program"),
             (["nothing-of-this-name"], {}, "ENOENT", "cannot start nothing-of-this-name"),
             (["/plain"], {}, "EACCES", "cannot start /plain"),
@@ -486,7 +397,8 @@ class AgentTest(unittest.TestCase):
             (["true"], {"cwd": "relative"}, "EINVAL", "working directory relative"),
             (["true"], {"cwd": "/plain"}, "ENOTDIR", "working directory /plain"),
             (["true"], {"tty": "maybe"}, "protocol", "tty=maybe"),
-        ):
+        ]
+        for words, more, code, message in cases:
             with self.subTest(words=words, **more):
                 machine = self.machine()
                 machine.setup()
@@ -502,12 +414,13 @@ class AgentTest(unittest.TestCase):
                 self.assertEqual(error["code"], code)
                 self.assertIn(message, error["message"])
 
-    def test_a_second_process_that_cannot_be_started_ends_nothing(self):
+    def test_a_second_process_that_cannot_be_started_ends_nothing(self) -> None:
         machine = self.machine()
         machine.setup()
         machine.start("cat", main="yes", stdin="yes")
         machine.ports[0].until(STARTED)
-        for more in ({"number": 2}, {"number": 1}, {"number": 0}, {"number": 3, "main": "yes"}):
+        refused: list[dict[str, Any]] = [{"number": 2}, {"number": 1}, {"number": 0}, {"number": 3, "main": "yes"}]
+        for more in refused:
             machine.start("/no/such/program", port=1, **more)
             kind, process, _ = machine.ports[1].next()
             self.assertEqual((kind, process), (ERROR, more["number"]))
@@ -515,7 +428,7 @@ class AgentTest(unittest.TestCase):
         machine.ports[0].until(EXITED)
         machine.wait()
 
-    def test_setup_that_cannot_be_done_ends_the_machine_and_is_in_the_log(self):
+    def test_setup_that_cannot_be_done_ends_the_machine_and_is_in_the_log(self) -> None:
         for more, message in (
             ({"entropy": "5a" * 31}, "32 bytes of entropy, got 31"),
             ({"entropy": "xy" * 32}, "entropy"),
@@ -546,7 +459,7 @@ class AgentTest(unittest.TestCase):
                 self.assertNotIn("5a5a", fields(frame[2])["message"])
                 self.assertEqual(machine.wait()[-1], frame)
 
-    def test_tmpfs_and_readonly_root(self):
+    def test_tmpfs_and_readonly_root(self) -> None:
         machine = self.machine()
         machine.setup(tmpfs="/scratch:size=1m,mode=0755", readonly="yes")
         machine.start("sh", "-c", "touch /scratch/a && ! touch /b && df -k /scratch | tail -1", main="yes")
@@ -555,7 +468,7 @@ class AgentTest(unittest.TestCase):
         self.assertIn(b" 1024 ", out)
         machine.wait()
 
-    def test_bad_frames(self):
+    def test_bad_frames(self) -> None:
         machine = self.machine(ports=4)
         for port, bad, what in (
             (0, encode(99), "unknown type"),
@@ -580,7 +493,7 @@ class AgentTest(unittest.TestCase):
         machine.ports[0].send(SHUTDOWN)
         self.assertEqual(machine.wait(), [])
 
-    def test_orphans_are_reaped(self):
+    def test_orphans_are_reaped(self) -> None:
         out, ended, _ = self.run_main(
             "sh",
             "-c",
@@ -588,7 +501,7 @@ class AgentTest(unittest.TestCase):
         )
         self.assertEqual((out, ended), (b"", {"code": "0"}))
 
-    def test_time_in_the_log(self):
+    def test_time_in_the_log(self) -> None:
         before = time.time_ns()
         machine = self.machine()
         machine.setup()
@@ -599,13 +512,12 @@ class AgentTest(unittest.TestCase):
         self.assertGreaterEqual(len(times), 3)
         self.assertEqual(times, sorted(times))
         self.assertTrue(before <= times[0] <= times[-1] <= time.time_ns())
-        self.assertTrue(all(later - earlier >= 99_000_000 for earlier, later in zip(times, times[1:])))
+        self.assertTrue(all(later - earlier >= 99_000_000 for earlier, later in itertools.pairwise(times)))
 
 
-def copy_tools(root):
+def copy_tools(root: Path) -> None:
     """Programs of this system with the libraries they need."""
-    tools = "sh cat sleep true id hostname stty tty head grep cut touch df tail".split()
-    wanted = [pathlib.Path(shutil.which(tool)) for tool in tools]
+    wanted = [Path(shutil.which(tool) or tool) for tool in TOOLS]
     listed = subprocess.run(["ldd", *wanted], capture_output=True, text=True, check=True).stdout
     libraries = {word for line in listed.splitlines() for word in line.split() if word.startswith("/")}
     for path in wanted:
@@ -615,8 +527,3 @@ def copy_tools(root):
         target = root / library.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, target)
-
-
-if __name__ == "__main__":
-    AGENT = os.path.abspath(sys.argv.pop(1))
-    unittest.main()

@@ -1,5 +1,13 @@
-"""The library in a program with two threads, which is copied again and again. Run in its folder, after make."""
+"""The library of the pico zygote in a program with two threads, which is copied again and again.
 
+    ZYGOTE=FOLDER python3 -m unittest tests.native.inside.zygote
+
+FOLDER holds zygote.so and test-threads. Runs in the seed, with the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
 import os
 import signal
 import socket
@@ -9,14 +17,14 @@ import tempfile
 import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.environ["ZYGOTE"]
 
 
 class Copies(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.pids = []
+        self.pids: list[int] = []
         self.service = self.listen("first")
         self.calls = self.listen("calls", socket.SOCK_SEQPACKET)
         self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
@@ -24,45 +32,44 @@ class Copies(unittest.TestCase):
         numbers = [self.service.fileno(), self.calls.fileno(), self.proc, self.alive]
         env = {"LD_PRELOAD": f"{HERE}/zygote.so", "PICO_ZYGOTE": str(numbers[1]), "PICO_PROC": str(self.proc)}
         self.old = [number for fd in (numbers[0], self.alive) for number in (os.fstat(fd).st_dev, os.fstat(fd).st_ino)]
-        self.process = subprocess.Popen([f"{HERE}/threads", str(numbers[0])], env=env, pass_fds=numbers)
+        self.process = subprocess.Popen([f"{HERE}/test-threads", str(numbers[0])], env=env, pass_fds=numbers)
         self.service.close()
         self.calls.close()
         self.addCleanup(self.end)
 
-    def end(self):
+    def end(self) -> None:
         for pid in self.pids:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.kill()
         self.process.wait()
         os.close(self.proc)
         os.close(self.alive)
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         return os.path.join(self.folder.name, name)
 
-    def listen(self, name, kind=socket.SOCK_STREAM):
+    def listen(self, name: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, kind)
         sock.bind(self.path(name))
         sock.listen()
         return sock
 
-    def ask(self, name):
+    def ask(self, name: str) -> list[str]:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10)
             sock.connect(self.path(name))
             return sock.recv(100).decode().split()
 
-    def request(self, packet, files):
+    def request(self, packet: bytes, files: list[int]) -> tuple[int, int]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
             sock.settimeout(10)
             sock.connect(self.path("calls"))
             socket.send_fds(sock, [packet], files)
-            return struct.unpack("=ii", sock.recv(8))
+            error, value = struct.unpack("=ii", sock.recv(8))
+            return error, value
 
-    def copy(self, name, flags=0):
+    def copy(self, name: str, flags: int = 0) -> int:
         file = os.open(self.path(f"{name}.pid"), os.O_CREAT | os.O_RDWR)
         with self.listen(name) as sock:
             packet = struct.pack(f"=II{len(self.old)}Q", flags, len(self.old) // 2, *self.old)
@@ -73,11 +80,11 @@ class Copies(unittest.TestCase):
         self.pids.append(pid)
         return pid
 
-    def status(self, pid):
+    def status(self, pid: int) -> dict[str, str]:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
             return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
-    def test_a_copy_goes_on_where_the_original_stands(self):
+    def test_a_copy_goes_on_where_the_original_stands(self) -> None:
         self.assertEqual(self.ask("first"), ["1", str(self.process.pid), "0", "x"])
         self.copy("second")
         self.copy("third")
@@ -86,14 +93,14 @@ class Copies(unittest.TestCase):
         self.assertEqual(self.ask("third"), ["2", "1", "0", "x"])
         self.assertEqual(self.ask("first"), ["2", str(self.process.pid), "0", "x"])
 
-    def test_it_outlives_the_original(self):
+    def test_it_outlives_the_original(self) -> None:
         self.ask("first")
         self.copy("second")
         self.process.kill()
         self.process.wait()
         self.assertEqual(self.ask("second")[:2], ["2", "1"])
 
-    def test_it_has_no_rights(self):
+    def test_it_has_no_rights(self) -> None:
         self.ask("first")
         pid = self.copy("second", flags=1)
         status = self.status(pid)
@@ -110,7 +117,7 @@ class Copies(unittest.TestCase):
         # Another program cannot be started: the attempt fails, and the copy goes on.
         self.assertEqual([self.ask("second")[0] for _ in range(4)], ["2", "3", "4", "5"])
 
-    def test_copies_that_have_ended_leave_nothing(self):
+    def test_copies_that_have_ended_leave_nothing(self) -> None:
         self.ask("first")
         pid = self.copy("second")
         os.kill(pid, signal.SIGKILL)
@@ -120,7 +127,7 @@ class Copies(unittest.TestCase):
             time.sleep(0.02)
         self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
-    def test_nobody_waits_for_the_answer(self):
+    def test_nobody_waits_for_the_answer(self) -> None:
         self.ask("first")
         file = os.open(self.path("lost.pid"), os.O_CREAT | os.O_RDWR)
         self.process.send_signal(signal.SIGSTOP)
@@ -139,7 +146,7 @@ class Copies(unittest.TestCase):
             time.sleep(0.02)
         self.assertFalse(os.path.exists(f"/proc/{int(pid)}"))
 
-    def test_bad_requests(self):
+    def test_bad_requests(self) -> None:
         self.ask("first")
         time.sleep(0.1)  # until the connection is closed there
         count = len(os.listdir(f"/proc/{self.process.pid}/fd"))
@@ -156,7 +163,3 @@ class Copies(unittest.TestCase):
         self.assertEqual(len(os.listdir(f"/proc/{self.process.pid}/fd")), count)
         self.copy("second")
         self.assertEqual(self.ask("second")[0], "2")
-
-
-if __name__ == "__main__":
-    unittest.main()
