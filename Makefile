@@ -9,7 +9,7 @@ IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
 
 .DEFAULT_GOAL := help
-.PHONY: $(IMAGES) images test test-matrix lint unit integration boot clean help
+.PHONY: $(IMAGES) images test test-matrix lint unit native integration boot clean help
 
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -20,19 +20,25 @@ pico: override SSH_KEY :=
 
 images: $(IMAGES) ## all of them
 
-test: ## lint, unit, integration and boot tests
+test: ## lint, unit, native, integration and boot tests
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory native
 	$(MAKE) --no-print-directory integration
 	$(MAKE) --no-print-directory boot
 
-lint: ## ruff and mypy --strict
+lint: ## ruff, mypy --strict, clang-format; gofmt, go vet, staticcheck and gcc's analyzer of the build seed
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
+	$(RUN) clang-format --dry-run -Werror $(wildcard src/*/*.c src/*/*.h)
+	$(PYTEST) tests/native/test_lint.py
 
 unit: ## tests without root, network or tools: seconds
 	$(PYTEST) tests/unit $(ARGS)
+
+native: ## the tests of the programs in src/ with the build seed's Go and gcc: a minute
+	$(PYTEST) tests/native --ignore tests/native/test_lint.py $(ARGS)
 
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration $(ARGS)

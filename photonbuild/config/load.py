@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild import documents
+from photonbuild.config import local as config_local
 from photonbuild.config import validation as config_yaml
 from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.models import (
@@ -158,7 +159,7 @@ def load_user(path: Path | None = None) -> User:
 def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
     """``sources.yaml`` of one spec; a spec without one has no fetched source.
 
-    Every path of `local` must exist. With `root`, messages name the file relative to it.
+    Every path of `local` must exist, in the checkout. With `root`, messages name the file relative to it.
     """
     path = spec_dir / "sources.yaml"
     if not path.exists():
@@ -173,14 +174,7 @@ def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
                 where=document.where("sources", index, "file"),
             )
         seen[entry.file] = document.line(("sources", index, "file"))
-    for index, local in enumerate(result.local):
-        target = spec_dir / local
-        if not target.is_file():
-            known = [p.name for p in target.parent.iterdir()] if target.parent.is_dir() else []
-            raise ConfigError(
-                f"local file '{local}' not found{nearest(target.name, known)}",
-                where=document.where("local", index),
-            )
+    config_local.check(spec_dir, result, document)
     return result
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from photonbuild.config.disk import Disk, Hardware
 from photonbuild.config.validation import Model, Name, Names
@@ -229,13 +229,15 @@ class Url(Model):
 
 
 class GoModule(Model):
-    """``go mod vendor`` of the module in folder `module` (relative to the spec's), as a normalised tar.
+    """``go mod vendor`` of a module as a normalised tar.
 
-    What is vendored is what the ``tool`` lines of its go.mod and its own ``.go`` files import.
+    The module is the folder `module` (relative to the spec's), or what the local tar `tar` holds of one. What is
+    vendored is what the ``tool`` lines of its go.mod and its own ``.go`` files import, tests left out.
     """
 
     type: Literal["go-module"]
     module: str = "."
+    tar: str | None = None
 
 
 class Local(Model):
@@ -261,8 +263,37 @@ class SourceEntry(Model):
     upstream: str | None = None
 
 
+def _part(value: str) -> str:
+    """A file or folder below another one, in its simplest form."""
+    if any(word in ("", ".", "..") for word in value.split("/")):
+        raise ValueError(f"'{value}' is no plain path below the folder")
+    return value
+
+
+class LocalTar(Model):
+    """A folder of the checkout (relative to the spec's) of which `parts`, or all of it, become the tar `tar`.
+
+    In the tar everything lies below one folder, which has the tar's name. Tests and hidden files are left out.
+    """
+
+    tar: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.tar$")]
+    folder: str
+    parts: tuple[Annotated[str, AfterValidator(_part)], ...] = ()
+
+
+def _form_of_local(value: object) -> str:
+    return "as it is" if isinstance(value, str) else "packed"
+
+
+# A union whose mistakes are those of the form that was meant.
+LocalItem = Annotated[
+    Annotated[str, Tag("as it is")] | Annotated[LocalTar, Tag("packed")],
+    Discriminator(_form_of_local),
+]
+
+
 class SourcesFile(Model):
-    """``specs/NAME/sources.yaml``. `local`: source files outside the spec's folder."""
+    """``specs/NAME/sources.yaml``. `local`: source files and folders of the checkout outside the spec's folder."""
 
     sources: tuple[SourceEntry, ...] = ()
-    local: tuple[str, ...] = ()
+    local: tuple[LocalItem, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from photonbuild.config.models import DebSrc, GoModule, Local, SourceEntry, Url
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.sources.local import walk
+from photonbuild.sources.local import LocalSource, local_tar
 from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
 from photonbuild.store import Store
 
@@ -111,10 +111,10 @@ def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Pa
 
 
 def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModule, work: Path) -> Path:
-    module = spec_dir / provider.module
-    if not (module / "go.mod").is_file():
-        raise SourceError(f"no go.mod in {provider.module}")
-    for name, path in walk(module):
+    packed = dict(_module(spec_dir, provider).members())
+    if "go.mod" not in packed:
+        raise SourceError(f"no go.mod in {provider.tar or provider.module}")
+    for name, path in packed.items():
         if name in GO_MODULE or name.endswith(".go"):
             (work / "module" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, work / "module" / name)
@@ -123,19 +123,29 @@ def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModul
         Bind(source=work / "module", target="/module"),
         Bind(source=GOVENDOR, target="/govendor.py"),
     ]
+    prefix = entry.file.removesuffix(".tar")
+    argv = ["python3", "-I", "/govendor.py", "/module", prefix, "/out/file"]
+    go_sandbox(f, binds).run(argv, error=SourceError)
+    return work / "file"
+
+
+def go_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
+    """The build seed with a network, in which Go fetches modules from where the host's own Go would."""
     certificates = host_certificates()
-    if certificates:
-        binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
-    sandbox = Sandbox(
+    trusted = [Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt")] if certificates else []
+    return Sandbox(
         layers=[f.seed()],
         scratch=f.store.scratch,
-        binds=binds,
+        binds=[*binds, *trusted],
         network=True,
         env={**go_environment(f.config.user.mirrors), "GOTOOLCHAIN": "local", "HOME": "/tmp"},
     )
-    prefix = entry.file.removesuffix(".tar")
-    sandbox.run(["python3", "-I", "/govendor.py", "/module", prefix, "/out/file"], error=SourceError)
-    return work / "file"
+
+
+def _module(spec_dir: Path, provider: GoModule) -> LocalSource:
+    if provider.tar is not None:
+        return local_tar(spec_dir, load_sources(spec_dir), provider.tar)
+    return LocalSource(name=provider.module, path=spec_dir / provider.module, root=spec_dir.parent.parent)
 
 
 def _local(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Local, work: Path) -> Path:

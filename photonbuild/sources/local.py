@@ -1,91 +1,105 @@
-"""Sources that lie in the checkout: files beside a spec, files it names elsewhere, and its folders, each as one tar."""
+"""Sources that lie in the checkout: files beside a spec, files it names elsewhere, and folders, each as one tar."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from photonbuild.config.models import SourcesFile
+from photonbuild import pack
+from photonbuild.config.models import LocalTar, SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.files import sha256_of
-from photonbuild.sources.inside.govendor import normalise
-
-# What the go tool makes beside the sources of a module; the build gets its own from the lock.
-LEFT_OUT = ("vendor",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSource:
-    """`name`: what it is called under SOURCES. `path`: a file, or a folder that is handed over as the tar `name`."""
+    """`name`: what it is called under SOURCES. `path`: a file, or a folder of which `parts` become the tar `name`.
+
+    Nothing outside the checkout `root` is read: every method raises SpecError for a symbolic link that leads there.
+    """
 
     name: str
     path: Path
+    root: Path
+    parts: Sequence[str] = ()
+
+    def members(self) -> list[pack.Member]:
+        """(name in the folder, path) of each file of the tar. A part that holds none raises SpecError."""
+        try:
+            found = list(pack.members(self.path, self.parts, self.root))
+        except pack.PackError as error:
+            raise self._error(error) from None
+        for part in self.parts:
+            if not any(pack.within(name, part) for name, _ in found):
+                raise SpecError(f"nothing to pack into {self.name}", where=self._where(self.path / part))
+        return found
 
     def digest(self) -> str:
         """Mode and SHA-256 of exactly what `write` writes."""
-        with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
-            target = Path(folder) / self.name
-            self.write(target)
-            return f"{target.stat().st_mode & 0o777:04o} {sha256_of(target)}"
+        if not self.path.is_dir():
+            return f"{pack.mode_of(self._file()):04o} {sha256_of(self.path)}"
+        with tempfile.NamedTemporaryFile(prefix="photonbuild-") as file:
+            self.write(Path(file.name))
+            return f"{pack.FILE_MODE:04o} {sha256_of(Path(file.name))}"
 
     def write(self, target: Path) -> None:
-        """Copy the file, or pack the folder: owners, times and modes are constants, folders are implied."""
-        if self.path.is_file():
-            shutil.copyfile(self.path, target)
-            target.chmod(0o755 if os.access(self.path, os.X_OK) else 0o644)
-            return
-        with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
-            for name, path in walk(self.path):
-                info = normalise(tar.gettarinfo(path.resolve(), arcname=f"{self.path.name}/{name}"))
-                info.type, info.linkname = tarfile.REGTYPE, ""
-                info.size = path.stat().st_size
-                with path.open("rb") as content:
-                    tar.addfile(info, content)
-        target.chmod(0o644)
+        """Copy the file, or pack the folder."""
+        if self.path.is_dir():
+            pack.write_tar(self.members(), self.name.removesuffix(".tar"), target)
+            target.chmod(pack.FILE_MODE)
+        else:
+            shutil.copyfile(self._file(), target)
+            target.chmod(pack.mode_of(self.path))
+
+    def _file(self) -> Path:
+        try:
+            pack.check_link(self.path, self.root)
+        except pack.PackError as error:
+            raise self._error(error) from None
+        return self.path
+
+    def _error(self, error: pack.PackError) -> SpecError:
+        return SpecError(str(error), where=self._where(error.path))
+
+    def _where(self, path: Path) -> str:
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
 
 def local_sources(folder: Path, fetched: SourcesFile) -> tuple[LocalSource, ...]:
-    """Everything beside a spec, and the files that its sources.yaml lists as local; sorted, hidden names left out."""
-    beside = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name != "sources.yaml"]
-    return (
-        *(LocalSource(name=p.name if p.is_file() else f"{p.name}.tar", path=p) for p in beside),
-        *(LocalSource(name=Path(name).name, path=(folder / name).resolve()) for name in fetched.local),
-    )
+    """Every file beside a spec, sorted, hidden names left out; then what its sources.yaml lists as local.
 
-
-def walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(name relative to `folder`, path) of every file below it, sorted by name; symbolic links are followed.
-
-    Raises SpecError for a link that dangles or leads outside the folder's grandparent (``specs/``) or to a folder above
-    itself: what goes into a package has to be in the checkout, once.
+    `folder` is ``specs/NAME`` of a checkout. Raises SpecError for a folder beside the spec that is not listed.
     """
-    yield from _walk(folder, "", folder.parent.parent.resolve())
+    beside = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name != "sources.yaml"]
+    packed = [os.path.normpath(item.folder) for item in fetched.local if isinstance(item, LocalTar)]
+    for path in beside:
+        if path.is_dir() and path.name not in packed:
+            raise SpecError(
+                f"a folder beside the spec of {folder.name}",
+                where=f"specs/{folder.name}/{path.name}",
+                hint=f"list it in sources.yaml: local: [{{tar: {path.name}.tar, folder: {path.name}}}]",
+            )
+    root = folder.parent.parent.absolute()
+    files = [LocalSource(name=path.name, path=path, root=root) for path in beside if not path.is_dir()]
+    return (*files, *(_listed(folder, item, root) for item in fetched.local))
 
 
-def _walk(folder: Path, prefix: str, limit: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or (not prefix and path.name in LEFT_OUT):
-            continue
-        if path.is_symlink():
-            _check_link(path, limit)
-        if path.is_dir():
-            yield from _walk(path, f"{prefix}{path.name}/", limit)
-        elif path.is_file():
-            yield f"{prefix}{path.name}", path
-        else:
-            raise SpecError("neither a file nor a folder", where=str(path))
+def local_tar(folder: Path, fetched: SourcesFile, name: str) -> LocalSource:
+    """The folder that `fetched` packs as the tar `name`, which it must list."""
+    (item,) = (item for item in fetched.local if isinstance(item, LocalTar) and item.tar == name)
+    return _listed(folder, item, folder.parent.parent.absolute())
 
 
-def _check_link(path: Path, limit: Path) -> None:
-    real = path.resolve()
-    if not real.exists():
-        raise SpecError(f"symbolic link to nothing: {os.readlink(path)}", where=str(path))
-    if not real.is_relative_to(limit):
-        raise SpecError(f"symbolic link to a place outside {limit.name}/: {os.readlink(path)}", where=str(path))
-    if path.parent.resolve().is_relative_to(real):
-        raise SpecError("symbolic link to a folder that holds it", where=str(path))
+def _listed(folder: Path, item: str | LocalTar, root: Path) -> LocalSource:
+    if isinstance(item, LocalTar):
+        return LocalSource(name=item.tar, path=_inside(folder, item.folder), root=root, parts=item.parts)
+    return LocalSource(name=Path(item).name, path=_inside(folder, item), root=root)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The path with each '..' taken out by name: a link on the way is judged where it leads, not followed here."""
+    return Path(os.path.normpath(folder.absolute() / name))

@@ -16,6 +16,7 @@ FLOORS = (
     "photonbuild.errors",
     "photonbuild.paths",
     "photonbuild.files",
+    "photonbuild.pack",
     "photonbuild.code",
     "photonbuild.keys",
     "photonbuild.run",

@@ -206,11 +206,53 @@ def test_missing_local_file(tmp_path: Path) -> None:
     assert "did you mean 'base.fragment'" in caught.message
 
 
+@pytest.mark.parametrize(
+    ("local", "line", "message"),
+    [
+        ("- ../../../secret", 2, "local file '../../../secret': outside checkout/"),
+        ("- /etc/shadow", 2, "local file '/etc/shadow': outside checkout/"),
+        ("- link", 2, "local file 'link': symbolic link to a place outside checkout/: ../../../secret"),
+        ("- dangling", 2, "local file 'dangling': symbolic link to nothing: missing"),
+        ("- ../../src", 2, "local file '../../src' is a folder"),
+        ("- {tar: a.tar, folder: ../../scr}", 2, "local folder '../../scr' not found, did you mean 'src'"),
+        ("- {tar: a.tar, folder: ../../src/main.go}", 2, "local folder '../../src/main.go' is a file"),
+        ("- {tar: a.tar, folder: ../../..}", 2, "local folder '../../..': outside checkout/"),
+        (
+            "- tar: a.tar\n    folder: ../../src\n    parts:\n    - main.goo",
+            5,
+            "part 'main.goo' not found, did you mean",
+        ),
+        ("- tar: a.tar\n    folder: ../../src\n    parts:\n    - ../b", 5, "'../b' is no plain path below the folder"),
+        ("- tar: a.tar\n    folder: ../../src\n    parts:\n    - /b", 5, "'/b' is no plain path below the folder"),
+        ("- tar: a.tar\n    folder: ../../src\n    part: [b]", 4, "unknown key 'part', did you mean 'parts'"),
+        ("- tar: a/b.tar\n    folder: ../../src", 2, "local.0.packed.tar"),
+        ("- {tar: a.tar}", 2, "key 'folder' is missing"),
+        (
+            "- {tar: a.tar, folder: ../../src}\nsources:\n- file: v\n  providers:\n  - type: go-module\n    tar: b.tar",
+            7,
+            "'local' lists no tar 'b.tar', did you mean 'a.tar'",
+        ),
+    ],
+)
+def test_mistakes_in_local(tmp_path: Path, local: str, line: int, message: str) -> None:
+    root = tmp_path / "checkout"
+    (root / "src").mkdir(parents=True)
+    (root / "src" / "main.go").touch()
+    (tmp_path / "secret").touch()
+    spec = write_sources(root / "specs" / "a", f"local:\n  {local}\n".replace("local:\n  - {", "local:\n- {"))
+    (spec / "link").symlink_to("../../../secret")
+    (spec / "dangling").symlink_to("missing")
+    caught = error(lambda: config.load_sources(spec, root=root))
+    assert caught.where == f"specs/a/sources.yaml:{line}"
+    assert message in caught.message
+
+
 def test_schemas() -> None:
     for kind in SCHEMAS:
         assert schema(kind)["additionalProperties"] is False
     done = CliRunner().invoke(main, ["schema", "profil"])
-    assert done.exit_code == 2 and "'profil' is not one of" in done.stderr and "'qcow2-image'" in done.stderr
+    assert done.exit_code == 2
+    assert "unknown schema 'profil', did you mean 'profile'" in done.stderr and "qcow2-image" in done.stderr
 
 
 IMAGE = "build/images/qcow2.yaml"

@@ -1,0 +1,23 @@
+"""The C programs of src/, in namespaces of the sandbox, with the build seed's Python as their other side."""
+
+from __future__ import annotations
+
+from tests.support.native import C
+
+
+def test_parts_of_the_agent(agent: C) -> None:
+    agent.run("./test-parts")
+
+
+def test_agent(agent: C) -> None:
+    agent.run("python3", "-m", "unittest", "tests.native.inside.agent", AGENT="/made/pico-agent")
+
+
+def test_agent_with_sanitizers(agent: C) -> None:
+    # What a process that ends on purpose has not given back is no leak.
+    checked = {"AGENT": "/made/pico-agent-checked", "ASAN_OPTIONS": "detect_leaks=0"}
+    agent.run("python3", "-m", "unittest", "tests.native.inside.agent", **checked)
+
+
+def test_zygote(zygote: C) -> None:
+    zygote.run("python3", "-m", "unittest", "tests.native.inside.zygote", ZYGOTE="/made")

@@ -1,0 +1,27 @@
+"""What the linters of Go and C say, as `make lint` asks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from photonbuild.pipeline.session import Session
+from tests.support.native import C, Go
+
+
+def test_go_is_formatted(go: Go) -> None:
+    assert go.run("gofmt", "-l", ".") == ""
+
+
+def test_go_vet(go: Go) -> None:
+    go.run("go", "vet", "./...")
+
+
+def test_staticcheck(go: Go) -> None:
+    go.run("/staticcheck/staticcheck", "./...")
+
+
+@pytest.mark.parametrize("name", ["pico-agent", "pico-zygote"])
+def test_warnings_and_analyzer_of_gcc(session: Session, name: str, tmp_path: Path) -> None:
+    C(session, name, tmp_path).make("analyze")
