@@ -15,8 +15,8 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")
 # A page as it is named in a comment, a docstring or another page.
 NAMED = re.compile(r"\bdocs/[\w/-]+\.md\b")
-TEXTS = ("*.py", "*.yaml", "*.j2", "*.sh", "*.md", "Makefile")
-FOLDERS = ("build", "docs", "kickstarts", "photonbuild", "pico", "tests")
+TEXTS = ("*.py", "*.yaml", "*.j2", "*.sh", "*.md", "*.go", "*.c", "*.h")
+FOLDERS = ("build", "docs", "kickstarts", "photonbuild", "pico", "src", "tests")
 
 
 def anchors(page: Path) -> set[str]:

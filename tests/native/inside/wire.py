@@ -1,4 +1,4 @@
-"""A client of the pico agent, written from docs/reference/pico-protocol.md alone. Standard library only: it runs in the seed."""
+"""A client of the pico agent, written from docs/reference/pico-protocol.md alone. Standard library only."""
 
 from __future__ import annotations
 
