@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from photonbuild.run import Completed
 from tests.support.native import Go, report
 
 FUZZ_SECONDS = 2
@@ -44,10 +47,15 @@ def test_fuzz_targets_find_nothing_in_a_short_run(go: Go) -> None:
     targets = fuzz_targets(go.run("go", "test", "-list", "^Fuzz", "-json", "./..."))
     assert targets, "no fuzz target"
     # Making a finding smaller is for later; of a tar it would take all the time there is.
-    limits = ["-fuzztime", f"{FUZZ_SECONDS}s", "-fuzzminimizetime", "5x"]
-    for package, name in targets:
-        done = go.attempt("go", "test", "-run", "^$", "-fuzz", f"^{name}$", *limits, package)
-        assert done.returncode == 0 or only_time_was_over(done.stdout), report(done)
+    limits = ["-fuzztime", f"{FUZZ_SECONDS}s", "-fuzzminimizetime", "5x", "-parallel", "1"]
+
+    def fuzz(target: tuple[str, str]) -> Completed:
+        package, name = target
+        return go.attempt("go", "test", "-run", "^$", "-fuzz", f"^{name}$", *limits, package)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for done in threads.map(fuzz, targets):
+            assert done.returncode == 0 or only_time_was_over(done.stdout), report(done)
 
 
 @pytest.mark.parametrize(
