@@ -63,6 +63,13 @@ def closure(entries: Iterable[str], root: Path = PROJECT) -> frozenset[str]:
     return frozenset(seen)
 
 
+def files(entries: Iterable[str], root: Path = PROJECT) -> list[Path]:
+    """The files of the closure of `entries`, sorted, and the packages' own without which none can be imported."""
+    names = closure(entries, root)
+    packages = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
+    return sorted(modules(root)[name] for name in names | packages)
+
+
 def digests(entries: Iterable[str], root: Path = PROJECT) -> dict[str, str]:
     """SHA-256 of each file that belongs to the closure of `entries`, by its path below `root`, sorted."""
     paths = {modules(root)[name] for name in closure(entries, root)}

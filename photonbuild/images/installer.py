@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from photonbuild import code, installer
+from photonbuild import code
 from photonbuild.config.validation import Model, Name
 from photonbuild.errors import ImageError
 from photonbuild.images import rootfs
@@ -22,7 +22,7 @@ from photonbuild.images.workspace import Workspace
 from photonbuild.packages import repo
 from photonbuild.sandbox.sandbox import Bind
 
-CODE = Path(installer.__file__).parents[1]
+PROGRAM = "photonbuild.installer.__main__"  # shipped with all that it imports
 HOME = "usr/lib/installer"
 UNITS = "usr/lib/systemd/system"
 LAYER_PROGRAM = code.program("photonbuild.images.inside.layer")
@@ -64,14 +64,10 @@ def add_installer(request: ImageRequest, settings: IsoInstaller, tree: Path) -> 
 def write_files(request: ImageRequest, workspace: Workspace) -> None:
     """What comes from no package, as ``files``: program, units, the initramfs for systems on logical volumes."""
     home, units = workspace.folder / "files" / HOME, workspace.folder / "files" / UNITS
-    shipped = home / CODE.name
-    shipped.mkdir(parents=True)
-    for name in installer.SHIPPED:
-        source = CODE / name
-        if source.is_dir():
-            shutil.copytree(source, shipped / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, shipped / name)
+    for source in code.files([PROGRAM]):
+        shipped = home / source.relative_to(code.PROJECT)
+        shipped.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, shipped)
     units.mkdir(parents=True)
     for path in sorted((request.data / "installer").iterdir()):
         shutil.copyfile(path, units / path.name)

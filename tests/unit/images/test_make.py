@@ -93,3 +93,9 @@ def test_the_mode_of_a_data_file_counts(recipe: Recipe, tmp_path: Path) -> None:
     before = image_inputs(iso)
     script.chmod(0o755)
     assert [line.partition(":")[0] for line in differences(before, image_inputs(iso))] == ["data dracut/setup.sh"]
+
+
+def test_the_program_on_the_medium_is_an_input_of_the_iso(recipe: Recipe) -> None:
+    iso = replace(recipe, name="iso", image=load_config(ROOT).image("iso"))
+    assert "photonbuild/installer/execute.py" in image_inputs(iso)["code"]
+    assert "photonbuild/installer/execute.py" not in image_inputs(recipe)["code"]

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import photonbuild
+from photonbuild import code
 from photonbuild.images.formats import iso
-from photonbuild.installer import SHIPPED, __main__
+from photonbuild.images.installer import PROGRAM
+from photonbuild.installer import __main__
 from photonbuild.installer.fetch.source import Source
-
-PACKAGE = Path(photonbuild.__file__).parent
 
 
 def test_what_is_shipped_runs_with_the_standard_library_and_pyyaml(tmp_path: Path) -> None:
-    for name in SHIPPED:
-        (tmp_path / "photonbuild").mkdir(exist_ok=True)
-        (tmp_path / "photonbuild" / name).symlink_to(PACKAGE / name)
-    shipped = [path for name in SHIPPED for path in (PACKAGE / name, *(PACKAGE / name).rglob("*.py")) if path.is_file()]
-    there = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in shipped}
-    there |= {name.removesuffix(".__init__") for name in there}
-    for path in shipped:
+    for path in code.files([PROGRAM]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
+            if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             for name in names:
-                known = name in there or name.split(".")[0] in {*sys.stdlib_module_names, "yaml"}
-                assert known, f"{path.name} imports {name}"
+                first = name.split(".")[0]
+                assert first in {*sys.stdlib_module_names, "yaml", "photonbuild"}, f"{path.name} imports {name}"
+        target = tmp_path / path.relative_to(code.PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "photonbuild.installer", "--help"],
         env={"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}, cwd=tmp_path, capture_output=True, text=True,
@@ -40,13 +37,19 @@ def test_what_is_shipped_runs_with_the_standard_library_and_pyyaml(tmp_path: Pat
     assert "--dry-run" in done.stdout
 
 
+def test_what_only_the_host_needs_stays_there() -> None:
+    names = {path.relative_to(code.PROJECT).as_posix() for path in code.files([PROGRAM])}
+    assert {"photonbuild/__init__.py", "photonbuild/installer/__init__.py", "photonbuild/disk/grub.py"} <= names
+    assert not {name for name in names if name.endswith(("/jsonschema.py", "/reference.py")) or "/config/" in name}
+
+
 def test_the_live_root_has_no_file_of_its_own_but_its_fstab() -> None:
     """Which the installer repaths: an installed system would keep any other."""
     assert {file.path for file in iso.ROOT_FILES} == {"/etc/fstab"}
 
 
 def test_the_unit_starts_what_is_there() -> None:
-    unit = (PACKAGE.parent / "build/installer/installer.service").read_text()
+    unit = (code.PROJECT / "build/installer/installer.service").read_text()
     assert "-m photonbuild.installer --boot" in unit
     assert "ConditionKernelCommandLine=installer" in unit
     assert isinstance(__main__.parser().parse_args(["--boot"]).boot, bool)
