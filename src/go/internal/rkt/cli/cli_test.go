@@ -202,9 +202,9 @@ func TestManualPages(t *testing.T) {
 	}
 	for _, page := range made {
 		want, _ := os.ReadFile(page)
-		got, err := os.ReadFile(filepath.Join("..", "..", "man", filepath.Base(page)))
+		got, err := os.ReadFile(filepath.Join("..", "..", "..", "cmd", "rkt", "man", filepath.Base(page)))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("man/%s is not up to date (%v): run rkt man-pages man", filepath.Base(page), err)
+			t.Errorf("cmd/rkt/man/%s is not up to date (%v): run rkt man-pages cmd/rkt/man", filepath.Base(page), err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "rkt-stage1.1")); err == nil {
