@@ -1,1 +1,1 @@
-"""What image maker and installer share of a disk: partition table and boot loader. Standard library only."""
+"""What image maker and installer share of a disk: partition table, limits, boot loader. Standard library only."""

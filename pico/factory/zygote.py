@@ -2,7 +2,7 @@
 
 What QEMU allocated and translated is shared with every copy until one writes it, so a copy costs neither QEMU's start
 nor the translation of what kernel and agent have done before: the start of a container, rehearsed once. The library in
-QEMU that does it: ``specs/pico-zygote``. The zygote lies in the pool of its template, and goes with it.
+QEMU that does it: ``src/pico-zygote``. The zygote lies in the pool of its template, and goes with it.
 """
 
 from __future__ import annotations

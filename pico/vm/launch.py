@@ -122,7 +122,7 @@ def open_files(stack: contextlib.ExitStack, machine: Machine, image: Path) -> Fi
 
 
 def _zygote(stack: contextlib.ExitStack, machine: Machine, files: Files) -> tuple[list[int], dict[str, str]]:
-    """What the library in a zygote needs: a socket for requests, this host's /proc; see specs/pico-zygote."""
+    """What the library in a zygote needs: a socket for requests, this host's /proc; see src/pico-zygote."""
     calls = _listen(stack, machine.folder, CALLS, socket.SOCK_SEQPACKET)
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     stack.callback(os.close, proc)
