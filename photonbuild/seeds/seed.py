@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -276,9 +275,3 @@ def _fetch_go(config: Config, store: Store, seed: Seed, root: Path, work: Path) 
     if not found:
         raise SourceError(f"the Go module proxy did not yield {seed.go_toolchain}")
     return found[0]
-
-
-def seed_report(path: Path) -> str:
-    """Size of a frozen seed in MiB, for `doctor`."""
-    done = subprocess.run(["du", "-sm", str(path)], capture_output=True, text=True, check=False)
-    return f"{done.stdout.split()[0] if done.stdout else '?'} MiB"
