@@ -29,15 +29,6 @@ def write_inputs(folder: Path, inputs: Inputs) -> None:
     write_json(folder / NAME, inputs)
 
 
-def last_inputs(folders: Iterable[Path]) -> Inputs | None:
-    """The inputs of the newest of these entries; None when there is none."""
-    kept = [folder / NAME for folder in folders if (folder / NAME).exists()]
-    if not kept:
-        return None
-    newest: Inputs = read_json(max(kept, key=lambda path: (path.stat().st_mtime, path)))
-    return newest
-
-
 def differences(old: Inputs, new: Inputs, prefix: str = "") -> list[str]:
     """What changed between two lists of inputs, a line each: which, from what, to what."""
     lines = []
@@ -48,6 +39,18 @@ def differences(old: Inputs, new: Inputs, prefix: str = "") -> list[str]:
         elif before != after:
             lines.append(f"{prefix}{name}: {short(before)} → {short(after)}")
     return lines
+
+
+def changes(folders: Iterable[Path], inputs: Inputs) -> list[str] | None:
+    """How `inputs` differ from those of the entry among these that is most like them; None when there is no entry.
+
+    A store may hold entries of other checkouts, profiles and keys; of two that are as much alike the newer one counts.
+    """
+    kept = sorted(
+        (path for folder in folders if (path := folder / NAME).exists()), key=lambda path: path.stat().st_mtime
+    )
+    found = [differences(read_json(path), inputs) for path in reversed(kept)]
+    return min(found, key=len, default=None)
 
 
 def short(value: Any) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from photonbuild.keys import Inputs, differences, last_inputs
+from photonbuild.keys import Inputs, changes
 from photonbuild.packages.build import lookup
 from photonbuild.packages.built import Built, load_built
 from photonbuild.pipeline.session import Session
@@ -58,14 +59,14 @@ def plan(session: Session, names: Iterable[str]) -> list[Step]:
             done[name] = ready
             steps.append(Step(spec=name, evr=spec.evr, state="cached", why=(key[:12],), built=ready))
         else:
-            last = last_inputs(session.store.package(name, key).parent.glob("*"))
-            steps.append(step("will", *changes(last, inputs)))
+            steps.append(step("will", *reasons(session.store.package(name, key).parent.glob("*"), inputs)))
     return steps
 
 
-def changes(last: Inputs | None, inputs: Inputs) -> list[str]:
-    """Why something has to be made: the inputs that differ from when it last was, a line each, or that it never was."""
-    return ["never built here"] if last is None else differences(last, inputs)
+def reasons(entries: Iterable[Path], inputs: Inputs) -> tuple[str, ...]:
+    """Why something has to be made: the inputs that differ from the entry most like it, or that there is none."""
+    found = changes(entries, inputs)
+    return ("never built here",) if found is None else tuple(found)
 
 
 def topological(needs: Mapping[str, Iterable[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Why a package, an image or a seed will be made again: the inputs that differ from when it last was."""
+"""Why a package, an image or a seed will be made again: the inputs that differ from the entry most like it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from photonbuild.config.models import SEEDS
 from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
 from photonbuild.images.make import image_inputs
-from photonbuild.keys import key_of, last_inputs
-from photonbuild.pipeline.plan import State, changes, plan
+from photonbuild.keys import key_of
+from photonbuild.pipeline.plan import State, plan, reasons
 from photonbuild.pipeline.recipe import image_specs, image_with, solve_recipe
 from photonbuild.pipeline.session import Session
 from photonbuild.seeds.seed import is_ready, seed_entries, seed_inputs
@@ -53,8 +53,7 @@ def of_seed(session: Session, name: str) -> Answer:
     inputs = seed_inputs(session.config, name)
     if is_ready(session.config, session.store, name):
         return Answer(kind="seed", name=name, state="cached", reasons=(key_of(inputs)[:12],))
-    reasons = changes(last_inputs(seed_entries(session.store, name)), inputs)
-    return Answer(kind="seed", name=name, state="will", reasons=tuple(reasons))
+    return Answer(kind="seed", name=name, state="will", reasons=reasons(seed_entries(session.store, name), inputs))
 
 
 def of_image(session: Session, name: str) -> Answer:
@@ -63,17 +62,16 @@ def of_image(session: Session, name: str) -> Answer:
     steps = plan(session, image_specs(session, name, image))
     todo = [step for step in steps if step.built is None]
     if todo:
-        reasons = [f"package {step.spec}: {step.summary}" for step in todo if step.state == "will"]
+        lines = [f"package {step.spec}: {step.summary}" for step in todo if step.state == "will"]
         if may := sum(step.state == "may" for step in todo):
-            reasons.append(f"{may} packages that need these")
-        return Answer(kind="image", name=name, state="may", reasons=tuple(reasons))
+            lines.append(f"{may} more that {'needs' if may == 1 else 'need'} these")
+        return Answer(kind="image", name=name, state="may", reasons=tuple(lines))
     done = {step.spec: step.built for step in steps if step.built}
     inputs = image_inputs(solve_recipe(session, name, image, (), done))
     entry = session.store.image(name, key_of(inputs))
     if (entry / "result.json").exists():
         return Answer(kind="image", name=name, state="cached", reasons=(entry.name[:12],))
-    reasons = changes(last_inputs(entry.parent.glob("*")), inputs)
-    return Answer(kind="image", name=name, state="will", reasons=tuple(reasons))
+    return Answer(kind="image", name=name, state="will", reasons=reasons(entry.parent.glob("*"), inputs))
 
 
 KINDS: Mapping[str, Callable[[Session, str], Answer]] = {"image": of_image, "seed": of_seed, "package": of_package}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from photonbuild.keys import differences, key_of, last_inputs, short, write_inputs
+from photonbuild.keys import changes, differences, key_of, short, write_inputs
 
 
 def test_key_depends_on_every_input_and_not_on_order() -> None:
@@ -30,10 +30,15 @@ def test_a_difference_shows_lists_and_shortens_digests() -> None:
     assert short([]) == "nothing"
 
 
-def test_the_newest_entry_is_compared_with(tmp_path: Path) -> None:
-    assert last_inputs([tmp_path / "none"]) is None
-    for number, name in enumerate(("b", "a")):
+def test_the_entry_most_like_it_is_compared_with(tmp_path: Path) -> None:
+    assert changes([tmp_path / "none"], {}) is None
+    entries = {"old": {"seed": "1", "key": "k"}, "new": {"seed": "1", "key": "m"}, "other": {"seed": "9", "key": "o"}}
+    for number, (name, inputs) in enumerate(entries.items()):
         (tmp_path / name).mkdir()
-        write_inputs(tmp_path / name, {"seed": name})
+        write_inputs(tmp_path / name, inputs)
         os.utime(tmp_path / name / "inputs.json", (number, number))
-    assert last_inputs(tmp_path.iterdir()) == {"seed": "a"}
+    assert changes(tmp_path.iterdir(), {"seed": "2", "key": "k"}) == ["seed: 1 → 2"]
+    assert changes(tmp_path.iterdir(), {"seed": "1", "key": "k"}) == []
+    assert changes(tmp_path.iterdir(), {"seed": "2", "key": "n"}) == ["key: o → n", "seed: 9 → 2"], (
+        "the newest of three"
+    )
