@@ -19,7 +19,7 @@ from photonbuild.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a checkout consists of, as far as images are concerned.
-PARTS = ("build", "kickstarts", "photonbuild", "specs")
+PARTS = ("build", "kickstarts", "photonbuild", "pico", "specs", "src")
 Variant = Callable[..., Path]
 
 
