@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from photonbuild.config.load import load_sources
 from photonbuild.config.models import Profile
 from photonbuild.errors import PhotonbuildError, SourceError
 from photonbuild.files import read_json, sha512_of, write_json
+from photonbuild.keys import key_of
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
 from photonbuild.packages.build import build, lookup
@@ -126,7 +126,7 @@ def repository(session: Session, done: Mapping[str, Built]) -> Path:
     """stage/repo: repodata over every package of these builds (debuginfo included), made only when they changed."""
     rpms = sorted(path for built in done.values() for path in (built.folder / "rpms").glob("*.rpm"))
     out = session.config.stage_dir / "repo"
-    key = hashlib.sha256("\n".join(f"{b.spec} {b.key}" for _, b in sorted(done.items())).encode()).hexdigest()
+    key = key_of({name: built.key for name, built in done.items()})
     marker = session.config.stage_dir / ".repo.key"
     with session.reporter.phase("repository"):
         if not (out.exists() and marker.exists() and marker.read_text(encoding="utf-8") == key):

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.files import locked, read_json, write_json
+from photonbuild.keys import key_of, write_inputs
 from photonbuild.machines.qmp import Qmp
 from pico.errors import PicoError, QmpError
 from pico.guest.protocol import ProtocolError
 from pico.vm import cgroups, launch
-from pico.vm.host import Host, key_of
+from pico.vm.host import Host, template_inputs
 from pico.vm.launch import VMConfig
 from pico.vm.qemu import Hardware
 from pico.vm.state import Machine
@@ -34,7 +35,7 @@ SPARE_SPACE = 64  # MiB that stay free where templates lie
 
 
 def folder_of(host: Host, hardware: Hardware) -> Path:
-    return host.folder / "templates" / key_of(host, hardware)
+    return host.folder / "templates" / key_of(template_inputs(host, hardware))[:24]
 
 
 def is_valid(folder: Path, hardware: Hardware) -> bool:
@@ -108,6 +109,7 @@ def make(host: Host, hardware: Hardware, folder: Path, *, any_clock: bool = True
         seconds = round(time.monotonic() - started, 2)
         facts = {"host": host.digest, "hardware": asdict(hardware), "agent": agent, "seconds": seconds}
         facts["files"] = _marks({name: (files / name).stat() for name in FILES})
+        write_inputs(files, template_inputs(host, hardware))
         write_json(files / COMPLETE, {**facts, "created": time.time()})
         os.rename(files, folder)
         return True

@@ -9,18 +9,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.keys import key_of
 from pico.builder import Builder
 from pico.errors import PicoError
 from pico.vm import qemu
 from pico.vm.qemu import EXPECTED, VOLUMES, Hardware
 
-FORMAT = 2
+FORMAT = 3
 KVM = "/dev/kvm"
 # What `photonbuild image pico` makes, by its suffixes.
 BOOT_FILES = {"kernel": "vmlinux", "initrd": "initrd", "preload": "zygote.so", "rehearsal": "rehearsal"}
@@ -28,7 +29,10 @@ BOOT_FILES = {"kernel": "vmlinux", "initrd": "initrd", "preload": "zygote.so", "
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """`digest` names what a template is made of, but for the size of its machine. Sizes in MiB, but `disk` in bytes."""
+    """What every machine of this host has. Sizes in MiB, but `disk` in bytes.
+
+    `inputs` is what a template is made of, but for the size of its machine.
+    """
 
     folder: Path
     seed: Path
@@ -36,7 +40,7 @@ class Host:
     initrd: Path
     preload: Path
     rehearsal: Path
-    digest: str
+    inputs: Mapping[str, Any]
     accel: str
     machine: str
     cpu: str
@@ -59,6 +63,11 @@ class Host:
             cpu=self.cpu,
             append=self.append,
         )
+
+    @property
+    def digest(self) -> str:
+        """The name of the inputs."""
+        return key_of(self.inputs)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -102,14 +111,22 @@ def examine(builder: Builder, folder: Path, kernel: Path | None) -> Host:
     accel = "kvm" if kvm else f"tcg,tb-size={settings.translation_cache >> 20}"
     append = " ".join((*settings.kernel_args, *EXPECTED))
     cpu = "host" if kvm else settings.cpu
-    machine = [accel, settings.machine, cpu, append, str(settings.disk), _processor() if kvm else ""]
-    machine.append(sha256_of(Path(qemu.__file__)))  # the devices
-    parts = [str(FORMAT), *map(sha256_of, files.values()), seed_digest, *machine]
     host = Host(
         folder=folder,
         seed=seed,
         **files,
-        digest=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
+        inputs={
+            "format": FORMAT,
+            "files": {name: sha256_of(path) for name, path in files.items()},
+            "seed": seed_digest,
+            "accel": accel,
+            "machine": settings.machine,
+            "cpu": cpu,
+            "kernel_args": append,
+            "disk": settings.disk,
+            "processor": _processor() if kvm else None,
+            "devices": sha256_of(Path(qemu.__file__)),
+        },
         accel=accel,
         machine=settings.machine,
         cpu=cpu,
@@ -165,7 +182,7 @@ def _from_json(known: dict[str, Any]) -> Host:
     return host
 
 
-def key_of(host: Host, hardware: Hardware) -> str:
-    """The name of the template for such a machine on this host."""
-    sizes: Sequence[object] = (hardware.memory, hardware.cpus, hardware.volumes)
-    return hashlib.sha256(f"{host.digest} {sizes}".encode()).hexdigest()[:24]
+def template_inputs(host: Host, hardware: Hardware) -> dict[str, Any]:
+    """All that a template for such a machine is made of; its name is their key."""
+    sizes = {"memory": hardware.memory, "cpus": hardware.cpus, "volumes": hardware.volumes}
+    return {**host.inputs, **sizes}

@@ -60,6 +60,7 @@ FLOORS = (
 SHARED_WITH_PICO = {
     "photonbuild.errors",
     "photonbuild.files",
+    "photonbuild.keys",
     "photonbuild.paths",
     "photonbuild.machines.qmp",
     "photonbuild.sandbox.syscalls",
