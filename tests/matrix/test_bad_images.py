@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.machines.ssh import one_time_key
 from photonbuild.store import Store
 
 pytestmark = pytest.mark.matrix
@@ -81,21 +80,19 @@ def test_missing_package_in_the_profile(checkout: Path) -> None:
 
 
 def test_a_damaged_package(store: Store, checkout: Path, tmp_path: Path) -> None:
-    key = one_time_key(tmp_path)  # an image that the store does not have
-    setting(checkout, "raw", "size: 2 GiB", "size: 200 MiB")
-    image(checkout, "raw", code=8)
-    setting(checkout, "raw", "size: 200 MiB", "size: 2 GiB")
-    listed = next((checkout / "stage" / "repo" / "Packages").glob("bash-5*.rpm"))
-    (package,) = (path for path in store.root.glob("packages/bash/*/rpms/*.rpm") if path.samefile(listed))
-    content = package.read_bytes()
-    package.unlink()  # the repository has a name of it, too
-    try:
-        package.write_bytes(content[:-5] + b"wrong")
-        said = image(checkout, "raw", "--ssh-key", f"{key}.pub", code=10)
-        assert "bash-5" in said and "is damaged: wrong checksum" in said and str(package) in said
-    finally:
-        package.unlink()
-        os.link(listed, package)
+    """In a store that has the same entries, but a package of its own."""
+    own = tmp_path / "store"
+    (own / "packages").mkdir(parents=True)
+    for name in ("sources", "debs", "seeds", "specs"):
+        (own / name).symlink_to(store.root / name)
+    for path in (store.root / "packages").iterdir():
+        if path.name != "bash":
+            (own / "packages" / path.name).symlink_to(path)
+    shutil.copytree(store.root / "packages" / "bash", own / "packages" / "bash", symlinks=True)
+    for package in (own / "packages" / "bash").glob("*/rpms/bash-5*.rpm"):
+        package.write_bytes(package.read_bytes()[:-5] + b"wrong")
+    said = image(checkout, "raw", "--store", str(own), code=10)
+    assert "bash-5" in said and "is damaged: wrong checksum" in said and f"{own}/packages/bash/" in said
 
 
 def test_only_appliances_are_signed(checkout: Path, tmp_path: Path) -> None:
