@@ -12,7 +12,7 @@ from photonbuild.images.installset import Role
 from photonbuild.images.publish import ImageResult
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.sign import Signer, signer
-from photonbuild.keys import key_of, write_inputs
+from photonbuild.keys import Inputs, key_of, write_inputs
 from photonbuild.pipeline.publish import publish_image, read_result, write_result
 from photonbuild.pipeline.recipe import make_recipe
 from photonbuild.pipeline.session import Session
@@ -36,14 +36,15 @@ def make_image(
     signed_by = _signer(session, name) if sign else None
     recipe = make_recipe(session, name, authorized_keys, profile)
     count = len(recipe.packages(Role.ROOT))
+    inputs = make.image_inputs(recipe)
     if fresh is not None:
-        _make(session, recipe, fresh / "image")
+        _make(session, recipe, inputs, fresh / "image")
         return read_result(fresh / "image"), count
-    key = key_of(make.image_inputs(recipe))
+    key = key_of(inputs)
     cached = session.store.image(name, key)
     with session.store.lock(f"image-{key[:32]}"):
         if not (cached / "result.json").exists():
-            _make(session, recipe, cached)
+            _make(session, recipe, inputs, cached)
     if signed_by is None or recipe.format.sign is None:
         return publish_image(session.config.stage_dir, cached), count
     with session.store.staging() as work:
@@ -51,14 +52,14 @@ def make_image(
         return publish_image(session.config.stage_dir, work / "signed"), count
 
 
-def _make(session: Session, recipe: Recipe, final: Path) -> None:
+def _make(session: Session, recipe: Recipe, inputs: Inputs, final: Path) -> None:
     log = session.store.root / "logs" / f"image-{recipe.name}.log"
     log.write_text("", encoding="utf-8")
     macros = [bind.source for bind in session.builder.macros]
     with session.store.staging() as work:
         result = make.make_image(recipe, work, macros=macros, log=log, phase=session.reporter.phase)
         write_result(work / "out", result)
-        write_inputs(work / "out", make.image_inputs(recipe))
+        write_inputs(work / "out", inputs)
         session.store.publish(work / "out", final)
 
 
