@@ -1,6 +1,6 @@
 """The store: content-addressed entries that appear by rename, locks between processes, and leftovers swept away.
 
-sources/SHA512   debs/SHA256   seeds/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/NAME/KEY/
+sources/SHA512   debs/SHA256   seeds/IDS/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/NAME/KEY/
 failed/NAME/ (build root of the last failure)   tmp/ (work in progress)   mnt (mount point of sandboxes)
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from photonbuild.errors import StoreError
 from photonbuild.files import locked
+from photonbuild.sandbox.ids import owner_of_files
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "images", "failed", "tmp", "locks", "mnt", "logs")
@@ -54,6 +55,11 @@ class Store:
     def scratch(self) -> Path:
         """The mount point that sandboxes use in their private mount namespace."""
         return self.root / "mnt"
+
+    @property
+    def seeds(self) -> Path:
+        """Frozen seeds. Their files belong to the ids of sandboxes here, so that other ids need other copies."""
+        return self.root / "seeds" / owner_of_files()
 
     def package(self, name: str, key: str) -> Path:
         return self.root / "packages" / name / key

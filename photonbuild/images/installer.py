@@ -87,9 +87,8 @@ def wanted_by(text: str) -> Sequence[str]:
 
 def make_layer(workspace: Workspace, rpms: Sequence[Path], exclude_paths: Sequence[str]) -> Path:
     """The squashfs image of these packages, without what matches `exclude_paths`, and the folder ``files``."""
-    rootfs.link_files(rpms, workspace.folder / "rpms")
     content = {
-        "rpms": [f"/work/rpms/{path.name}" for path in sorted(rpms, key=lambda path: path.name)],
+        "rpms": [f"/rpms/{path.name}" for path in sorted(rpms, key=lambda path: path.name)],
         "exclude_paths": list(exclude_paths),
         "files": "/work/files",
         "compile": [HOME],
@@ -97,7 +96,10 @@ def make_layer(workspace: Workspace, rpms: Sequence[Path], exclude_paths: Sequen
         "output": "/work/layer.squashfs",
     }
     (workspace.folder / "request.json").write_text(json.dumps(content), encoding="utf-8")
-    sandbox = workspace.sandbox(binds=(Bind(source=LAYER_PROGRAM, target="/layer.py"), *workspace.macro_binds))
+    program = Bind(source=LAYER_PROGRAM, target="/layer.py")
+    sandbox = workspace.sandbox(
+        binds=(program, *rootfs.package_binds(rpms), *workspace.macro_binds), target=rootfs.TARGET
+    )
     argv = ["python3", "-I", "/layer.py", "/work/request.json"]
     sandbox.run(argv, log=workspace.log, error=ImageError)
     return workspace.folder / "layer.squashfs"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ PROGRAM = code.program("photonbuild.images.inside.rootfs")
 SYSUSERS = code.program("photonbuild.images.inside.sysusers")
 HELPERS = "/usr/lib/photonbuild"  # where they are inside
 ROOT_TAR = "root.tar"
+TARGET = "/target"  # as the programs inside name it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +121,6 @@ def rootfs_request(
 
 def run_helper(workspace: Workspace, chosen: InstallSet, *, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run inside/rootfs.py in a fresh sandbox; its result. Raises ImageError."""
-    link_files(chosen.rpms, workspace.folder / "rpms")
     (workspace.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     result = workspace.folder / "result.json"
     result.unlink(missing_ok=True)
@@ -130,10 +128,11 @@ def run_helper(workspace: Workspace, chosen: InstallSet, *, request: Mapping[str
         binds=(
             Bind(source=PROGRAM, target=f"{HELPERS}/rootfs.py"),
             Bind(source=SYSUSERS, target=f"{HELPERS}/sysusers.py"),
-            Bind(source=workspace.folder / "rpms", target="/rpms"),
+            *package_binds(chosen.rpms),
             *workspace.macro_binds,
         ),
         hostname="localhost",
+        target=TARGET,
     )
     argv = ["python3", "-I", f"{HELPERS}/rootfs.py", "/work/request.json", "/work/result.json"]
     done = sandbox.run(argv, log=workspace.log, check=False, error=ImageError)
@@ -156,14 +155,11 @@ def read_result(path: Path, done: Completed, log: Path) -> dict[str, Any]:
     return answer
 
 
-def link_files(rpms: Sequence[Path], folder: Path) -> None:
-    """Put every package file into the folder: hard links, or copies if the store is another disk."""
-    folder.mkdir(exist_ok=True)
+def package_binds(rpms: Sequence[Path]) -> list[Bind]:
+    """Every package file at /rpms/NAME, where nothing can change it. Raises ImageError when two have one name."""
+    binds: dict[str, Bind] = {}
     for path in rpms:
-        target = folder / path.name
-        if target.exists():
+        if path.name in binds:
             raise ImageError(f"two packages of the install set have the file name {path.name}", where=str(path))
-        try:
-            os.link(path, target)
-        except OSError:
-            shutil.copyfile(path, target)
+        binds[path.name] = Bind(source=path, target=f"/rpms/{path.name}")
+    return list(binds.values())

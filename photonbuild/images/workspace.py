@@ -36,6 +36,7 @@ class Workspace:
         binds: Sequence[Bind] = (),
         env: Mapping[str, str] | None = None,
         hostname: str = "builder",
+        target: str | None = None,
     ) -> Sandbox:
         """A root of `layers`, or of the seed, with the folder at /work."""
         scratch = self.folder / "scratch"
@@ -46,6 +47,7 @@ class Workspace:
             binds=(Bind(source=self.folder, target="/work", readonly=False), *binds),
             env={"SOURCE_DATE_EPOCH": str(self.epoch), **(env or {})},
             hostname=hostname,
+            target=target,
         )
 
     @property

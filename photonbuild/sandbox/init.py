@@ -1,23 +1,32 @@
 """First process of a sandbox: namespaces, mounts, pivot_root, then one command. Standard library only.
 
-`photonbuild.sandbox.process` starts it with the descriptors STATUS_FD and GO_FD as arguments. It reads a JSON plan from
-GO_FD and writes JSON lines to STATUS_FD: {"map": pid}, {"error": text} or {"done": {...}}. When it dies, the kernel
-kills everything inside and drops every mount, so there is nothing to clean up.
+`photonbuild.sandbox.process` starts it with the descriptors STATUS_FD and GO_FD as arguments. It reads a JSON plan, one
+line, from GO_FD and writes JSON lines to STATUS_FD: {"map": pid}, {"error": text} or {"done": {...}}. When it dies, the
+kernel kills everything inside and drops every mount, so there is nothing to clean up. SIGTERM ends what the command has
+started, SIGKILL all.
+
+What is bound from the host is mounted before the namespace of the command's ids is entered, and a mount that was made
+in another user namespace can neither be taken away nor lose its attributes: mount_namespaces(7).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import resource
 import signal
 import socket
+import stat
 import struct
 import sys
 from typing import Any, NoReturn
 
+from photonbuild.sandbox import seccomp
+from photonbuild.sandbox.mounts import furnish, gather, make_root
 from photonbuild.sandbox.syscalls import (
+    CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -26,75 +35,54 @@ from photonbuild.sandbox.syscalls import (
     CLONE_NEWUTS,
     MS_BIND,
     MS_NODEV,
-    MS_NOEXEC,
     MS_NOSUID,
-    MS_PRIVATE,
     MS_RDONLY,
-    MS_REC,
     MS_REMOUNT,
-    bind,
+    close_from,
     detach,
     die_with_parent,
+    enter_user_namespace,
     mount,
+    new_session_keyring,
     pivot_root,
     unshare,
 )
 
-
-def make_dev(dev: str) -> None:
-    """A minimal /dev: the host's harmless character devices by bind mount, a private devpts and shm."""
-    os.makedirs(dev, exist_ok=True)
-    mount("dev", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m")
-    for name in ("null", "zero", "full", "random", "urandom", "tty"):
-        bind(f"/dev/{name}", f"{dev}/{name}", readonly=False)
-    for name, target in (
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-        ("ptmx", "pts/ptmx"),
-    ):
-        os.symlink(target, f"{dev}/{name}")
-    os.mkdir(f"{dev}/pts")
-    mount("devpts", f"{dev}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
-    os.mkdir(f"{dev}/shm")
-    mount("shm", f"{dev}/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+IDS = 65536
+# The same on every machine: a build must not depend on them.
+LIMITS = (
+    (resource.RLIMIT_CORE, 0, 0),
+    (resource.RLIMIT_NOFILE, 1024, 1 << 16),
+    (resource.RLIMIT_NPROC, 1 << 14, 1 << 14),  # counted for each user namespace
+    (resource.RLIMIT_STACK, 8 << 20, 64 << 20),
+)
+OOM_SCORE = 500  # when the machine has no memory left, a build ends before anything of the user's
 
 
-def make_root(plan: dict[str, Any]) -> str:
-    """Overlay of the plan's layers; returns the path of the new root."""
-    scratch = plan["scratch"]
-    mount("none", "/", None, MS_REC | MS_PRIVATE)
-    mount("scratch", scratch, "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0755,size={plan['tmpfs_size']}")
-    os.chdir(scratch)  # short relative names: mount options are limited to one page
-    upper = plan["upper"] or scratch
-    for name in ("u", "w"):
-        os.makedirs(f"{upper}/{name}", exist_ok=True)
-    os.mkdir("r")
-    names = []
-    for number, layer in enumerate(plan["layers"]):
-        os.symlink(layer, str(number))
-        names.append(str(number))
-    options = f"lowerdir={':'.join(names)},upperdir={upper}/u,workdir={upper}/w,userxattr"
+def user_namespace(first: int) -> int:
+    """A descriptor of a new user namespace whose ids 0…65535 are `first`… here."""
+    ready, made = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            unshare(CLONE_NEWUSER)
+            os.write(made, b"+")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(made)
     try:
-        mount("overlay", "r", "overlay", 0, options)
-    except OSError as exc:
-        raise OSError(exc.errno, f"{exc.strerror} (layers: {len(names)}, upper: {upper})") from exc
-    return f"{scratch}/r"
-
-
-def populate(root: str, plan: dict[str, Any]) -> None:
-    for name in ("proc", "dev", "tmp", "etc"):
-        os.makedirs(f"{root}/{name}", exist_ok=True)
-    mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    make_dev(f"{root}/dev")
-    mount("tmp", f"{root}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,size={plan['tmpfs_size']}")
-    if plan["network"]:
-        for name in ("/etc/resolv.conf", "/etc/hosts"):
-            if os.path.exists(name):
-                bind(os.path.realpath(name), root + name, readonly=True)
-    for source, target, readonly in plan["binds"]:
-        bind(source, root + target, readonly)
+        if os.read(ready, 1) != b"+":
+            raise OSError(0, "a user namespace cannot be made")
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/{child}/{name}", "w", encoding="ascii") as handle:
+                # Two lines: a range of a user's namespace consists of his own id and his sub-ids.
+                handle.write(f"0 {first} 1\n1 {first + 1} {IDS - 1}\n")
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ready)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def loopback_up() -> None:
@@ -102,17 +90,36 @@ def loopback_up() -> None:
         fcntl.ioctl(sock, 0x8914, struct.pack("16sh14x", b"lo", 1 | 64))  # SIOCSIFFLAGS, IFF_UP | IFF_RUNNING
 
 
-def enter(root: str, plan: dict[str, Any]) -> None:
-    os.makedirs(f"{root}/.old", exist_ok=True)
-    pivot_root(root, f"{root}/.old")
+def enter(plan: dict[str, Any]) -> None:
+    os.makedirs("r/.old", exist_ok=True)
+    pivot_root("r", "r/.old")
+    furnish(plan)  # from the present directory, which is still in the old root
     os.chdir("/")
     detach("/.old")
     os.rmdir("/.old")
     socket.sethostname(plan["hostname"])
     if plan["readonly"]:
-        mount("none", "/", None, MS_BIND | MS_REMOUNT | MS_RDONLY)
+        mount("none", "/", None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
     if not plan["network"]:
         loopback_up()
+
+
+def bytes_below(folder: int) -> int:
+    """What the files below an open folder take on their disk. Some may go while this looks."""
+    total = 0
+    for _path, folders, names, place in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
+        for name in (*folders, *names):
+            with contextlib.suppress(OSError):
+                total += os.stat(name, dir_fd=place, follow_symlinks=False).st_blocks << 9
+    return total
+
+
+def end_others(child: int) -> None:
+    """Kill everything inside but the command itself, which then may put something by and end."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in (1, child):
+            with contextlib.suppress(OSError):
+                os.kill(int(name), signal.SIGKILL)
 
 
 def execute(plan: dict[str, Any]) -> NoReturn:
@@ -120,7 +127,13 @@ def execute(plan: dict[str, Any]) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     os.chdir(plan["cwd"])
+    for limit, soft, hard in LIMITS:
+        most = resource.getrlimit(limit)[1]
+        hard = hard if most == resource.RLIM_INFINITY else min(hard, most)
+        resource.setrlimit(limit, (min(soft, hard), hard))
     try:
+        seccomp.confine()
+        close_from(3)
         os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
     except OSError as exc:
         os.write(2, f"cannot start {plan['argv'][0]}: {exc.strerror}\n".encode())
@@ -131,30 +144,27 @@ def pid_one(plan: dict[str, Any], status: int) -> NoReturn:
     """Inside the new PID namespace: build the root, start the command, reap until it ends."""
     die_with_parent(signal.SIGKILL)
     try:
-        root = make_root(plan)
-        populate(root, plan)
-        enter(root, plan)
-        measure = os.open("/", os.O_PATH | os.O_DIRECTORY)
+        make_root(plan)
+        written = os.open("u/u", os.O_RDONLY | os.O_DIRECTORY)
+        enter(plan)
     except OSError as exc:
         os.write(status, json.dumps({"error": str(exc)}).encode() + b"\n")
         os._exit(125)
     os.write(status, b'{"ready": true}\n')
     child = os.fork()
     if child == 0:
-        os.close(status)
-        os.close(measure)
         execute(plan)
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: end_others(child))
     while True:
         pid, code = os.wait()
         if pid == child:
             break
-    room = os.statvfs("/")
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = {
         "code": 128 + os.WTERMSIG(code) if os.WIFSIGNALED(code) else os.WEXITSTATUS(code),
         "cpu": round(usage.ru_utime + usage.ru_stime, 2),
         "rss": usage.ru_maxrss * 1024,
-        "scratch": 0 if plan["upper"] else (room.f_blocks - room.f_bfree) * room.f_frsize,
+        "scratch": bytes_below(written),
     }
     os.write(status, json.dumps({"done": done}).encode() + b"\n")
     os._exit(0)
@@ -164,20 +174,21 @@ def main() -> None:
     status, go = int(sys.argv[1]), int(sys.argv[2])
     # The command may talk to the terminal; an interrupt is the parent's business, which then kills this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        unshare(CLONE_NEWUSER)
-    except OSError as exc:
-        os.write(status, json.dumps({"error": str(exc), "userns": True}).encode() + b"\n")
-        sys.exit(125)
-    os.write(status, json.dumps({"map": os.getpid()}).encode() + b"\n")
+    os.umask(0o022)
     with open(go, encoding="utf-8") as handle:
-        plan = json.load(handle)
+        plan = json.loads(handle.readline())
+        if os.geteuid() != 0:
+            try:
+                unshare(CLONE_NEWUSER)
+            except OSError as exc:
+                os.write(status, json.dumps({"error": str(exc), "userns": True}).encode() + b"\n")
+                sys.exit(125)
+            os.write(status, json.dumps({"map": os.getpid()}).encode() + b"\n")
+            handle.readline()  # our ids are mapped now
     try:
-        os.setgroups([])
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
+        become_owner(plan)
         die_with_parent(signal.SIGKILL)
-        flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
+        flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
         unshare(flags | (0 if plan["network"] else CLONE_NEWNET))
     except OSError as exc:
         os.write(status, json.dumps({"error": str(exc)}).encode() + b"\n")
@@ -186,5 +197,24 @@ def main() -> None:
     if child == 0:
         pid_one(plan, status)
     os.close(status)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os.kill(child, signal.SIGUSR1))
     _, code = os.waitpid(child, 0)
     os._exit(0 if os.WIFEXITED(code) else 125)
+
+
+def become_owner(plan: dict[str, Any]) -> None:
+    """Mount what the host gives, then become id 0 of the command's user namespace, with no groups but of devices."""
+    new_session_keyring()
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as handle:
+        handle.write(str(OOM_SCORE))
+    users = user_namespace(plan["first"])
+    unshare(CLONE_NEWNS)
+    gather(plan, users)
+    found = [os.stat(source) for source, _target, _readonly in plan["binds"]]
+    groups = sorted({status.st_gid for status in found if stat.S_ISCHR(status.st_mode)})
+    if plan["first"] or not groups:  # a user cannot choose among his groups: he keeps them all for a device
+        os.setgroups(groups)
+    enter_user_namespace(users)
+    os.close(users)
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from photonbuild.errors import Interrupted, SandboxError
-from photonbuild.sandbox.ids import write_id_maps
+from photonbuild.sandbox.ids import first_id, give, write_id_maps
 
 # Nothing of the caller's Python but its standard library; no compiled files are left beside ours.
 INIT = "photonbuild.sandbox.init"
@@ -86,6 +86,10 @@ def start(
     new_session: bool,
 ) -> Process:
     """Start what `Sandbox.plan` describes. Raises SandboxError, and Interrupted after `end_all`."""
+    first = first_id()
+    for source in [source for source, _target, readonly in plan["binds"] if not readonly] + [plan["upper"]]:
+        if source is not None:
+            give(Path(source), first)
     status_read, status_write = os.pipe()
     go_read, go_write = os.pipe()
     try:
@@ -99,6 +103,7 @@ def start(
                 stderr=stderr,
                 pass_fds=(status_write, go_read),
                 start_new_session=new_session,
+                env={},
             )
             _running[child.pid] = child
     except BaseException:
@@ -111,13 +116,16 @@ def start(
     status = os.fdopen(status_read, "rb", buffering=0)
     process = Process(popen=child, status=status)
     try:
-        first = json.loads(_read_line(status) or "{}")
-        if "map" not in first:
-            raise _no_namespace(str(first.get("error", "the sandbox's first process died")))
-        write_id_maps(child.pid)
         with os.fdopen(go_write, "w", encoding="utf-8") as go:
             go_write = -1
-            json.dump(plan, go)
+            json.dump({**plan, "first": first}, go)
+            print(file=go, flush=True)
+            if os.geteuid() != 0:
+                answer = json.loads(_read_line(status) or "{}")
+                if "map" not in answer:
+                    raise _no_namespace(str(answer.get("error", "the sandbox's first process died")))
+                write_id_maps(child.pid)
+                print(file=go, flush=True)
     except BaseException:
         process.kill()
         raise

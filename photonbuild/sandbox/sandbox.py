@@ -36,7 +36,8 @@ class Sandbox:
     """A root made of `layers` (top first, the seed last) with a discarded tmpfs, or the directory `upper`, on top.
 
     `scratch` is an existing directory on the host that serves as a mount point in the private namespace. With
-    `readonly` the root is read-only for the command; /tmp is not.
+    `readonly` the root is read-only for the command; /tmp is not. `target` is a path inside at which a command builds a
+    root: a tmpfs, or what `binds` has there, with /proc and /dev; no command can mount anything itself.
     """
 
     layers: Sequence[Path]
@@ -47,6 +48,7 @@ class Sandbox:
     network: bool = False
     readonly: bool = False
     hostname: str = "builder"
+    target: str | None = None
     tmpfs_size: str = "80%"
 
     def plan(self, argv: Sequence[str], cwd: str) -> dict[str, Any]:
@@ -60,6 +62,7 @@ class Sandbox:
             "env": {"PATH": PATH_INSIDE, "HOME": "/root", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb", **self.env},
             "network": self.network,
             "hostname": self.hostname,
+            "target": self.target,
             "tmpfs_size": self.tmpfs_size,
             "argv": list(argv),
             "cwd": cwd,
@@ -68,7 +71,7 @@ class Sandbox:
     def inputs(self, argv: Sequence[str], cwd: str = "/") -> dict[str, Any]:
         """What of `plan` is the same on every machine, for the key of what is made inside: all but the host's paths."""
         plan = self.plan(argv, cwd)
-        return {name: plan[name] for name in ("argv", "cwd", "env", "hostname", "network", "readonly")}
+        return {name: plan[name] for name in ("argv", "cwd", "env", "hostname", "network", "readonly", "target")}
 
     def popen(
         self,

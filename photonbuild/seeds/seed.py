@@ -71,7 +71,7 @@ def _remember(config: Config, store: Store, frozen: FrozenSeed) -> None:
 
 def _entry(config: Config, store: Store, name: str) -> Path:
     """Where the store keeps which frozen seed the lock gave, and the inputs."""
-    return store.root / "seeds" / name / key_of(seed_inputs(config, name))[:32]
+    return store.seeds / name / key_of(seed_inputs(config, name))[:32]
 
 
 def is_ready(config: Config, store: Store, name: str) -> bool:
@@ -81,7 +81,7 @@ def is_ready(config: Config, store: Store, name: str) -> bool:
 
 def seed_entries(store: Store, name: str) -> list[Path]:
     """The folders of all that were made of a seed here."""
-    return sorted((store.root / "seeds" / name).glob("*"))
+    return sorted((store.seeds / name).glob("*"))
 
 
 def seed_inputs(config: Config, name: str) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
                 warn(text)
             _remember(config, store, frozen)
     digest = read_json(entry)["digest"]
-    root = store.root / "seeds" / digest
+    root = store.seeds / digest
     elf = (root.parent / f"{digest}.elf").read_text(encoding="ascii").split()
     return FrozenSeed(name=name, digest=digest, root=root, elf=frozenset(elf))
 
@@ -203,7 +203,8 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
                 detail="\n".join(result["problems"][:20]),
                 hint="add them to 'prune' or 'devel_allowed'",
             )
-        final = store.root / "seeds" / result["digest"]
+        final = store.seeds / result["digest"]
+        final.parent.mkdir(parents=True, exist_ok=True)
         listing = final.parent / f"{result['digest']}.elf"
         listing.write_text("\n".join(result["elf"]) + "\n", encoding="ascii")
         store.publish(root, final)

@@ -7,7 +7,6 @@ one with a scriptlet is an error, and rpm's database is not touched. The same in
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import json
 import os
@@ -31,12 +30,6 @@ SCRIPTLETS = (
     "transfiletriggerscripts",
 )
 OPTIONS = ("-comp", "zstd", "-Xcompression-level", "19", "-b", "256K", "-no-xattrs", "-quiet", "-no-progress")
-
-
-def mount_memory(target: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"layer", os.fsencode(target), b"tmpfs", ctypes.c_ulong(0), b"mode=0755") != 0:
-        raise OSError(ctypes.get_errno(), "cannot mount a tmpfs", str(target))
 
 
 def unpack(path: str) -> None:
@@ -100,8 +93,6 @@ def pack(output: str, epoch: int) -> None:
 def main(argv: list[str]) -> None:
     request: dict[str, Any] = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
     os.umask(0o022)
-    TARGET.mkdir()
-    mount_memory(TARGET)
     for path in request["rpms"]:
         unpack(path)
     remove(request["exclude_paths"])

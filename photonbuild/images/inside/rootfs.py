@@ -28,8 +28,8 @@ from typing import IO, Any
 import rpm  # type: ignore[import-not-found,unused-ignore]
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-MS_BIND, MS_REC, MNT_DETACH = 4096, 16384, 2
-TARGET = Path("/target")
+TARGET = Path("/target")  # the root without what is mounted in it
+LIVE = Path("/target.live")  # the same with /proc and /dev, for programs that run in it
 EMPTIED = ("dev", "proc", "run", "sys", "tmp", "var/cache", "var/log", "var/tmp")
 UNWANTED = ("etc/.pwd.lock", "etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-")
 UNIT_FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system")
@@ -91,37 +91,11 @@ def command(*argv: str, failure_mark: str | None = None) -> None:
 
 
 def in_root(*argv: str, failure_mark: str | None = None) -> None:
-    command("chroot", str(TARGET), *argv, failure_mark=failure_mark)
-
-
-def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
-    """mount(2), which the seed has no program for."""
-    words = [os.fsencode(word) for word in (source, target, kind)]
-    if LIBC.mount(*words, ctypes.c_ulong(flags), os.fsencode(options)) != 0:
-        raise OSError(ctypes.get_errno(), f"cannot mount {kind or source}", str(target))
-
-
-def unmount(target: Path) -> None:
-    if LIBC.umount2(os.fsencode(target), MNT_DETACH) != 0:
-        raise OSError(ctypes.get_errno(), "cannot unmount", str(target))
-
-
-@contextlib.contextmanager
-def kernel_file_systems() -> Iterator[None]:
-    """/proc and /dev for the scriptlets; both are gone again before the root is packed."""
-    (TARGET / "proc").mkdir(mode=0o555, exist_ok=True)
-    (TARGET / "dev").mkdir(mode=0o755, exist_ok=True)
-    mount("proc", TARGET / "proc", "proc")
-    mount("/dev", TARGET / "dev", "", MS_BIND | MS_REC)
-    try:
-        yield
-    finally:
-        unmount(TARGET / "dev")
-        unmount(TARGET / "proc")
+    command("chroot", str(LIVE), *argv, failure_mark=failure_mark)
 
 
 def transaction(paths: list[str], exclude_docs: bool) -> Any:
-    ts = rpm.TransactionSet(str(TARGET), rpm.RPMVSF_MASK_NOSIGNATURES)
+    ts = rpm.TransactionSet(str(LIVE), rpm.RPMVSF_MASK_NOSIGNATURES)
     ts.setFlags(rpm.RPMTRANS_FLAG_NOPLUGINS | (rpm.RPMTRANS_FLAG_NODOCS if exclude_docs else 0))
     ts.setProbFilter(rpm.RPMPROB_FILTER_DISKSPACE | rpm.RPMPROB_FILTER_DISKNODES)
     for path in paths:
@@ -213,7 +187,7 @@ def set_units(units: list[dict[str, str]]) -> None:
             raise Failure(f"there is no unit '{unit}' in this image{hint}", where=entry["where"])
         in_root("/usr/bin/systemctl", VERBS[state], unit)
         found = subprocess.run(
-            ["chroot", str(TARGET), "/usr/bin/systemctl", "is-enabled", unit], capture_output=True, text=True
+            ["chroot", str(LIVE), "/usr/bin/systemctl", "is-enabled", unit], capture_output=True, text=True
         ).stdout.strip()
         if found == "static" and state == "enabled":
             raise Failure(f"'{unit}' cannot be enabled: it says nowhere what wants it", where=entry["where"])
@@ -280,24 +254,21 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal started
         seconds[name], started = round(time.monotonic() - started, 2), time.monotonic()
 
-    TARGET.mkdir()
-    mount("root", TARGET, "tmpfs", options="mode=0755,size=80%")
     for name, value in request["macros"].items():
         rpm.addMacro(name, value)
     check_closed(request["rpms"])
     first = [path for path in request["rpms"] if name_of(path) in request["first"]]
     rest = [path for path in request["rpms"] if path not in first]
     lap("read")
-    with kernel_file_systems():
-        for paths in filter(None, (first, rest)):
-            install(paths, request["exclude_docs"])
-        lap("install")
-        set_up(request)
-        for argv in request["commands"]:
-            in_root(*argv, failure_mark=request["failure_mark"])
-        for inner, outer in request["outputs"].items():
-            shutil.copyfile(TARGET / inner.lstrip("/"), outer)
-        lap("commands")
+    for paths in filter(None, (first, rest)):
+        install(paths, request["exclude_docs"])
+    lap("install")
+    set_up(request)
+    for argv in request["commands"]:
+        in_root(*argv, failure_mark=request["failure_mark"])
+    for inner, outer in request["outputs"].items():
+        shutil.copyfile(TARGET / inner.lstrip("/"), outer)
+    lap("commands")
     if request["tar"] is None:
         return {"kernels": kernels(), "seconds": seconds}
     database = TARGET / rpm.expandMacro("%{_dbpath}").lstrip("/")

@@ -16,7 +16,7 @@ from photonbuild.errors import ImageError
 from photonbuild.images.initramfs import dracut_argv, module_files
 from photonbuild.images.inside import sysusers
 from photonbuild.images.installset import InstallSet, Role
-from photonbuild.images.rootfs import RootfsFile, RootfsSettings, link_files, read_result, rootfs_request
+from photonbuild.images.rootfs import RootfsFile, RootfsSettings, package_binds, read_result, rootfs_request
 from photonbuild.run import Completed, run
 from tests.support.packages import package
 
@@ -83,7 +83,7 @@ def test_two_packages_with_one_file_name(tmp_path: Path) -> None:
         path.parent.mkdir()
         path.write_bytes(b"")
     with pytest.raises(ImageError, match=r"file name a\.rpm"):
-        link_files(paths, tmp_path / "rpms")
+        package_binds(paths)
 
 
 def test_dracut_is_told_nothing_of_the_building_machine() -> None:
