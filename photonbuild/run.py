@@ -44,6 +44,8 @@ class Completed:
     cpu_seconds: float = 0.0
     peak_rss: int = 0
     scratch_bytes: int = 0
+    out_of_memory: bool = False
+    stopped: str | None = None
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -202,6 +202,14 @@ class Signing(Model):
     certificate: str
 
 
+class Limits(Model):
+    """When a build is stopped, instead of by what it took before: hours in all, minutes without output, its memory."""
+
+    hours: Annotated[float, Field(gt=0)] | None = None
+    silent_minutes: Annotated[float, Field(gt=0)] = 15.0
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+
+
 class User(Model):
     """The user's file and the command line: nothing here changes what a package is built from."""
 
@@ -210,6 +218,7 @@ class User(Model):
     authorized_keys: tuple[str, ...] = ()
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None
+    limits: Limits = Limits()
 
     @property
     def store_path(self) -> Path | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from photonbuild.packages.inputs import build_inputs
 from photonbuild.packages.leaks import check_leaks
 from photonbuild.packages.package import Package
 from photonbuild.packages.spec import Spec
-from photonbuild.run import tail_of
+from photonbuild.run import Completed, tail_of
 from photonbuild.sandbox.sandbox import Bind
 
-SILENCE = 900.0  # seconds without output after which a build is stopped
-LONGEST, SLOWEST = 1800.0, 10.0  # … and after this many seconds plus so many times what it took before
+# Seconds after which a build is stopped: these plus so many times what it took before; if that is not known, a day.
+LONGEST, SLOWEST, UNKNOWN = 1800.0, 10.0, 86400.0
+LIMITS_HINT = "limits: in your own settings sets other bounds, see docs/use/configuration.md"
 
 
 def lookup(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[str, dict[str, Any], dict[str, Package]]:
@@ -29,14 +32,6 @@ def lookup(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[str
     installed = installed_packages(builder, spec, done)
     inputs = build_inputs(spec, builder.environment, {name: p.sha256 for name, p in installed.items()})
     return key_of(inputs), inputs, installed
-
-
-def available_memory() -> int:
-    """Bytes that new programs may use, see MemAvailable in proc_meminfo(5)."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return 0
 
 
 def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
@@ -77,22 +72,11 @@ def _build(
         Bind(out, "/out", readonly=False),
         Bind(keep, "/keep", readonly=False),
     ]
-    cost = builder.costs.get(spec.name, Cost())
-    upper = None if cost.scratch_bytes < available_memory() / 2 else work / "upper"
-    if upper is not None:
-        upper.mkdir()
-    sandbox = build_sandbox(builder, installed.values(), binds, upper)
     started = time.monotonic()
-    done = sandbox.run(
-        ARGV,
-        log=log,
-        silence=SILENCE,
-        timeout=LONGEST + SLOWEST * cost.cpu_seconds,
-        check=False,
-        error=BuildError,
-    )
+    done = run_build(builder, spec, installed.values(), binds, work, log)
     if done.returncode:
-        raise _failure(builder, spec, work, log, keep)
+        raise _failure(builder, spec, work, log, keep, done.stopped)
+    inspect_results(out, spec)
     records = read_json(out / "meta.json")
     for record in records:
         record["sha256"] = sha256_of(out / "rpms" / record["file"])
@@ -112,16 +96,76 @@ def _build(
     )
 
 
-def _failure(builder: Builder, spec: Spec, work: Path, log: Path, keep: Path) -> BuildError:
+def run_build(
+    builder: Builder, spec: Spec, installed: Iterable[Package], binds: Sequence[Bind], work: Path, log: Path
+) -> Completed:
+    """Run rpmbuild in a build root in memory; where that is too small, or was never measured to fit, on disk."""
+    cost = builder.costs.get(spec.name, Cost(measured=False))
+    limits = builder.config.user.limits
+    longest = max(LONGEST + SLOWEST * cost.cpu_seconds, 0.0) if cost.measured else UNKNOWN
+    memory = builder.rooms.limit(cost, builder.jobs) if limits.memory_gib is None else round(limits.memory_gib * 2**30)
+    with builder.rooms.reserve(round(cost.scratch_bytes * 1.25)) as in_memory:
+        for upper in (None, work / "upper") if in_memory else (work / "upper",):
+            if upper is not None:
+                upper.mkdir()
+            size = round(memory * 0.75) >> 10
+            sandbox = build_sandbox(builder, installed, binds, upper, tmpfs_size=f"{size}k")
+            done = sandbox.run(
+                ARGV,
+                log=log,
+                silence=60 * limits.silent_minutes,
+                timeout=longest if limits.hours is None else 3600 * limits.hours,
+                memory=memory,
+                keeps=True,
+                check=False,
+                error=BuildError,
+            )
+            full = done.scratch_bytes > 0.9 * (size << 10)
+            if not done.returncode or upper is not None or not (done.out_of_memory or full):
+                return done
+            with log.open("a", encoding="utf-8") as handle:
+                handle.write("# the build root does not fit into memory: once more, on disk\n")
+            memory = builder.rooms.limit(Cost(), builder.jobs) if limits.memory_gib is None else memory
+            for bind in binds:
+                if not bind.readonly:
+                    builder.store.remove(bind.source)
+                    bind.source.mkdir()
+    raise AssertionError("the last attempt returns")
+
+
+def inspect_results(out: Path, spec: Spec) -> None:
+    """A build may leave files and folders of known names, and trees. Raises BuildError for anything else.
+
+    What is read here is read on the host: a link would lead to the host's files.
+    """
+    allowed = {"meta.json", "rpms", "srpms", "trees"}
+    found = [path for path in out.iterdir() if path.name not in allowed]
+    for name in ("meta.json", "rpms", "srpms", "trees"):
+        path = out / name
+        inside = path.iterdir() if path.is_dir() and not path.is_symlink() and name != "trees" else ()
+        found += [file for file in inside if not stat.S_ISREG(file.lstat().st_mode)]
+        kind = path.lstat().st_mode if os.path.lexists(path) else 0
+        if not (stat.S_ISREG(kind) if name == "meta.json" else stat.S_ISDIR(kind)):
+            found.append(path)
+    if found:
+        raise BuildError(
+            f"the build of {spec.name} left what is no result: {', '.join(sorted(path.name for path in found))}",
+            where=f"specs/{spec.name}/{spec.name}.spec",
+            hint="results are made from the packages alone: nothing may write to /out",
+        )
+
+
+def _failure(builder: Builder, spec: Spec, work: Path, log: Path, keep: Path, stopped: str | None) -> BuildError:
     failed = builder.store.root / "failed" / spec.name
     if failed.exists():
         builder.store.remove(failed)
     builder.store.publish(keep, failed)
     return BuildError(
-        f"{spec.name} does not build",
+        f"{spec.name} does not build" + (f": {stopped}" if stopped else ""),
         where=f"specs/{spec.name}/{spec.name}.spec",
         detail=error_lines(log),
-        hint=f"whole log: {log}\nlook around in its build root: photonbuild shell {spec.name}",
+        hint=(f"{LIMITS_HINT}\n" if stopped else "")
+        + f"whole log: {log}\nlook around in its build root: photonbuild shell {spec.name}",
     )
 
 

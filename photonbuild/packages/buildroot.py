@@ -18,6 +18,7 @@ from photonbuild.packages.graph import Graph
 from photonbuild.packages.inputs import BuildEnvironment
 from photonbuild.packages.macros import macro_binds, macro_digests
 from photonbuild.packages.package import Package
+from photonbuild.packages.room import Rooms
 from photonbuild.packages.spec import Spec
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.seed import FrozenSeed
@@ -46,6 +47,7 @@ class Builder:
     environment: BuildEnvironment
     costs: Mapping[str, Cost]
     jobs: int
+    rooms: Rooms
 
     @classmethod
     def make(
@@ -80,6 +82,7 @@ class Builder:
             fetcher=fetcher,
             costs=costs,
             jobs=jobs,
+            rooms=Rooms(),
             macros=macro_binds(config, folder),
             environment=environment,
         )
@@ -134,7 +137,12 @@ def seed_provides(builder: Builder, capability: str) -> bool:
 
 
 def build_sandbox(
-    builder: Builder, installed: Iterable[Package], binds: Sequence[Bind], upper: Path | None = None
+    builder: Builder,
+    installed: Iterable[Package],
+    binds: Sequence[Bind],
+    upper: Path | None = None,
+    *,
+    tmpfs_size: str = "80%",
 ) -> Sandbox:
     """The build root of a package: the extracted trees of its dependencies over the seed."""
     return Sandbox(
@@ -143,6 +151,7 @@ def build_sandbox(
         upper=upper,
         binds=[*builder.macros, Bind(PROGRAM, "/build.py"), *binds],
         env={**variables(builder.environment.epoch), "PHOTONBUILD_JOBS": str(builder.jobs)},
+        tmpfs_size=tmpfs_size,
     )
 
 

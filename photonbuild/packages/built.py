@@ -31,10 +31,15 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a build took when it was last measured: CPU seconds and bytes written to its build root."""
+    """What a build took when it was last measured: CPU seconds, bytes written to its build root, its largest process.
+
+    What is None was never measured.
+    """
 
     cpu_seconds: float = 30.0
     scratch_bytes: int = 1 << 30
+    peak_rss: int | None = None
+    measured: bool = True
 
 
 def load_built(store: Store, name: str, key: str) -> Built | None:

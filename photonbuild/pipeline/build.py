@@ -111,7 +111,8 @@ def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
     path = session.store.root / "timings.json"
     known = read_json(path) if path.exists() else {}
     measured = {
-        name: {"cpu_seconds": built.cpu_seconds, "scratch_bytes": built.scratch_bytes} for name, built in done.items()
+        name: {"cpu_seconds": built.cpu_seconds, "scratch_bytes": built.scratch_bytes, "peak_rss": built.peak_rss}
+        for name, built in done.items()
     }
     fresh = known | measured
     if fresh != known:

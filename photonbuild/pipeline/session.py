@@ -76,7 +76,7 @@ class Session:
         for path in (self.config.build_dir / "timings.json", self.store.root / "timings.json"):
             if path.exists():
                 known |= read_json(path)
-        return {name: Cost(**known[name]) if name in known else Cost() for name in self.specs}
+        return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
 
     def spec(self, name: str) -> Spec:
         """A spec by its name or by the name of a package that it makes."""

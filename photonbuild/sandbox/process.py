@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from photonbuild.errors import Interrupted, SandboxError
+from photonbuild.sandbox.cgroups import Group, create
 from photonbuild.sandbox.ids import first_id, give, write_id_maps
 
 # Nothing of the caller's Python but its standard library; no compiled files are left beside ours.
@@ -41,16 +43,23 @@ def ended() -> bool:
 
 @dataclass(kw_only=True)
 class Process:
-    """A running sandbox. `wait` returns the command's exit code; `kill` ends everything inside at once."""
+    """A running sandbox. `wait` returns the command's exit code; `kill` ends everything inside at once.
+
+    `out_of_memory` is known when it has ended.
+    """
 
     popen: subprocess.Popen[bytes]
     status: IO[bytes]
+    group: Group | None = None
+    out_of_memory: bool = False
     done: dict[str, Any] = field(default_factory=dict)
 
     def wait(self, timeout: float | None = None) -> int:
         """The command's exit code. Raises SandboxError when the sandbox itself failed, TimeoutExpired in time."""
-        self.popen.wait(timeout)
-        _running.pop(self.popen.pid, None)
+        if timeout is not None and not self._ends_within(timeout):
+            raise subprocess.TimeoutExpired(self.popen.args, timeout)
+        self.popen.wait()
+        self._ended()
         if not self.done:
             self._read_done()
         return int(self.done["code"])
@@ -66,12 +75,34 @@ class Process:
         if not self.done:
             self.done = {"code": 128 + signal.SIGKILL, "cpu": 0.0, "rss": 0, "scratch": 0}
 
+    def _ends_within(self, seconds: float) -> bool:
+        """Without looking again and again, as subprocess does."""
+        if self.popen.poll() is not None:
+            return True
+        descriptor = os.pidfd_open(self.popen.pid)
+        try:
+            return bool(select.select([descriptor], [], [], seconds)[0])
+        finally:
+            os.close(descriptor)
+
+    def _ended(self) -> None:
+        _running.pop(self.popen.pid, None)
+        if self.group is not None:
+            self.out_of_memory = self.group.ran_out_of_memory()
+            self.group.remove()
+            self.group = None
+
+    def end_others(self) -> None:
+        """End all that the command has started, so that it can put something by; it is still to be waited for."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+
     def kill(self) -> None:
         """End the sandbox and everything in it; returns when it is gone."""
         if self.popen.poll() is None:
             self.popen.kill()
         self.popen.wait()
-        _running.pop(self.popen.pid, None)
+        self._ended()
         if not self.status.closed:
             self.status.close()
         self.done = self.done or {"code": 128 + signal.SIGKILL, "cpu": 0.0, "rss": 0, "scratch": 0}
@@ -84,8 +115,12 @@ def start(
     stdout: int | IO[bytes] | None,
     stderr: int | IO[bytes] | None,
     new_session: bool,
+    memory: int | None = None,
 ) -> Process:
-    """Start what `Sandbox.plan` describes. Raises SandboxError, and Interrupted after `end_all`."""
+    """Start what `Sandbox.plan` describes, with `memory` bytes at the most where that can be bounded.
+
+    Raises SandboxError, and Interrupted after `end_all`.
+    """
     first = first_id()
     for source in [source for source, _target, readonly in plan["binds"] if not readonly] + [plan["upper"]]:
         if source is not None:
@@ -114,8 +149,10 @@ def start(
         os.close(status_write)
         os.close(go_read)
     status = os.fdopen(status_read, "rb", buffering=0)
-    process = Process(popen=child, status=status)
+    process = Process(popen=child, status=status, group=create(memory) if memory is not None else None)
     try:
+        if process.group is not None:
+            process.group.add(child.pid)
         with os.fdopen(go_write, "w", encoding="utf-8") as go:
             go_write = -1
             json.dump({**plan, "first": first}, go)

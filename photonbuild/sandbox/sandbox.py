@@ -11,24 +11,47 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from photonbuild.errors import PhotonbuildError, SandboxError
 from photonbuild.run import Completed, tail_of
+from photonbuild.sandbox.cgroups import memory_of_machine
 from photonbuild.sandbox.process import Process, start
 
+LONGEST = 3600.0  # seconds that a command may take unless its caller says how many
+MOST_OUTPUT = 256 << 20  # bytes that one may print
+LEAST_ROOM = 256 << 20  # bytes that stay free on the disk of its upper folder and its log
+SHARE = 0.9  # of the machine's memory that one sandbox may take
+GRACE = 120.0  # seconds that a stopped command has for putting something by
 PATH_INSIDE = "/usr/bin:/usr/sbin:/bin:/sbin"
 
 
 @dataclass(frozen=True)
 class Bind:
-    """A host path made visible at an absolute path inside."""
+    """A host path made visible at an absolute path inside.
+
+    Without `links` no command may leave a symbolic link in it that leads out of it: what is read there afterwards is
+    read on the host, where the link would lead to the host's files.
+    """
 
     source: Path
     target: str
     readonly: bool = True
+    links: bool = True
+
+    def stray_links(self) -> list[str]:
+        """Links in the folder, relative to it, that lead out of it or to an absolute path."""
+        found = []
+        for top, folders, names, place in os.fwalk(self.source, follow_symlinks=False):
+            depth = len(Path(top).relative_to(self.source).parts)
+            for name in (*folders, *names):
+                with contextlib.suppress(OSError):  # no link
+                    target = os.readlink(name, dir_fd=place)
+                    if os.path.isabs(target) or os.path.normpath(f"{'x/' * depth}{target}").startswith(".."):
+                        found.append(str(Path(top, name).relative_to(self.source)))
+        return sorted(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +105,11 @@ class Sandbox:
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         new_session: bool = True,
+        memory: int | None = None,
     ) -> Process:
         """Start `argv` inside. With `new_session` a Ctrl-C reaches only us, and we kill the sandbox."""
         plan = self.plan(argv, cwd)
-        return start(plan, stdin=stdin, stdout=stdout, stderr=stderr, new_session=new_session)
+        return start(plan, stdin=stdin, stdout=stdout, stderr=stderr, new_session=new_session, memory=memory)
 
     def run(
         self,
@@ -94,15 +118,19 @@ class Sandbox:
         cwd: str = "/",
         log: Path | None = None,
         input: bytes | None = None,
-        timeout: float | None = None,
+        timeout: float | None = LONGEST,
         silence: float | None = None,
+        memory: int | None = None,
+        keeps: bool = False,
         check: bool = True,
         error: type[PhotonbuildError] = SandboxError,
     ) -> Completed:
         """Run `argv` inside to its end. With `log` its output is appended there, else captured.
 
-        `timeout` bounds the whole run, `silence` the time for which the log may stand still (seconds). Raises `error`
-        with the last lines of output when the command fails (with `check`) or is stopped.
+        `timeout` bounds the whole run, `silence` the time for which the log may stand still (seconds), `memory` what it
+        may take with its files in memory (bytes; most of the machine's unless given). A command that `keeps` puts
+        something by when what it has started dies, and is let do so when it is stopped. Raises `error` with the last
+        lines of output when the command fails (with `check`); when it is stopped, also without `check`.
         """
         started = time.monotonic()
         with contextlib.ExitStack() as stack:
@@ -113,12 +141,18 @@ class Sandbox:
                 stdin = stack.enter_context(_temporary())
                 stdin.write(input)
                 stdin.seek(0)
-            process = self.popen(argv, cwd=cwd, stdin=stdin, stdout=out, stderr=err)
+            most = round(SHARE * memory_of_machine()) if memory is None else memory
+            process = self.popen(argv, cwd=cwd, stdin=stdin, stdout=out, stderr=err, memory=most)
+            bounds = Bounds(
+                seconds=timeout, silence=silence, outputs=(out, err), disks=tuple(filter(None, (log, self.upper)))
+            )
             try:
-                code, stopped = _watch(process, log, timeout, silence)
+                code, stopped = bounds.watch(process, keeps=keeps)
             except BaseException:
                 process.kill()
                 raise
+            if code and process.out_of_memory:
+                stopped = stopped or f"stopped: it needs more than {most >> 20} MiB of memory"
             text = ["", ""] if log else [_text(out), _text(err)]
         result = Completed(
             argv=tuple(argv),
@@ -129,25 +163,62 @@ class Sandbox:
             cpu_seconds=float(process.done["cpu"]),
             peak_rss=int(process.done["rss"]),
             scratch_bytes=int(process.done["scratch"]),
+            out_of_memory=process.out_of_memory,
         )
-        if stopped or (check and code):
+        for bind in self.binds:
+            if not bind.links and not bind.readonly and (stray := bind.stray_links()):
+                raise error(f"{argv[0]} left links that lead out of {bind.target}: {', '.join(stray[:5])}")
+        if (stopped and not keeps) or (check and code):
             detail = tail_of(log) if log else (text[1] or text[0]).strip()[-4000:]
             raise error(stopped or f"{argv[0]} failed with exit code {code}", detail=detail)
-        return result
+        return replace(result, stopped=stopped)
 
 
-def _watch(process: Process, log: Path | None, timeout: float | None, silence: float | None) -> tuple[int, str | None]:
-    started = time.monotonic()
-    while True:
-        try:
-            return process.wait(None if timeout is None and silence is None else 2.0), None
-        except subprocess.TimeoutExpired:
-            if timeout is not None and time.monotonic() - started > timeout:
-                process.kill()
-                return 124, f"stopped: it ran longer than {timeout:.0f} s"
-            if log is not None and silence is not None and time.time() - log.stat().st_mtime > silence:
-                process.kill()
-                return 124, f"stopped: it printed nothing for {silence:.0f} s"
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What a command may take: seconds in all and without output, bytes of `outputs`, room on the `disks` of paths."""
+
+    seconds: float | None
+    silence: float | None
+    outputs: Sequence[IO[bytes]]
+    disks: Sequence[Path]
+
+    def watch(self, process: Process, *, keeps: bool) -> tuple[int, str | None]:
+        """(exit code, why it was stopped or None). By a clock that neither jumps nor runs while the machine sleeps."""
+        started = heard = time.monotonic()
+        size = 0
+        while True:
+            try:
+                return process.wait(0.5), None
+            except subprocess.TimeoutExpired:
+                now, before = time.monotonic(), size
+                size = sum(os.fstat(output.fileno()).st_size for output in self.outputs)
+                heard = now if size != before else heard
+                reason = self.reason(now - started, now - heard, size)
+            if reason is not None:
+                return self.stop(process, keeps=keeps), f"stopped: {reason}"
+
+    def reason(self, seconds: float, silent: float, size: int) -> str | None:
+        """Why a command that took and printed this much is stopped, or None."""
+        if self.seconds is not None and seconds > self.seconds:
+            return f"it ran longer than {self.seconds:.0f} s"
+        if self.silence is not None and silent > self.silence:
+            return f"it printed nothing for {self.silence:.0f} s"
+        if size > MOST_OUTPUT:
+            return f"it printed more than {MOST_OUTPUT >> 20} MiB"
+        for path in self.disks:
+            if os.statvfs(path).f_bavail * os.statvfs(path).f_frsize < LEAST_ROOM:
+                return f"less than {LEAST_ROOM >> 20} MiB are free in {path.parent}"
+        return None
+
+    @staticmethod
+    def stop(process: Process, *, keeps: bool) -> int:
+        if keeps:
+            process.end_others()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        process.kill()
+        return 124
 
 
 @contextlib.contextmanager

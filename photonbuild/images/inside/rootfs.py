@@ -94,8 +94,8 @@ def in_root(*argv: str, failure_mark: str | None = None) -> None:
     command("chroot", str(LIVE), *argv, failure_mark=failure_mark)
 
 
-def transaction(paths: list[str], exclude_docs: bool) -> Any:
-    ts = rpm.TransactionSet(str(LIVE), rpm.RPMVSF_MASK_NOSIGNATURES)
+def transaction(root: Path, paths: list[str], exclude_docs: bool) -> Any:
+    ts = rpm.TransactionSet(str(root), rpm.RPMVSF_MASK_NOSIGNATURES)
     ts.setFlags(rpm.RPMTRANS_FLAG_NOPLUGINS | (rpm.RPMTRANS_FLAG_NODOCS if exclude_docs else 0))
     ts.setProbFilter(rpm.RPMPROB_FILTER_DISKSPACE | rpm.RPMPROB_FILTER_DISKNODES)
     for path in paths:
@@ -120,19 +120,19 @@ def standard_output(file: IO[bytes]) -> Iterator[None]:
 
 def check_closed(paths: list[str]) -> None:
     """Raise Failure if the whole set has an unmet requirement or a conflict (the solver says it has none)."""
-    ts = transaction(paths, False)
+    ts = transaction(TARGET, paths, False)
     ts.check()
     problems = [str(problem) for problem in ts.problems()]
     if problems:
         raise Failure("the package set is not closed", detail="\n".join(problems))
 
 
-def install(paths: list[str], exclude_docs: bool) -> None:
+def install(root: Path, paths: list[str], exclude_docs: bool) -> None:
     """One rpm transaction. Scriptlets must be silent and succeed: whatever one prints is an error here."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile("w+") as messages:
         rpm.setLogFile(messages)
         rpm.setVerbosity(rpm.RPMLOG_WARNING)
-        ts = transaction(paths, exclude_docs)
+        ts = transaction(root, paths, exclude_docs)
         ts.scriptFd = output.fileno()
         ts.order()
         scriptlets = Scriptlets(output)
@@ -260,8 +260,10 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
     first = [path for path in request["rpms"] if name_of(path) in request["first"]]
     rest = [path for path in request["rpms"] if path not in first]
     lap("read")
-    for paths in filter(None, (first, rest)):
-        install(paths, request["exclude_docs"])
+    # The first packages own /proc and /dev themselves, which nobody can give an owner while they are mounted.
+    for root, paths in ((TARGET, first), (LIVE, rest)):
+        if paths:
+            install(root, paths, request["exclude_docs"])
     lap("install")
     set_up(request)
     for argv in request["commands"]:
