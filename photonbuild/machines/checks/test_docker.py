@@ -153,7 +153,13 @@ def test_remove_leaves_nothing(host: Host, server: str) -> None:
     assert host.check_output("ls /run/containerd/io.containerd.runtime.v2.task/moby 2>/dev/null | wc -l") == "0"
 
 
-# What contrib/check-config.sh of moby calls generally necessary, for cgroup v2.
+def test_neither_swarm_mode_nor_live_restore(host: Host) -> None:
+    """Swarm mode is refused where live-restore is on."""
+    assert docker(host, "info --format '{{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}'") == "false inactive"
+
+
+# What contrib/check-config.sh of moby calls generally necessary, for cgroup v2; then its optional features, but for
+# SELinux, and its network drivers. (Of its storage drivers one is enough.)
 NECESSARY = """
     NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CGROUPS CGROUP_CPUACCT CGROUP_DEVICE CGROUP_FREEZER CGROUP_SCHED CPUSETS
     MEMCG
@@ -161,9 +167,17 @@ NECESSARY = """
     IP6_NF_TARGET_MASQUERADE NETFILTER_XT_MATCH_ADDRTYPE NETFILTER_XT_MATCH_CONNTRACK NETFILTER_XT_MATCH_IPVS
     NETFILTER_XT_MARK IP_NF_RAW IP_NF_NAT NF_NAT IP6_NF_RAW IP6_NF_NAT POSIX_MQUEUE CGROUP_BPF
 """
+OPTIONAL = """
+    USER_NS SECCOMP SECCOMP_FILTER CGROUP_PIDS CGROUP_HUGETLB BLK_CGROUP BLK_DEV_THROTTLING CGROUP_PERF NET_CLS_CGROUP
+    CGROUP_NET_PRIO CFS_BANDWIDTH FAIR_GROUP_SCHED IP_NF_TARGET_REDIRECT IP_VS IP_VS_NFCT IP_VS_PROTO_TCP
+    IP_VS_PROTO_UDP IP_VS_RR SECURITY_APPARMOR EXT4_FS EXT4_FS_POSIX_ACL EXT4_FS_SECURITY
+    VXLAN BRIDGE_VLAN_FILTERING CRYPTO CRYPTO_AEAD CRYPTO_GCM CRYPTO_SEQIV CRYPTO_GHASH XFRM XFRM_USER XFRM_ALGO
+    INET_ESP NETFILTER_XT_MATCH_BPF IPVLAN MACVLAN DUMMY NF_NAT_FTP NF_CONNTRACK_FTP NF_NAT_TFTP NF_CONNTRACK_TFTP
+    OVERLAY_FS
+"""
 
 
 def test_kernel_has_what_docker_calls_necessary(host: Host) -> None:
     lines = set(host.check_output("gzip -dc /proc/config.gz").splitlines())
-    options = [f"CONFIG_{name}" for name in NECESSARY.split()]
+    options = [f"CONFIG_{name}" for name in (NECESSARY + OPTIONAL).split()]
     assert [name for name in options if not {f"{name}=y", f"{name}=m"} & lines] == []
