@@ -12,6 +12,7 @@ from photonbuild import code
 from photonbuild.errors import ImageError
 from photonbuild.images.installset import InstallSet
 from photonbuild.images.workspace import Workspace
+from photonbuild.packages.room import available_memory
 from photonbuild.run import Completed
 from photonbuild.sandbox.sandbox import Bind
 
@@ -126,6 +127,7 @@ def run_helper(workspace: Workspace, chosen: InstallSet, *, request: Mapping[str
     result.unlink(missing_ok=True)
     sandbox = workspace.sandbox(
         binds=(
+            *target_on_disk(workspace, chosen),
             Bind(source=PROGRAM, target=f"{HELPERS}/rootfs.py"),
             Bind(source=SYSUSERS, target=f"{HELPERS}/sysusers.py"),
             *package_binds(chosen.rpms),
@@ -137,6 +139,15 @@ def run_helper(workspace: Workspace, chosen: InstallSet, *, request: Mapping[str
     argv = ["python3", "-I", f"{HELPERS}/rootfs.py", "/work/request.json", "/work/result.json"]
     done = sandbox.run(argv, log=workspace.log, check=False, error=ImageError)
     return read_result(result, done, workspace.log)
+
+
+def target_on_disk(workspace: Workspace, chosen: InstallSet) -> list[Bind]:
+    """A folder for the root, for packages that would take more than a quarter of the free memory; else nothing."""
+    if sum(package.installed_size for package in chosen.packages) < available_memory() // 4:
+        return []
+    folder = workspace.folder / "target"
+    folder.mkdir(mode=0o755)
+    return [Bind(source=folder, target=TARGET, readonly=False)]
 
 
 def read_result(path: Path, done: Completed, log: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild.errors import PhotonbuildError
+from photonbuild.sandbox import cgroups
 from photonbuild.store import Store
 
 PROGRAMS = {
@@ -36,6 +37,13 @@ def examine(store: Store) -> list[Finding]:
     findings = [
         Finding(what="python", ok=sys.version_info >= (3, 11), found=sys.version.split()[0], hint="3.11 or later"),
         sandbox_finding(store),
+        Finding(
+            what="limits",
+            ok=True,
+            found="control groups bound the memory of builds"
+            if cgroups.available()
+            else "no control groups that can be written: nothing bounds a build's memory",
+        ),
     ]
     for program, package in sorted(PROGRAMS.items()):
         path = shutil.which(program)

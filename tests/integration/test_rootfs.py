@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import ImageError
+from photonbuild.images import rootfs
 from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.rootfs import RootfsResult, RootfsSettings, build_rootfs
 from photonbuild.images.workspace import Workspace
@@ -88,10 +89,15 @@ def build(seed_root: Path, tmp_path: Path) -> Build:
     return make
 
 
-def test_two_builds_give_the_same_bytes(package: Packages, build: Build) -> None:
+def test_two_builds_give_the_same_bytes(
+    package: Packages, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rpms = [package("base", BASE), package("other", tags="Requires: base")]
     one, two = build(*rpms, folder="one"), build(*reversed(rpms), folder="two")
-    digests = {hashlib.sha256(result.tar.read_bytes()).hexdigest() for result in (one, two)}
+    monkeypatch.setattr(rootfs, "available_memory", lambda: 0)  # then the root lies on disk
+    three = build(*rpms, folder="three")
+    assert (tmp_path / "three" / "target" / "usr").is_dir() and not (tmp_path / "one" / "target").exists()
+    digests = {hashlib.sha256(result.tar.read_bytes()).hexdigest() for result in (one, two, three)}
     assert len(digests) == 1
     with tarfile.open(one.tar) as archive:
         members = {member.name: member for member in archive}

@@ -22,7 +22,15 @@ from pathlib import Path
 from typing import Any
 
 libc = ctypes.CDLL(None, use_errno=True)
-REFUSALS = (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS, errno.ENOENT, errno.EXDEV, errno.ECONNREFUSED)
+REFUSALS: tuple[int, ...] = (
+    errno.EPERM,
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOSYS,
+    errno.ENOENT,
+    errno.EXDEV,
+    errno.ECONNREFUSED,
+)
 REFUSALS += (errno.ENETUNREACH, errno.EINVAL, errno.ENOTSUP)
 
 
@@ -118,13 +126,14 @@ def mounts() -> dict[str, Any]:
 def read_only_binds() -> dict[str, Any]:
     """Change what the host shows for reading: the file, its mode, a second name for it."""
     seen: dict[str, int] = {}
-    for name, attempt in {
+    attempts: dict[str, Callable[[], object]] = {
         "write": lambda: Path("/code/secret").write_text("x"),
         "chmod": lambda: os.chmod("/code/secret", 0o777),
         "unlink": lambda: os.unlink("/code/secret"),
         "link": lambda: os.link("/code/secret", "/out/secret"),
         "xattr": lambda: os.setxattr("/code/secret", "user.x", b"x"),
-    }.items():
+    }
+    for name, attempt in attempts.items():
         try:
             attempt()
             seen[name] = 0
