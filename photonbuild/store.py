@@ -130,5 +130,5 @@ class Store:
                 (skeleton / name).symlink_to(os.readlink(source))
             elif source.is_dir() and not source.is_symlink():
                 binds.append(Bind(source, f"/{name}"))
-        binds += [Bind(path, str(path.absolute()), readonly=False) for path in writable]
+        binds += [Bind(path, str(path.absolute()), readonly=False, links=True) for path in writable]
         return Sandbox(layers=[skeleton], scratch=self.scratch, binds=binds)

@@ -147,7 +147,7 @@ def target_on_disk(workspace: Workspace, chosen: InstallSet) -> list[Bind]:
         return []
     folder = workspace.folder / "target"
     folder.mkdir(mode=0o755)
-    return [Bind(source=folder, target=TARGET, readonly=False)]
+    return [Bind(source=folder, target=TARGET, readonly=False, links=True)]
 
 
 def read_result(path: Path, done: Completed, log: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Workspace:
         return Sandbox(
             layers=layers or (self.seed,),
             scratch=scratch,
-            binds=(Bind(source=self.folder, target="/work", readonly=False, links=False), *binds),
+            binds=(Bind(source=self.folder, target="/work", readonly=False), *binds),
             env={"SOURCE_DATE_EPOCH": str(self.epoch), **(env or {})},
             hostname=hostname,
             target=target,

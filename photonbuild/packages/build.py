@@ -69,8 +69,8 @@ def _build(
     binds = [
         Bind(work / "sources", "/sources"),
         Bind(work / "plan.json", "/plan.json"),
-        Bind(out, "/out", readonly=False),
-        Bind(keep, "/keep", readonly=False),
+        Bind(out, "/out", readonly=False, links=True),
+        Bind(keep, "/keep", readonly=False, links=True),
     ]
     started = time.monotonic()
     done = run_build(builder, spec, installed.values(), binds, work, log)

@@ -145,14 +145,14 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
     failed = session.store.root / "failed" / spec.name / "build"
     binds = []
     if failed.exists():
-        binds.append(Bind(failed, "/build", readonly=False))
+        binds.append(Bind(failed, "/build", readonly=False, links=True))
     else:
         folder = session.store.root / "failed" / spec.name / "sources"
         if folder.exists():
             session.store.remove(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         stage_sources(session.builder, spec, folder)
-        binds.append(Bind(folder, "/build/SOURCES", readonly=False))
+        binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
     return build_sandbox(session.builder, installed.values(), binds), failed.exists()
 
 

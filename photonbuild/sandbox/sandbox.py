@@ -39,7 +39,7 @@ class Bind:
     source: Path
     target: str
     readonly: bool = True
-    links: bool = True
+    links: bool = False
 
     def stray_links(self) -> list[str]:
         """Links in the folder, relative to it, that lead out of it or to an absolute path."""

@@ -255,7 +255,7 @@ def _fetch_go(config: Config, store: Store, seed: Seed, root: Path, work: Path) 
     modules = work / "gomod"
     modules.mkdir()
     certificates = host_certificates()
-    binds = [Bind(source=modules, target="/out", readonly=False)]
+    binds = [Bind(source=modules, target="/out", readonly=False, links=True)]
     if certificates:
         binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
     env = {

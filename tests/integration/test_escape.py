@@ -211,7 +211,7 @@ def test_a_scriptlet_leaves_no_link_for_the_host(seed_root: Path, tmp_path: Path
     """The folder of an image's step is read on the host as well."""
     folder = tmp_path / "work"
     folder.mkdir()
-    bind = Bind(folder, "/work", readonly=False, links=False)
+    bind = Bind(folder, "/work", readonly=False)
     (tmp_path / "scratch").mkdir()
     sandbox = Sandbox(layers=[seed_root], scratch=tmp_path / "scratch", binds=[bind])
     with pytest.raises(BuildError, match="left links that lead out of /work: result"):
