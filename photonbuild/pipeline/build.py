@@ -31,7 +31,9 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
     Raises the first error; what was built before it stays in the store.
     """
-    wanted = session.graph.closure(names)
+    wanted, problems = session.buildable(names)
+    if problems and not keep_going:
+        raise first_error(session, problems)
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
     done: dict[str, Built] = {}
     costs = {name: session.costs[name].cpu_seconds for name in wanted}
@@ -65,8 +67,8 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             on_interrupt=process.end_all,
         )
     remember_costs(session, done)
-    if errors:
-        raise first_error(session, errors)
+    if errors or problems:
+        raise first_error(session, [*problems, *(errors[name] for name in sorted(errors))])
     if view.done > view.cached:
         session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {view.cached} from the store")
     return done
@@ -98,9 +100,9 @@ def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
             thread.join()
 
 
-def first_error(session: Session, errors: Mapping[str, BaseException]) -> BaseException:
+def first_error(session: Session, errors: Sequence[BaseException]) -> BaseException:
     """The error to end with; all others are reported now."""
-    *others, last = [errors[name] for name in sorted(errors)]
+    *others, last = errors
     for error in others:
         if isinstance(error, PhotonbuildError):
             session.reporter.error(error)
@@ -119,7 +121,7 @@ def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
 
 
 def profile_specs(session: Session, profile: Profile) -> frozenset[str]:
-    return wanted_specs(session.specs, session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
+    return wanted_specs(session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
 
 
 def repository(session: Session, done: Mapping[str, Built]) -> Path:
@@ -172,7 +174,7 @@ def fetch_sources(session: Session, folders: Sequence[Path]) -> None:
             on_interrupt=process.end_all,
         )
     if errors:
-        raise first_error(session, errors)
+        raise first_error(session, [errors[name] for name in sorted(errors)])
     session.reporter.info(f"{len(entries)} files are in the store")
 
 
