@@ -19,6 +19,7 @@ from photonbuild.packages.package import Package
 from photonbuild.packages.spec import Spec
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind
+from photonbuild.schedule import Busy
 
 SILENCE = 900.0  # seconds without output after which a build is stopped
 LONGEST, SLOWEST = 1800.0, 10.0  # … and after this many seconds plus so many times what it took before
@@ -42,6 +43,8 @@ def available_memory() -> int:
 def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
     """Build one spec, or take it from the store. Raises BuildError with the end of the log.
 
+    Raises Busy while another process builds a package of this name.
+
     The log is at store/logs/NAME.log while it runs and is kept with the result; a failed build leaves its build root in
     store/failed/NAME for `photonbuild shell`.
     """
@@ -49,7 +52,9 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
     # Before the lock: another build of the same spec, with other inputs, may take long.
     if (ready := load_built(builder.store, spec.name, key)) is not None:
         return ready
-    with builder.store.lock(f"package-{spec.name}"):
+    with builder.store.lock(f"package-{spec.name}", wait=False) as mine:
+        if not mine:
+            raise Busy
         ready = load_built(builder.store, spec.name, key)
         if ready is not None:
             return ready
@@ -81,7 +86,7 @@ def _build(
     upper = None if cost.scratch_bytes < available_memory() / 2 else work / "upper"
     if upper is not None:
         upper.mkdir()
-    sandbox = build_sandbox(builder, installed.values(), binds, upper)
+    sandbox = build_sandbox(builder, installed.values(), binds, upper, work=work)
     started = time.monotonic()
     done = sandbox.run(
         ARGV,

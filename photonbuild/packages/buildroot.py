@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,9 @@ from photonbuild.sources.local import local_sources
 from photonbuild.store import Store
 
 PROGRAM = code.program("photonbuild.packages.inside.build")
+MERGE = code.program("photonbuild.packages.inside.merge")
+# OVL_MAX_STACK of the kernel, see fs/overlayfs: a mount with more of them is refused.
+MOST_LAYERS = 500
 # What runs in a build root beside the seed's programs, so that a change of it builds everything again.
 RUN_INSIDE = ("photonbuild.packages.inside.build", "photonbuild.sandbox.init")
 # On failure the state of the build is saved for `photonbuild shell`: the overlay itself is gone with the sandbox.
@@ -161,16 +165,34 @@ def seed_provides(seeds: Seeds, seed: Path, capability: str) -> bool:
 
 
 def build_sandbox(
-    builder: Builder, installed: Iterable[Package], binds: Sequence[Bind], upper: Path | None = None
+    builder: Builder, installed: Iterable[Package], binds: Sequence[Bind], upper: Path | None = None, *, work: Path
 ) -> Sandbox:
-    """The build root of a package: the extracted trees of its dependencies over the seed."""
+    """The build root of a package: the extracted trees of its dependencies over the seed.
+
+    `work` is a folder of the store, which outlives the sandbox: where there are more trees than an overlay takes, it
+    gets one that all of them are merged into.
+    """
+    trees = [tree_of(package) for package in installed]
+    if len(trees) >= MOST_LAYERS:
+        trees = [merge_trees(builder.store, trees, work / "merged")]
     return Sandbox(
-        layers=[*(tree_of(package) for package in installed), builder.seed.root],
+        layers=[*trees, builder.seed.root],
         scratch=builder.store.scratch,
         upper=upper,
         binds=[*builder.macros, Bind(PROGRAM, "/build.py"), *binds],
         env={**variables(builder.environment.epoch), "PHOTONBUILD_JOBS": str(builder.jobs)},
     )
+
+
+def merge_trees(store: Store, trees: Sequence[Path], out: Path) -> Path:
+    """One tree of all, the first uppermost, by hard links: it takes no room to speak of."""
+    if out.exists():
+        store.remove(out)
+    box = store.host_sandbox(store.root)
+    box = replace(box, binds=[*box.binds, Bind(MERGE, "/merge.py")])
+    folders = json.dumps([str(tree.absolute()) for tree in trees]).encode()
+    box.run(["python3", "-I", "/merge.py", str(out.absolute())], input=folders, error=BuildError)
+    return out
 
 
 def variables(epoch: int) -> dict[str, str]:

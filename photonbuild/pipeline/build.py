@@ -9,21 +9,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import Profile
+from photonbuild.config.models import Profile, SourceEntry
 from photonbuild.errors import PhotonbuildError, SourceError
 from photonbuild.files import read_json, sha512_of, write_json
+from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
-from photonbuild.packages.build import build, lookup
+from photonbuild.packages.build import available_memory, build, lookup
 from photonbuild.packages.buildroot import build_sandbox, stage_sources
 from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.schedule import run_graph
+from photonbuild.schedule import Busy, run_graph
 from photonbuild.sources.fetch import fetch, stored
+from photonbuild.store import Store
+
+WORKER_MEMORY = 1 << 30
 
 
 def build_packages(session: Session, names: Iterable[str], *, keep_going: bool = False) -> dict[str, Built]:
@@ -37,7 +41,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
     done: dict[str, Built] = {}
     costs = {name: session.costs[name].cpu_seconds for name in wanted}
-    workers = min(8, session.jobs + 1, len(wanted) or 1)
+    workers = worker_count(session.jobs, available_memory(), len(wanted))
     priority = levels(needs, costs)
     builder = session.builder
     with (
@@ -45,18 +49,25 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
         BuildView(session.reporter, costs, session.jobs) as view,
         prefetch(session, sorted(wanted, key=lambda name: -priority[name])),
     ):
+        busy: set[str] = set()
 
         def job(name: str) -> None:
             view.start(name)
             started = time.time()
             clocked = time.monotonic()
-            ok, cached = False, False
             try:
                 done[name] = build(builder, session.specs[name], done)
-                ok = True
                 cached = (done[name].folder / "build.json").stat().st_mtime < started
-            finally:
-                view.finish(name, seconds=time.monotonic() - clocked, cached=cached, ok=ok)
+            except Busy:
+                view.postpone(name)
+                if name not in busy:
+                    busy.add(name)
+                    session.reporter.info(f"{name}: another photonbuild builds it now; its result is waited for")
+                raise
+            except BaseException:
+                view.finish(name, seconds=time.monotonic() - clocked, cached=False, ok=False)
+                raise
+            view.finish(name, seconds=time.monotonic() - clocked, cached=cached)
 
         errors = run_graph(
             needs,
@@ -76,17 +87,17 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
 @contextlib.contextmanager
 def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
-    """Fetch the sources of specs that were never built here while others build, in this order.
+    """Fetch sources that no build here had yet, of these specs in this order, while others build.
 
     A failure is left to the build that needs the source: it tries again and reports it.
     """
-    todo = [name for name in names if not session.store.package(name, "key").parent.exists()]
-    entries = [(session.specs[name].folder, entry) for name in todo for entry in session.specs[name].fetched.sources]
+    entries = unfetched(session, names)
     over = threading.Event()
 
     def work() -> None:
         while entries and not over.is_set() and not process.ended():
-            with contextlib.suppress(IndexError, PhotonbuildError):
+            # A full disk, too: the build says so, and where.
+            with contextlib.suppress(IndexError, PhotonbuildError, OSError):
                 fetch(session.fetcher, *entries.pop(0))
 
     threads = [threading.Thread(target=work, name=f"fetch-{number}") for number in range(4)]
@@ -100,6 +111,23 @@ def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
             thread.join()
 
 
+def unfetched(session: Session, names: Sequence[str]) -> list[tuple[Path, SourceEntry]]:
+    """Folder and entry of the sources that the store has not, but for specs that were built from just these."""
+    found: list[tuple[Path, SourceEntry]] = []
+    for name in names:
+        spec = session.specs[name]
+        missing = [entry for entry in spec.fetched.sources if not stored(session.store, entry).exists()]
+        if missing and not was_built_from(session.store, name, spec.fetched.sources):
+            found += [(spec.folder, entry) for entry in missing]
+    return found
+
+
+def was_built_from(store: Store, name: str, sources: Sequence[SourceEntry]) -> bool:
+    digests = {entry.file: entry.sha512 for entry in sources}
+    entries = store.package(name, "key").parent.glob(f"*/{INPUTS}")
+    return any(read_json(path).get("sources") == digests for path in entries)
+
+
 def first_error(session: Session, errors: Sequence[BaseException]) -> BaseException:
     """The error to end with; all others are reported now."""
     *others, last = errors
@@ -107,6 +135,11 @@ def first_error(session: Session, errors: Sequence[BaseException]) -> BaseExcept
         if isinstance(error, PhotonbuildError):
             session.reporter.error(error)
     return last
+
+
+def worker_count(jobs: int, memory: int, specs: int) -> int:
+    """How many builds at once: one more than cores, since builds also wait; each with memory to work in (bytes)."""
+    return max(1, min(jobs + 1, memory // WORKER_MEMORY, specs))
 
 
 def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
@@ -154,7 +187,8 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         stage_sources(session.builder, spec, folder)
         binds.append(Bind(folder, "/build/SOURCES", readonly=False))
-    return build_sandbox(session.builder, installed.values(), binds), failed.exists()
+    work = session.store.root / "failed" / spec.name
+    return build_sandbox(session.builder, installed.values(), binds, work=work), failed.exists()
 
 
 def fetch_sources(session: Session, folders: Sequence[Path]) -> None:

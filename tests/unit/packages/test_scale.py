@@ -11,13 +11,14 @@ import pytest
 
 from photonbuild.errors import BuildError
 from photonbuild.packages.build import lookup
-from photonbuild.packages.buildroot import _walk
+from photonbuild.packages.buildroot import MOST_LAYERS, _walk, build_sandbox
 from photonbuild.packages.built import Built, load_built
 from photonbuild.packages.graph import Graph, build_graph, levels
 from photonbuild.packages.offers import Offers
 from photonbuild.pipeline.plan import plan
 from tests.support import synthetic
 from tests.support.fake_session import fake_session, fill
+from tests.support.packages import package
 
 SLACK = 4  # wanted: 2 s for all; of this process's own time, on a machine that does other things
 
@@ -74,10 +75,10 @@ def test_a_problem_deep_below(tmp_path: Path) -> None:
 def vary(tree: dict[str, Any], chance: random.Random) -> None:
     """Capabilities that several packages provide, and requirements that only some choices meet."""
     packages = [package for record in tree.values() for package in record["packages"]]
-    for package in chance.sample(packages, len(packages) // 2):
-        package["provides"] = [*package["provides"], synthetic.need(f"virtual-{chance.randint(0, 9)}")]
-    for package in chance.sample(packages, len(packages) // 6):
-        package["requires"] = [*package["requires"], synthetic.need(f"virtual-{chance.randint(0, 9)}")]
+    for made in chance.sample(packages, len(packages) // 2):
+        made["provides"] = [*made["provides"], synthetic.need(f"virtual-{chance.randint(0, 9)}")]
+    for made in chance.sample(packages, len(packages) // 6):
+        made["requires"] = [*made["requires"], synthetic.need(f"virtual-{chance.randint(0, 9)}")]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -116,3 +117,16 @@ def test_the_index_finds_what_a_walk_finds(tmp_path: Path, seed: int) -> None:
         assert built is not None
         done[name] = built
     assert certain > 0
+
+
+@pytest.mark.parametrize(("count", "layers"), [(MOST_LAYERS - 1, MOST_LAYERS), (MOST_LAYERS, 2)])
+def test_more_trees_than_an_overlay_takes_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, layers: int
+) -> None:
+    session = fake_session(tmp_path, {})
+    monkeypatch.setattr("photonbuild.packages.buildroot.merge_trees", lambda store, trees, out: out)
+    packages = [package(f"p{number}", tmp_path / "k" / "rpms" / "x.rpm") for number in range(count)]
+    box = build_sandbox(session.builder, packages, [], work=tmp_path / "work")
+    assert len(box.layers) == layers
+    assert box.layers[-1] == session.seed.root
+    assert layers > 2 or box.layers[0] == tmp_path / "work" / "merged"
