@@ -129,6 +129,11 @@ class BuildView:
         self.running[name] = time.monotonic()
         self.reporter.event("start", package=name)
 
+    def postpone(self, name: str) -> None:
+        """It was started, but waits for something else."""
+        self.running.pop(name, None)
+        self.reporter.event("postpone", package=name)
+
     def finish(self, name: str, *, seconds: float, cached: bool, ok: bool = True) -> None:
         self.running.pop(name, None)
         self.left.discard(name)

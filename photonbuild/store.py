@@ -92,10 +92,10 @@ class Store:
             self.remove(staged)
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Held by one process (and thread) at a time; waits for it."""
-        with locked(self.root / "locks" / name):
-            yield
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Held by one process (and thread) at a time; waits for it, or without `wait` gives False when it is held."""
+        with locked(self.root / "locks" / name, wait=wait) as mine:
+            yield mine
 
     def sweep(self) -> None:
         """Remove the work in progress of builds that were killed."""

@@ -28,11 +28,17 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
         names = frozenset(session.spec(name).name for name in packages)
     else:
         names = pipeline.profile_specs(session, session.config.profile(profile))
+    _, problems = session.buildable(names)
     steps = plan(session, names)
     for step in steps:
         click.echo(f"{step.state:<7} {step.spec} {step.evr}  {step.summary}")
-    count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may")}
-    session.reporter.info(f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built")
+    count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may", "error")}
+    blocked = f", {count['error']} cannot be built" if count["error"] else ""
+    session.reporter.info(
+        f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built{blocked}"
+    )
+    if problems:
+        raise pipeline.first_error(session, problems)
 
 
 @click.command("why")
@@ -44,7 +50,9 @@ def why_command(session: Session, name: str) -> None:
     NAME may say which is meant: image:NAME, seed:NAME or package:NAME. Builds nothing.
     """
     answer = why(session, name)
-    state = {"cached": "is in the store", "will": "will be built", "may": "may be built"}[answer.state]
+    state = {"cached": "is in the store", "will": "will be built", "may": "may be built", "error": "cannot be built"}[
+        answer.state
+    ]
     click.echo(f"{answer.kind} {answer.name} {state}")
     for reason in answer.reasons:
         click.echo(f"  {reason}")

@@ -21,6 +21,7 @@ from photonbuild.packages.package import Package
 from photonbuild.packages.spec import Spec
 from photonbuild.run import Completed, tail_of
 from photonbuild.sandbox.sandbox import Bind
+from photonbuild.schedule import Busy
 
 # Seconds after which a build is stopped: these plus so many times what it took before; if that is not known, a day.
 LONGEST, SLOWEST, UNKNOWN = 1800.0, 10.0, 86400.0
@@ -37,6 +38,8 @@ def lookup(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[str
 def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
     """Build one spec, or take it from the store. Raises BuildError with the end of the log.
 
+    Raises Busy while another process builds a package of this name.
+
     The log is at store/logs/NAME.log while it runs and is kept with the result; a failed build leaves its build root in
     store/failed/NAME for `photonbuild shell`.
     """
@@ -44,7 +47,9 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
     # Before the lock: another build of the same spec, with other inputs, may take long.
     if (ready := load_built(builder.store, spec.name, key)) is not None:
         return ready
-    with builder.store.lock(f"package-{spec.name}"):
+    with builder.store.lock(f"package-{spec.name}", wait=False) as mine:
+        if not mine:
+            raise Busy
         ready = load_built(builder.store, spec.name, key)
         if ready is not None:
             return ready
@@ -109,7 +114,7 @@ def run_build(
             if upper is not None:
                 upper.mkdir()
             size = round(memory * 0.75) >> 10
-            sandbox = build_sandbox(builder, installed, binds, upper, tmpfs_size=f"{size}k")
+            sandbox = build_sandbox(builder, installed, binds, upper, work=work, tmpfs_size=f"{size}k")
             done = sandbox.run(
                 ARGV,
                 log=log,

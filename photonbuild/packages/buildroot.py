@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from photonbuild import code
 from photonbuild.config.load import Config
+from photonbuild.config.models import Seeds
 from photonbuild.errors import BuildError
 from photonbuild.keys import key_of
 from photonbuild.packages.built import Built, Cost, tree_of
 from photonbuild.packages.graph import Graph
 from photonbuild.packages.inputs import BuildEnvironment
 from photonbuild.packages.macros import macro_binds, macro_digests
+from photonbuild.packages.offers import Offers
 from photonbuild.packages.package import Package
 from photonbuild.packages.room import Rooms
 from photonbuild.packages.spec import Spec
+from photonbuild.packages.versions import meets
+from photonbuild.sandbox.ids import first_id, give
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.seed import FrozenSeed, is_inside
 from photonbuild.sources.fetch import Fetcher, fetch
 from photonbuild.sources.local import local_sources
 from photonbuild.store import Store
 
 PROGRAM = code.program("photonbuild.packages.inside.build")
+MERGE = code.program("photonbuild.packages.inside.merge")
+# OVL_MAX_STACK of the kernel, see fs/overlayfs: a mount with more of them is refused.
+MOST_LAYERS = 500
 # What runs in a build root beside the seed's programs, so that a change of it builds everything again.
 RUN_INSIDE = ("photonbuild.packages.inside.build", "photonbuild.sandbox.init")
 # On failure the state of the build is saved for `photonbuild shell`: the overlay itself is gone with the sandbox.
@@ -36,7 +45,7 @@ ARGV = ("bash", "-c", SCRIPT)
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """Everything that the build of any package needs; shared by all threads, never changed."""
+    """Everything that the build of any package needs; shared by all threads. Only the index `offers` grows."""
 
     config: Config
     store: Store
@@ -48,6 +57,7 @@ class Builder:
     costs: Mapping[str, Cost]
     jobs: int
     rooms: Rooms
+    offers: Offers
 
     @classmethod
     def make(
@@ -83,6 +93,7 @@ class Builder:
             costs=costs,
             jobs=jobs,
             rooms=Rooms(),
+            offers=Offers(is_owned=config.seeds.is_owned, in_seed=partial(seed_provides, config.seeds, seed.root)),
             macros=macro_binds(config, folder),
             environment=environment,
         )
@@ -91,47 +102,68 @@ class Builder:
 def installed_packages(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> dict[str, Package]:
     """The build root's packages: BuildRequires and what those require, from the specs that `spec` declares it needs.
 
-    Raises BuildError when something required is provided neither by them nor by the seed.
+    Raises BuildError when something required is provided neither by them nor by the seed, or is what the spec conflicts
+    with.
     """
-    names = builder.graph.closure(builder.graph.needs[spec.name])
-    return with_requirements(builder, builder.graph.roots[spec.name], [done[name] for name in names], spec)
+    names = builder.graph.all_before(spec.name)
+    found = with_requirements(builder, builder.graph.roots[spec.name], done, spec, names)
+    for conflict in spec.build_conflicts:
+        for package in found.values():
+            if meets(package.provides, conflict):
+                raise BuildError(f"BuildConflicts: {conflict} is in the build root: {package.name}", where=spec.where)
+    return found
 
 
 def with_requirements(
-    builder: Builder, capabilities: Sequence[str], among: Iterable[Built], spec: Spec
+    builder: Builder,
+    capabilities: Sequence[str],
+    done: Mapping[str, Built],
+    spec: Spec,
+    among: frozenset[str] | None = None,
 ) -> dict[str, Package]:
-    """The packages `among` these builds that provide the capabilities, and those that they require in turn.
+    """The packages of these builds that provide the capabilities, and those that they require in turn.
 
-    Packages that the seed owns stay out. `spec` is named in messages. Raises BuildError.
+    Packages that the seed owns stay out, and all but those of the specs `among`, where these are named. `spec` is named
+    in messages. Raises BuildError.
     """
-    available = {package.name: package for built in among for package in built.packages}
-    provider: dict[str, str] = {}
-    for name in sorted(available):
-        if not builder.config.seeds.is_owned(name):
-            for capability in available[name].capabilities:
-                provider.setdefault(capability, name)
-    found: dict[str, Package] = {}
+    offers, specs = builder.offers, frozenset(done) if among is None else among
+    offers.add(done, specs)
+    names = offers.closure(capabilities, specs)
+    if names is None:
+        names = _walk(offers, capabilities, specs, spec)
+    return offers.packages(names)
+
+
+def _walk(offers: Offers, capabilities: Sequence[str], specs: frozenset[str], spec: Spec) -> set[str]:
+    """The same, each capability looked up among the builds of exactly these specs."""
+    found: set[str] = set()
+    seen: set[str] = set()
     todo = [(name, spec.name) for name in capabilities]
     while todo:
         capability, user = todo.pop()
-        maker = provider.get(capability)
-        if maker is None:
-            if not seed_provides(builder, capability):
+        if capability in seen:
+            continue
+        seen.add(capability)
+        provider = offers.provider(capability, specs)
+        if provider is None and not offers.seed_provides(capability):
+            provider = offers.holder(capability, specs) if capability.startswith("/") else None
+            if provider is None:
                 raise BuildError(
                     f"{user} requires {capability}, which nothing in the build root of {spec.name} provides",
-                    where=f"specs/{spec.name}/{spec.name}.spec",
+                    where=spec.where,
                     hint="add a BuildRequires for the package that has it",
                 )
-        elif maker not in found:
-            found[maker] = available[maker]
-            todo += [(need.name, maker) for need in available[maker].requires]
-    return dict(sorted(found.items()))
+        if provider is not None and provider not in found:
+            found.add(provider)
+            todo += [(need.name, provider) for need in offers.packages([provider])[provider].requires]
+    return found
 
 
-def seed_provides(builder: Builder, capability: str) -> bool:
-    """Is this capability one that the seed stands for: a path, its toolchain's libraries, a package it owns?"""
-    seeds = builder.config.seeds
-    if capability.startswith("/") or seeds.is_owned(capability):
+def seed_provides(seeds: Seeds, seed: Path, capability: str) -> bool:
+    """Is this capability one that the seed stands for: a file of it, its toolchain's libraries, a package it owns?"""
+    if capability.startswith("/"):
+        return is_inside(seed, capability)
+    if seeds.is_owned(capability):
         return True
     return any(fnmatch.fnmatchcase(capability, pattern) for pattern in seeds.toolchain)
 
@@ -142,17 +174,40 @@ def build_sandbox(
     binds: Sequence[Bind],
     upper: Path | None = None,
     *,
+    work: Path,
     tmpfs_size: str = "80%",
 ) -> Sandbox:
-    """The build root of a package: the extracted trees of its dependencies over the seed."""
+    """The build root of a package: the extracted trees of its dependencies over the seed.
+
+    `work` is a folder of the store, which outlives the sandbox: where there are more trees than an overlay takes, it
+    gets one that all of them are merged into.
+    """
+    trees = [tree_of(package) for package in installed]
+    if len(trees) >= MOST_LAYERS:
+        trees = [merge_trees(builder.store, trees, work / "merged" / "tree")]
     return Sandbox(
-        layers=[*(tree_of(package) for package in installed), builder.seed.root],
+        layers=[*trees, builder.seed.root],
         scratch=builder.store.scratch,
         upper=upper,
         binds=[*builder.macros, Bind(PROGRAM, "/build.py"), *binds],
         env={**variables(builder.environment.epoch), "PHOTONBUILD_JOBS": str(builder.jobs)},
         tmpfs_size=tmpfs_size,
     )
+
+
+def merge_trees(store: Store, trees: Sequence[Path], out: Path) -> Path:
+    """One tree of all, the first uppermost, by hard links: it takes no room to speak of."""
+    if out.parent.exists():
+        store.remove(out.parent)
+    out.parent.mkdir()
+    give(out.parent, first_id())
+    # Hard links need both ends on one mount: all of the store.
+    whole = Bind(store.root, str(store.root.absolute()), readonly=False, links=True, give=False)
+    box = store.host_sandbox()
+    box = replace(box, binds=[*box.binds, whole, Bind(MERGE, "/merge.py")])
+    folders = json.dumps([str(tree.absolute()) for tree in trees]).encode()
+    box.run(["python3", "-I", "/merge.py", str(out.absolute())], input=folders, error=BuildError)
+    return out
 
 
 def variables(epoch: int) -> dict[str, str]:

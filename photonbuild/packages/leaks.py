@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from photonbuild.errors import BuildError
-from photonbuild.packages.buildroot import Builder, seed_provides
+from photonbuild.packages.buildroot import Builder
 from photonbuild.packages.package import Package, dependencies
 from photonbuild.packages.spec import Spec
 
@@ -22,7 +22,7 @@ def check_leaks(
     for record in records:
         for name in [need.name for need in dependencies(record["requires"])]:
             is_library = (".so" in name and name.endswith(")")) or name.startswith("pkgconfig(")
-            if is_library and name not in known and not seed_provides(builder, name):
+            if is_library and name not in known and not builder.offers.seed_provides(name):
                 raise BuildError(
                     f"{record['name']} uses {name} of the seed, not of a package of ours",
                     where=where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,13 @@ class Dependency:
 
 def dependencies(rows: Iterable[Mapping[str, str]]) -> tuple[Dependency, ...]:
     """From the rows that the programs of the sandbox write: name, relation, version."""
-    return tuple(Dependency(**row) for row in rows)
+    return tuple(_dependency(row["name"], row["relation"], row["version"]) for row in rows)
+
+
+# Thousands of packages name the same few thousand capabilities.
+@functools.lru_cache(1 << 16)
+def _dependency(name: str, relation: str, version: str) -> Dependency:
+    return Dependency(name=name, relation=relation, version=version)
 
 
 @dataclass(frozen=True, kw_only=True)

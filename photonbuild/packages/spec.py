@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,20 @@ from typing import Any
 from photonbuild import code
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.models import SourcesFile
-from photonbuild.errors import SpecError
+from photonbuild.errors import ConfigError, PhotonbuildError, SpecError
 from photonbuild.files import read_json, write_json
 from photonbuild.keys import key_of
 from photonbuild.packages.macros import macro_binds, macro_digests
 from photonbuild.packages.package import Dependency, dependencies
+from photonbuild.packages.records import check_spec_record
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import local_sources
 from photonbuild.store import Store
 
 PARSER = "photonbuild.packages.inside.specs"
+# Specs of one sandbox: a command line holds that many, and a spec whose code ends them all ends no more.
+BATCH = 200
+TIMEOUT = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,10 @@ class BinaryPackage:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """A parsed spec. `files`: (name, digest) of everything beside it; `expanded`: digest of the expanded text."""
+    """A parsed spec. `files`: (name, digest) of everything beside it; `expanded`: digest of the expanded text.
+
+    `warnings`: what it printed while it was parsed.
+    """
 
     name: str
     epoch: int | None
@@ -48,9 +56,11 @@ class Spec:
     url: str
     summary: str
     build_requires: tuple[Dependency, ...]
+    build_conflicts: tuple[Dependency, ...]
     sources: tuple[str, ...]
     packages: tuple[BinaryPackage, ...]
     expanded: str
+    warnings: str
     folder: Path
     files: tuple[tuple[str, str], ...]
     fetched: SourcesFile
@@ -60,72 +70,144 @@ class Spec:
         return self.folder / f"{self.name}.spec"
 
     @property
+    def where(self) -> str:
+        """The spec in messages."""
+        return where_of(self.folder.name)
+
+    @property
     def evr(self) -> str:
         return f"{self.version}-{self.release}"
 
 
-def spec_folders(config: Config) -> tuple[Path, ...]:
-    """Folders of `specs/` that hold a spec. Raises SpecError when one holds none of its own name."""
-    folders = sorted(path for path in config.specs_dir.iterdir() if path.is_dir())
-    for folder in folders:
-        if not (folder / f"{folder.name}.spec").is_file():
-            raise SpecError(f"there is no {folder.name}.spec", where=f"specs/{folder.name}")
-    return tuple(folders)
+@dataclass(frozen=True, kw_only=True)
+class ReadSpecs:
+    """The specs that can be read, by name, and why the others cannot. `fresh`: those that were parsed just now."""
+
+    specs: Mapping[str, Spec]
+    broken: Mapping[str, PhotonbuildError]
+    fresh: frozenset[str]
 
 
-def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> dict[str, Spec]:
-    """All specs by name. Only those whose files, macros or seed have changed are parsed anew.
+def where_of(name: str) -> str:
+    return f"specs/{name}/{name}.spec"
 
-    Raises SpecError with rpm's own words for a spec that does not parse, prints while it is parsed, or whose sources
-    are neither beside it nor in its sources.yaml.
+
+def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> ReadSpecs:
+    """All specs. Only those whose files, macros or seed have changed are parsed anew.
+
+    What is wrong with one, in rpm's own words where rpm says so, is kept for whoever needs it: `ReadSpecs.broken`.
     """
     shared = {"macros": macro_digests(config), "seed": seed_digest, "code": code.digests([PARSER])}
-    found: dict[str, Any] = {}
-    todo: list[tuple[Path, Path]] = []
     inputs: dict[str, tuple[SourcesFile, tuple[tuple[str, str], ...]]] = {}
-    for folder in spec_folders(config):
-        fetched = load_sources(folder, root=config.root)
-        files = tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
-        inputs[folder.name] = (fetched, files)
-        key = key_of({**shared, "name": folder.name, "files": dict(files)})
+    records: dict[str, Any] = {}
+    broken: dict[str, PhotonbuildError] = {}
+    todo: dict[str, Path] = {}
+    for folder in sorted(path for path in config.specs_dir.iterdir() if path.is_dir()):
+        try:
+            inputs[folder.name] = _beside(config, folder)
+        except (ConfigError, SpecError) as error:
+            broken[folder.name] = error
+            continue
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            broken[folder.name] = SpecError(f"cannot be read: {error}", where=f"specs/{folder.name}")
+            continue
+        key = key_of({**shared, "name": folder.name, "files": dict(inputs[folder.name][1])})
         cached = store.root / "specs" / f"{key}.json"
-        if cached.exists():
-            found[folder.name] = read_json(cached)
+        record = _cached(cached, folder.name)
+        if record is None:
+            todo[folder.name] = cached
         else:
-            todo.append((folder, cached))
+            records[folder.name] = record
     if todo:
-        for (folder, cached), answer in zip(todo, _parse(config, store, seed, [f for f, _ in todo]), strict=True):
-            if "error" in answer:
-                raise _parse_error(config, folder, answer["error"])
-            found[folder.name] = answer["spec"]
-            write_json(cached, answer["spec"])
-    specs = {name: make_spec(config.specs_dir / name, found[name], *inputs[name]) for name in sorted(found)}
-    for spec in specs.values():
-        check_spec(spec)
-    return specs
+        for name, answer in zip(todo, _parse(config, store, seed, list(todo)), strict=True):
+            try:
+                records[name] = _record(name, answer)
+            except SpecError as error:
+                broken[name] = error
+            else:
+                write_json(todo[name], records[name])
+    specs: dict[str, Spec] = {}
+    for name in sorted(records):
+        spec = make_spec(config.specs_dir / name, records[name], *inputs[name])
+        try:
+            check_spec(spec)
+        except SpecError as error:
+            broken[name] = error
+        else:
+            specs[name] = spec
+    return ReadSpecs(specs=specs, broken=dict(sorted(broken.items())), fresh=frozenset(todo))
 
 
-def _parse(config: Config, store: Store, seed: Path, folders: Sequence[Path]) -> list[dict[str, Any]]:
+def _beside(config: Config, folder: Path) -> tuple[SourcesFile, tuple[tuple[str, str], ...]]:
+    """What lies beside a spec: its sources.yaml, and name and digest of each file. Raises ConfigError, SpecError."""
+    if not (folder / f"{folder.name}.spec").is_file():
+        raise SpecError(f"there is no {folder.name}.spec", where=f"specs/{folder.name}")
+    fetched = load_sources(folder, root=config.root)
+    return fetched, tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
+
+
+def _cached(path: Path, name: str) -> dict[str, Any] | None:
+    try:
+        return check_spec_record(read_json(path), SpecError, where_of(name))
+    except (FileNotFoundError, SpecError, ValueError):
+        return None
+
+
+def _parse(config: Config, store: Store, seed: Path, names: Sequence[str]) -> list[Any]:
     with store.staging() as work:
         binds = [Bind(config.specs_dir, "/specs"), Bind(code.program(PARSER), "/helper.py"), *macro_binds(config, work)]
         env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch)}
         sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds, env=env, readonly=True)
-        argv = ["python3", "-I", "/helper.py", *(f"/specs/{folder.name}/{folder.name}.spec" for folder in folders)]
-        done = sandbox.run(argv, timeout=600, error=SpecError)
-    answers = json.loads(done.stdout)
-    assert isinstance(answers, list)
+        parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+        return [answer for part in parts for answer in _parse_some(sandbox, part)]
+
+
+def _parse_some(sandbox: Sandbox, names: Sequence[str]) -> list[Any]:
+    """Answers for these specs. One that ends the whole sandbox is found by halves, and is the only one to suffer."""
+    argv = ["python3", "-I", "/helper.py", *(f"/{where_of(name)}" for name in names)]
+    try:
+        done = sandbox.run(argv, timeout=TIMEOUT, error=SpecError)
+    except SpecError as error:
+        if len(names) == 1:
+            return [{"error": "\n".join(part for part in (error.message, error.detail) if part)}]
+        half = len(names) // 2
+        return [*_parse_some(sandbox, names[:half]), *_parse_some(sandbox, names[half:])]
+    return _answers(done.stdout, len(names))
+
+
+def _answers(text: str, count: int) -> list[Any]:
+    """One answer for each spec, whatever was written: a spec's code may have had its hands in it."""
+    try:
+        answers = json.loads(text)
+    except (ValueError, RecursionError):
+        answers = None
+    if not isinstance(answers, list) or len(answers) != count:
+        return [None] * count
     return answers
 
 
-def _parse_error(config: Config, folder: Path, text: str) -> SpecError:
-    where = f"specs/{folder.name}/{folder.name}.spec"
-    line = re.search(r"line (\d+)", text)
-    return SpecError(
-        "rpm cannot parse this spec, or it printed while it was parsed",
-        where=f"{where}:{line[1]}" if line else where,
-        detail=text.replace("/specs/", "specs/"),
-        hint="specs are parsed in a read-only sandbox without network; %(…) must be silent",
-    )
+def _record(name: str, answer: Any) -> dict[str, Any]:
+    """The record in an answer. Raises SpecError, with rpm's words for a spec that does not parse."""
+    where = where_of(name)
+    if not isinstance(answer, dict) or not isinstance(answer.get("error", ""), str):
+        raise SpecError("the parser gave no answer", where=where, hint="specs are parsed in a sandbox; try it again")
+    if "error" in answer:
+        text = printable(answer["error"])
+        line = re.search(r"line (\d+)", text)
+        raise SpecError(
+            "rpm cannot parse this spec",
+            where=f"{where}:{line[1]}" if line else where,
+            detail=text.replace("/specs/", "specs/"),
+            hint="specs are parsed in a read-only sandbox without network",
+        )
+    return check_spec_record(answer.get("spec"), SpecError, where)
+
+
+def printable(text: str) -> str:
+    """Text of a spec for a terminal: control characters are none of it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...]) -> Spec:
@@ -139,12 +221,13 @@ def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files:
         )
         for p in record["packages"]
     )
-    fields = ("name", "epoch", "version", "release", "license", "url", "summary", "expanded")
+    fields = ("name", "epoch", "version", "release", "license", "url", "summary", "expanded", "warnings")
     return Spec(
         **{name: record[name] for name in fields},
         packages=packages,
         sources=tuple(record["sources"]),
         build_requires=dependencies(record["build_requires"]),
+        build_conflicts=dependencies(record["build_conflicts"]),
         folder=folder,
         files=files,
         fetched=fetched,
@@ -153,7 +236,7 @@ def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files:
 
 def check_spec(spec: Spec) -> None:
     """The folder carries the spec's name, and each source is either a local file or a locked one."""
-    where = f"specs/{spec.folder.name}/{spec.folder.name}.spec"
+    where = spec.where
     if spec.name != spec.folder.name:
         raise SpecError(f"the spec calls itself {spec.name}", where=where, hint="folder, file and Name: must agree")
     known = {name for name, _ in spec.files} | {entry.file for entry in spec.fetched.sources}

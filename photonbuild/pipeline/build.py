@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import Profile
+from photonbuild.config.models import Profile, SourceEntry
 from photonbuild.errors import PhotonbuildError, SourceError
 from photonbuild.files import read_json, sha512_of, write_json
+from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
@@ -19,11 +20,15 @@ from photonbuild.packages.build import build, lookup
 from photonbuild.packages.buildroot import build_sandbox, stage_sources
 from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
+from photonbuild.packages.room import available_memory
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.schedule import run_graph
+from photonbuild.schedule import Busy, run_graph
 from photonbuild.sources.fetch import fetch, stored
+from photonbuild.store import Store
+
+WORKER_MEMORY = 1 << 30
 
 
 def build_packages(session: Session, names: Iterable[str], *, keep_going: bool = False) -> dict[str, Built]:
@@ -31,11 +36,13 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
     Raises the first error; what was built before it stays in the store.
     """
-    wanted = session.graph.closure(names)
+    wanted, problems = session.buildable(names)
+    if problems and not keep_going:
+        raise first_error(session, problems)
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
     done: dict[str, Built] = {}
     costs = {name: session.costs[name].cpu_seconds for name in wanted}
-    workers = min(8, session.jobs + 1, len(wanted) or 1)
+    workers = worker_count(session.jobs, available_memory(), len(wanted))
     priority = levels(needs, costs)
     builder = session.builder
     with (
@@ -43,18 +50,25 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
         BuildView(session.reporter, costs, session.jobs) as view,
         prefetch(session, sorted(wanted, key=lambda name: -priority[name])),
     ):
+        busy: set[str] = set()
 
         def job(name: str) -> None:
             view.start(name)
             started = time.time()
             clocked = time.monotonic()
-            ok, cached = False, False
             try:
                 done[name] = build(builder, session.specs[name], done)
-                ok = True
                 cached = (done[name].folder / "build.json").stat().st_mtime < started
-            finally:
-                view.finish(name, seconds=time.monotonic() - clocked, cached=cached, ok=ok)
+            except Busy:
+                view.postpone(name)
+                if name not in busy:
+                    busy.add(name)
+                    session.reporter.info(f"{name}: another photonbuild builds it now; its result is waited for")
+                raise
+            except BaseException:
+                view.finish(name, seconds=time.monotonic() - clocked, cached=False, ok=False)
+                raise
+            view.finish(name, seconds=time.monotonic() - clocked, cached=cached)
 
         errors = run_graph(
             needs,
@@ -65,8 +79,8 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             on_interrupt=process.end_all,
         )
     remember_costs(session, done)
-    if errors:
-        raise first_error(session, errors)
+    if errors or problems:
+        raise first_error(session, [*problems, *(errors[name] for name in sorted(errors))])
     if view.done > view.cached:
         session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {view.cached} from the store")
     return done
@@ -74,17 +88,17 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
 @contextlib.contextmanager
 def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
-    """Fetch the sources of specs that were never built here while others build, in this order.
+    """Fetch sources that no build here had yet, of these specs in this order, while others build.
 
     A failure is left to the build that needs the source: it tries again and reports it.
     """
-    todo = [name for name in names if not session.store.package(name, "key").parent.exists()]
-    entries = [(session.specs[name].folder, entry) for name in todo for entry in session.specs[name].fetched.sources]
+    entries = unfetched(session, names)
     over = threading.Event()
 
     def work() -> None:
         while entries and not over.is_set() and not process.ended():
-            with contextlib.suppress(IndexError, PhotonbuildError):
+            # A full disk, too: the build says so, and where.
+            with contextlib.suppress(IndexError, PhotonbuildError, OSError):
                 fetch(session.fetcher, *entries.pop(0))
 
     threads = [threading.Thread(target=work, name=f"fetch-{number}") for number in range(4)]
@@ -98,13 +112,35 @@ def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
             thread.join()
 
 
-def first_error(session: Session, errors: Mapping[str, BaseException]) -> BaseException:
+def unfetched(session: Session, names: Sequence[str]) -> list[tuple[Path, SourceEntry]]:
+    """Folder and entry of the sources that the store has not, but for specs that were built from just these."""
+    found: list[tuple[Path, SourceEntry]] = []
+    for name in names:
+        spec = session.specs[name]
+        missing = [entry for entry in spec.fetched.sources if not stored(session.store, entry).exists()]
+        if missing and not was_built_from(session.store, name, spec.fetched.sources):
+            found += [(spec.folder, entry) for entry in missing]
+    return found
+
+
+def was_built_from(store: Store, name: str, sources: Sequence[SourceEntry]) -> bool:
+    digests = {entry.file: entry.sha512 for entry in sources}
+    entries = store.package(name, "key").parent.glob(f"*/{INPUTS}")
+    return any(read_json(path).get("sources") == digests for path in entries)
+
+
+def first_error(session: Session, errors: Sequence[BaseException]) -> BaseException:
     """The error to end with; all others are reported now."""
-    *others, last = [errors[name] for name in sorted(errors)]
+    *others, last = errors
     for error in others:
         if isinstance(error, PhotonbuildError):
             session.reporter.error(error)
     return last
+
+
+def worker_count(jobs: int, memory: int, specs: int) -> int:
+    """How many builds at once: one more than cores, since builds also wait; each with memory to work in (bytes)."""
+    return max(1, min(jobs + 1, memory // WORKER_MEMORY, specs))
 
 
 def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
@@ -120,7 +156,7 @@ def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
 
 
 def profile_specs(session: Session, profile: Profile) -> frozenset[str]:
-    return wanted_specs(session.specs, session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
+    return wanted_specs(session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
 
 
 def repository(session: Session, done: Mapping[str, Built]) -> Path:
@@ -153,7 +189,8 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         stage_sources(session.builder, spec, folder)
         binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
-    return build_sandbox(session.builder, installed.values(), binds), failed.exists()
+    work = session.store.root / "failed" / spec.name
+    return build_sandbox(session.builder, installed.values(), binds, work=work), failed.exists()
 
 
 def fetch_sources(session: Session, folders: Sequence[Path]) -> None:
@@ -173,7 +210,7 @@ def fetch_sources(session: Session, folders: Sequence[Path]) -> None:
             on_interrupt=process.end_all,
         )
     if errors:
-        raise first_error(session, errors)
+        raise first_error(session, [errors[name] for name in sorted(errors)])
     session.reporter.info(f"{len(entries)} files are in the store")
 
 

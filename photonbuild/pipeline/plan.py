@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,15 +10,17 @@ from typing import Literal
 from photonbuild.keys import Inputs, changes
 from photonbuild.packages.build import lookup
 from photonbuild.packages.built import Built, load_built
+from photonbuild.packages.reach import postorder
 from photonbuild.pipeline.session import Session
 
-State = Literal["cached", "will", "may"]
+State = Literal["cached", "will", "may", "error"]
 MOST_REASONS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One line of a plan. `state`: cached, will (build), may (build: it depends on what comes out before it).
+    """One line of a plan. `state`: cached, will (build), may (build: it depends on what comes out before it), error
+    (cannot be built).
 
     `built` is what is cached. `why`: the key of what is cached; each input that has changed of what will be built; else
     what comes before it.
@@ -41,14 +43,18 @@ def plan(session: Session, names: Iterable[str]) -> list[Step]:
     """What a build of these specs would do, in an order in which it could be done. Builds nothing."""
     wanted = session.graph.closure(names)
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
+    blocked = session.graph.blocked(wanted)
     done: dict[str, Built] = {}
     steps = []
-    for name in topological(needs):
+    for name in postorder(needs):
         spec = session.specs[name]
 
         def step(state: State, *why: str, name: str = name, evr: str = spec.evr) -> Step:
             return Step(spec=name, evr=evr, state=state, why=why)
 
+        if name in blocked:
+            steps.append(step("error", *(str(session.graph.problems[problem]) for problem in blocked[name])))
+            continue
         missing = sorted(needs[name] - done.keys())
         if missing:
             steps.append(step("may", f"after {', '.join(missing[:3])}"))
@@ -67,20 +73,3 @@ def reasons(entries: Iterable[Path], inputs: Inputs) -> tuple[str, ...]:
     """Why something has to be made: the inputs that differ from the entry most like it, or that there is none."""
     found = changes(entries, inputs)
     return ("never built here",) if found is None else tuple(found)
-
-
-def topological(needs: Mapping[str, Iterable[str]]) -> list[str]:
-    """Names so that each comes after all it needs, alphabetical where there is a choice."""
-    order: list[str] = []
-    seen: set[str] = set()
-
-    def visit(name: str) -> None:
-        if name not in seen:
-            seen.add(name)
-            for other in sorted(needs[name]):
-                visit(other)
-            order.append(name)
-
-    for name in sorted(needs):
-        visit(name)
-    return order

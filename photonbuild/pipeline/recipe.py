@@ -58,7 +58,7 @@ def solve_recipe(
         programs=[
             package
             for tool in filesystem_needs(config, image).tools
-            for package in with_requirements(session.builder, [tool], done.values(), session.spec(tool)).values()
+            for package in with_requirements(session.builder, [tool], done, session.spec(tool)).values()
         ],
         seeds={"build": session.seed, **({"machine": session.machine_seed} if found.machine_seed else {})},
         macros=session.builder.environment.macros,
@@ -72,7 +72,7 @@ def image_specs(session: Session, name: str, image: Image) -> set[str]:
     found: set[str] = set()
     for index, package in enumerate(image.packages):
         where = config.image_where(name, "packages", index)
-        found |= wanted_specs(session.specs, session.graph, [package], where=where)
+        found |= wanted_specs(session.graph, [package], where=where)
     profiles: Iterable[Profile] = (asked.profile for asked in set_requests(config, image).values())
     for profile in profiles:
         found |= profile_specs(session, profile)

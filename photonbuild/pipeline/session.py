@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from photonbuild.config.load import Config
-from photonbuild.documents import nearest
-from photonbuild.errors import ConfigError
+from photonbuild.errors import PhotonbuildError
 from photonbuild.files import read_json
 from photonbuild.log import Reporter
 from photonbuild.packages.buildroot import Builder
 from photonbuild.packages.built import Cost
-from photonbuild.packages.graph import Graph, build_graph
-from photonbuild.packages.spec import Spec, read_specs
+from photonbuild.packages.graph import Graph, build_graph, no_maker
+from photonbuild.packages.spec import ReadSpecs, Spec, printable, read_specs
+from photonbuild.packages.versions import upstream_version
 from photonbuild.seeds import seed
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.lock import locked_versions
+from photonbuild.seeds.seed import FrozenSeed, is_inside
 from photonbuild.sources.fetch import Fetcher
 from photonbuild.store import Store
+
+PRINTED = 5  # lines of what a spec prints while it is parsed that are shown
 
 
 @dataclass
@@ -50,16 +54,57 @@ class Session:
         return self.frozen("machine")
 
     @cached_property
-    def specs(self) -> dict[str, Spec]:
+    def _read(self) -> ReadSpecs:
         frozen = self.seed
         with self.reporter.phase("specs"):
-            return read_specs(self.config, self.store, frozen.root, frozen.digest)
+            found = read_specs(self.config, self.store, frozen.root, frozen.digest)
+        for name, spec in found.specs.items():
+            if spec.warnings:
+                # Said when it is parsed; later only to who asks for more.
+                tell = self.reporter.warn if name in found.fresh else self.reporter.detail
+                printed = printable(spec.warnings).splitlines()
+                more = f"\n… {len(printed) - PRINTED} lines more" if len(printed) > PRINTED else ""
+                tell(f"{spec.where}: it printed while it was parsed: " + "\n".join(printed[:PRINTED]) + more)
+        return found
+
+    @property
+    def specs(self) -> Mapping[str, Spec]:
+        """The specs that can be read; why others cannot is among `graph.problems`."""
+        return self._read.specs
 
     @cached_property
     def graph(self) -> Graph:
-        return build_graph(
-            self.specs, seed_capabilities=self.config.seeds.build_capabilities, is_owned=self.config.seeds.is_owned
-        )
+        read, seeds = self._read, self.config.seeds
+        with self.reporter.phase("graph"):
+            return build_graph(
+                read.specs,
+                seed_capabilities={
+                    **dict.fromkeys(seeds.build_capabilities, ""),
+                    **{
+                        name: upstream_version(version)
+                        for name, version in locked_versions(self.config, "build").items()
+                    },
+                },
+                is_owned=seeds.is_owned,
+                in_seed=lambda path: is_inside(self.seed.root, path),
+                broken=read.broken,
+            )
+
+    def buildable(self, names: Iterable[str]) -> tuple[frozenset[str], list[PhotonbuildError]]:
+        """The specs and all that they need, without what cannot be built; and the problems because of which it cannot.
+
+        Problems of specs that are not asked for are warnings.
+        """
+        wanted = self.graph.closure(names)
+        blocked = self.graph.blocked(wanted)
+        needed = sorted({problem for problems in blocked.values() for problem in problems})
+        self._tell(self.graph.problems.keys() - needed)
+        return wanted - blocked.keys(), list(dict.fromkeys(self.graph.problems[name] for name in needed))
+
+    def _tell(self, names: Iterable[str]) -> None:
+        for error in dict.fromkeys(self.graph.problems[name] for name in sorted(names)):
+            first = next(iter((error.detail or "").splitlines()), "")
+            self.reporter.warn(f"{error}{f': {first}' if first else ''}; left out")
 
     @cached_property
     def fetcher(self) -> Fetcher:
@@ -82,5 +127,5 @@ class Session:
         """A spec by its name or by the name of a package that it makes."""
         found = self.specs.get(name) or self.specs.get(self.graph.maker.get(name, ""))
         if found is None:
-            raise ConfigError(f"no spec makes '{name}'{nearest(name, [*self.specs, *self.graph.maker])}")
+            raise no_maker(self.graph, name)
         return found

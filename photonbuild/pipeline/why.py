@@ -18,7 +18,7 @@ from photonbuild.seeds.seed import is_ready, seed_entries, seed_inputs
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`kind`: package, image or seed. `state`: cached, will or may (be made). `reasons`: a line each, or the key."""
+    """`kind`: package, image or seed. `state`: as of a plan's step. `reasons`: a line each, or the key."""
 
     kind: str
     name: str
@@ -62,7 +62,7 @@ def of_image(session: Session, name: str) -> Answer:
     steps = plan(session, image_specs(session, name, image))
     todo = [step for step in steps if step.built is None]
     if todo:
-        lines = [f"package {step.spec}: {step.summary}" for step in todo if step.state == "will"]
+        lines = [f"package {step.spec}: {step.summary}" for step in todo if step.state in ("will", "error")]
         if may := sum(step.state == "may" for step in todo):
             lines.append(f"{may} more that {'needs' if may == 1 else 'need'} these")
         return Answer(kind="image", name=name, state="may", reasons=tuple(lines))

@@ -122,7 +122,7 @@ def start(
     Raises SandboxError, and Interrupted after `end_all`.
     """
     first = first_id()
-    for source in [source for source, _target, readonly in plan["binds"] if not readonly] + [plan["upper"]]:
+    for source in (*plan["given"], plan["upper"]):
         if source is not None:
             give(Path(source), first)
     status_read, status_write = os.pipe()

@@ -33,13 +33,15 @@ class Bind:
     """A host path made visible at an absolute path inside.
 
     Without `links` no command may leave a symbolic link in it that leads out of it: what is read there afterwards is
-    read on the host, where the link would lead to the host's files.
+    read on the host, where the link would lead to the host's files. What is writable and root's becomes the sandbox's,
+    unless `give` is false.
     """
 
     source: Path
     target: str
     readonly: bool = True
     links: bool = False
+    give: bool = True
 
     def stray_links(self) -> list[str]:
         """Links in the folder, relative to it, that lead out of it or to an absolute path."""
@@ -83,6 +85,7 @@ class Sandbox:
             "readonly": self.readonly,
             "binds": [[str(b.source.absolute()), b.target, b.readonly] for b in self.binds],
             "env": {"PATH": PATH_INSIDE, "HOME": "/root", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb", **self.env},
+            "given": [str(bind.source.absolute()) for bind in self.binds if bind.give and not bind.readonly],
             "network": self.network,
             "hostname": self.hostname,
             "target": self.target,

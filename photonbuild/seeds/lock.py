@@ -32,6 +32,10 @@ class Deb:
     def name(self) -> str:
         return Path(self.path).name.partition("_")[0]
 
+    @property
+    def version(self) -> str:
+        return unquote(Path(self.path).name.split("_")[1])
+
 
 def lock_path(config: Config, name: str) -> Path:
     return config.seed_lock(getattr(config.seeds, name))
@@ -45,6 +49,13 @@ def read_lock(config: Config, name: str) -> dict[str, Any]:
     lock = read_json(path)
     assert isinstance(lock, dict)
     return lock
+
+
+def locked_versions(config: Config, name: str) -> dict[str, str]:
+    """The Debian version of each package that the seed's own list names, as locked."""
+    wanted = config.seeds.named(name).packages
+    debs = [Deb(**entry) for entry in read_lock(config, name)["packages"]]
+    return {deb.name: deb.version for deb in debs if deb.name in wanted}
 
 
 def apt_configuration(folder: Path, mirror: str, suite: str) -> Path:

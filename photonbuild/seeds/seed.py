@@ -30,6 +30,7 @@ from photonbuild.sources.mirrors import debian_mirrors, download, go_environment
 from photonbuild.store import Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
+LINKS = 40  # as many as the kernel follows
 Warn = Callable[[str], None]
 
 
@@ -133,6 +134,26 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
     root = store.seeds / digest
     elf = (root.parent / f"{digest}.elf").read_text(encoding="ascii").split()
     return FrozenSeed(name=name, digest=digest, root=root, elf=frozenset(elf))
+
+
+def is_inside(root: Path, path: str) -> bool:
+    """Is there something of this absolute path in the tree `root`? Links are followed within it, as chroot(2) would."""
+    todo, place, links = path.split("/")[::-1], root, 0
+    while todo:
+        word = todo.pop()
+        if word in ("", "."):
+            continue
+        if word == "..":
+            place = place if place == root else place.parent
+            continue
+        place = place / word
+        if place.is_symlink():
+            if (links := links + 1) > LINKS:
+                return False
+            target = os.readlink(place)
+            place = root if target.startswith("/") else place.parent
+            todo += target.split("/")[::-1]
+    return place.exists()
 
 
 def fetch_debs(

@@ -60,6 +60,8 @@ class LocalSource:
             pack.check_link(self.path, self.root)
         except pack.PackError as error:
             raise self._error(error) from None
+        if not self.path.is_file():
+            raise self._error(pack.PackError("neither a file nor a folder", self.path))
         return self.path
 
     def _error(self, error: pack.PackError) -> SpecError:

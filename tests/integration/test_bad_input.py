@@ -90,19 +90,67 @@ def test_offline_refuses_to_fetch(checkout: Checkout) -> None:
 
 def test_spec_that_does_not_parse(checkout: Checkout) -> None:
     checkout.edit("mini", "%files\n", "%if 1\n%files\n")
-    done = checkout.run("plan", code=3)
-    assert "specs/mini/mini.spec" in done.stderr
-    assert "%if" in done.stderr
+    for words in (("plan", "mini"), ("build", "mini"), ("build", "mini", "--keep-going")):
+        done = checkout.run(*words, code=3)
+        assert "specs/mini/mini.spec:26: rpm cannot parse this spec" in done.stderr
+        assert "%if" in done.stderr
+    done = checkout.run("plan")
+    assert "mini-suite 1.0-1.phos1" in done.stdout
+    assert "warning: specs/mini/mini.spec:26: rpm cannot parse this spec: error: line 26: Unclosed %if" in done.stderr
+
+
+def test_spec_that_a_broken_one_is_needed_for(checkout: Checkout) -> None:
+    checkout.edit("libmini", "%files\n", "%if 1\n%files\n")
+    done = checkout.run("plan", "mini", "mini-tool", code=3)
+    assert "error   mini 1.0-1.phos1" in done.stdout
+    assert "will    mini-data" in done.stdout
+    assert "these specs could not be read, and one of them may make it: libmini" in done.stderr
+    done = checkout.run("build", "mini", "mini-tool", "--keep-going", code=3)
+    assert "mini-tool" in done.stderr and (checkout.store / "packages" / "mini-tool").exists()
+
+
+ENDS = {
+    "kill -9 -1": "rpm cannot parse this spec: python3 failed with exit code 137",
+    "kill -9 $PPID": "signal 9",
+    "yes >&2": "it printed while it was parsed: y\ny\ny\ny\ny\n… ",
+    "exit 0)%{lua:os.exit(0)}%(true": "exit not permitted",
+    "printf '%b' '\\\\033[2Jred' >&2": "\N{REPLACEMENT CHARACTER}[2Jred",
+}
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_spec_that_wants_no_other_to_be_parsed(checkout: Checkout, code: str) -> None:
+    checkout.edit("mini", "Name: ", f"%global trick %({code})\nName: ")
+    done = checkout.run("plan", "mini-suite", "libmini")
+    assert "libmini 1.0-1.phos1" in done.stdout and "mini-suite 1.0-1.phos1" in done.stdout
+    assert "specs/mini/mini.spec" in done.stderr and ENDS[code] in done.stderr
+    assert "\x1b" not in done.stderr
 
 
 @pytest.mark.parametrize("code", ["touch /usr/written", "exec 3<>/dev/tcp/127.0.0.1/80", "mkdir /specs/new"])
 def test_spec_that_runs_code_at_parse_time(checkout: Checkout, code: str) -> None:
     checkout.edit("mini", "Name: ", f"%global trick %(bash -c '{code}')\nName: ")
-    done = checkout.run("plan", code=3)
-    assert "it printed while it was parsed" in done.stderr
+    done = checkout.run("plan")
+    assert "warning: specs/mini/mini.spec: it printed while it was parsed" in done.stderr
     assert "ead-only file system" in done.stderr or "refused" in done.stderr
     assert not Path("/usr/written").exists()
     assert not (checkout.root / "specs" / "new").exists()
+    assert "it printed" not in checkout.run("plan").stderr
+    assert "it printed" in checkout.run("plan", "--verbose").stderr
+
+
+def test_version_that_is_not_there(checkout: Checkout) -> None:
+    checkout.edit("mini", "libmini-devel", "libmini-devel >= 99")
+    done = checkout.run("build", "mini", code=3)
+    assert (
+        "mini.spec:7: BuildRequires: libmini-devel >= 99 is not met: ours is libmini-devel = 1.0-1.phos1" in done.stderr
+    )
+
+
+def test_file_that_is_nowhere(checkout: Checkout) -> None:
+    checkout.edit("libmini", "Requires:       libmini = ", "Requires:       /no/where /usr/bin/perl libmini = ")
+    done = checkout.run("build", "mini", code=6)
+    assert "libmini-devel requires /no/where, which nothing in the build root of mini provides" in done.stderr
 
 
 def test_failing_build_shows_the_end_of_its_log(checkout: Checkout) -> None:

@@ -66,7 +66,7 @@ def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageReques
     packages = [
         package
         for name in tools
-        for package in with_requirements(session.builder, [name], done.values(), session.spec(name)).values()
+        for package in with_requirements(session.builder, [name], done, session.spec(name)).values()
     ]
     return image_request(
         tmp_path,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 
 import pytest
 
-from photonbuild.schedule import run_graph
+from photonbuild.schedule import Busy, run_graph
 
 NEEDS = {"a": set[str](), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "e": set[str]()}
 
@@ -49,6 +50,39 @@ def test_never_more_than_workers_at_once() -> None:
 
     run_graph({str(number): () for number in range(9)}, job, workers=3, priority={})
     assert most == 3
+
+
+def test_a_busy_job_gives_its_place_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photonbuild.schedule.PAUSE", 0.05)
+    ran: list[str] = []
+
+    def job(name: str) -> None:
+        ran.append(name)
+        if name == "first" and len(ran) < 4:
+            raise Busy
+
+    needs = {"first": set[str](), "user": {"first"}, "second": set[str](), "third": set[str]()}
+    assert run_graph(needs, job, workers=1, priority={"first": 9, "second": 5}) == {}
+    assert ran[:3] == ["first", "second", "third"]
+    assert ran[-2:] == ["first", "user"]
+
+
+def test_a_busy_job_after_an_error_is_not_waited_for() -> None:
+    def job(name: str) -> None:
+        raise Busy if name == "busy" else ValueError(name)
+
+    assert list(run_graph({"busy": (), "wrong": ()}, job, workers=1, priority={"busy": 1})) == ["wrong"]
+
+
+def test_thousands_of_jobs_take_no_time() -> None:
+    needs = {
+        f"{number:05}": {f"{below:05}" for below in range(number - 40, number) if below >= 0} for number in range(5000)
+    }
+    ran: list[str] = []
+    started = time.process_time()
+    assert run_graph(needs, ran.append, workers=4, priority={}) == {}
+    assert time.process_time() - started < 6
+    assert ran == sorted(needs)
 
 
 def test_interrupt_ends_running_jobs() -> None:

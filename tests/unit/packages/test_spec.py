@@ -26,7 +26,7 @@ def spec(name: str, files: tuple[str, ...]) -> Spec:
 
 def test_graph_of_the_small_distribution() -> None:
     specs = {name: spec(name, ()) for name in RECORDS}
-    graph = build_graph(specs, seed_capabilities=(), is_owned=lambda name: False)
+    graph = build_graph(specs, seed_capabilities={}, is_owned=lambda name: False)
     assert graph.needs["mini"] == {"libmini"}
     assert graph.needs["mini-suite"] == {"mini-tool", "mini-data"}
     assert graph.maker["libmini-devel"] == "libmini"
