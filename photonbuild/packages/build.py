@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Mapping
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.errors import BuildError
-from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.files import locked, read_json, sha256_of, write_json
 from photonbuild.keys import key_of, write_inputs
 from photonbuild.packages.buildroot import ARGV, Builder, build_sandbox, installed_packages, stage_sources
-from photonbuild.packages.built import Built, Cost, load_built
+from photonbuild.packages.built import RECORD, Built, Cost, load_built, write_built
 from photonbuild.packages.inputs import build_inputs
 from photonbuild.packages.leaks import check_leaks
 from photonbuild.packages.package import Package
 from photonbuild.packages.spec import Spec
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind
+from photonbuild.store import Store, no_space
+from photonbuild.uses import gate, in_use
 
 SILENCE = 900.0  # seconds without output after which a build is stopped
 LONGEST, SLOWEST = 1800.0, 10.0  # … and after this many seconds plus so many times what it took before
@@ -39,26 +42,46 @@ def available_memory() -> int:
     return 0
 
 
-def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
-    """Build one spec, or take it from the store. Raises BuildError with the end of the log.
+def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[Built, bool]:
+    """Build one spec, or take it from the store; says whether it was there. Raises BuildError with the end of the log.
 
     The log is at store/logs/NAME.log while it runs and is kept with the result; a failed build leaves its build root in
-    store/failed/NAME for `photonbuild shell`.
+    store/failed/NAME for `photonbuild shell`, until one succeeds.
     """
     key, inputs, installed = lookup(builder, spec, done)
+    store = builder.store
+    final = store.package(spec.name, key)
     # Before the lock: another build of the same spec, with other inputs, may take long.
-    if (ready := load_built(builder.store, spec.name, key)) is not None:
-        return ready
-    with builder.store.lock(f"package-{spec.name}"):
-        ready = load_built(builder.store, spec.name, key)
-        if ready is not None:
-            return ready
-        with builder.store.staging() as work:
-            _build(builder, spec, work, inputs, installed)
-            builder.store.publish(work / "out", builder.store.package(spec.name, key))
-    built = load_built(builder.store, spec.name, key)
+    if (ready := load_built(store, spec.name, key)) is not None and store.is_intact(final, quiet=True):
+        return ready, True
+    with store.lock(f"package-{spec.name}"):
+        if (ready := _sound(store, final)) is not None:
+            return ready, True
+        store.need_room()
+        with store.staging() as work:
+            try:
+                _build(builder, spec, work, inputs, installed)
+                store.publish(work / "out", final)
+            except OSError as exc:
+                if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise no_space(exc.filename2 or exc.filename) from exc
+                raise
+        _forget_failure(store, spec.name)
+    built = load_built(store, spec.name, key)
     assert built is not None
-    return built
+    return built, False
+
+
+def _sound(store: Store, final: Path) -> Built | None:
+    """The finished build in this folder if nothing is wrong with it; what is wrong is removed."""
+    built = load_built(store, final.parent.name, final.name)
+    if built is not None and store.is_intact(final):
+        return built
+    if final.exists():
+        if built is None:
+            store.warn(f"{final.relative_to(store.root)} in the store is damaged: {RECORD}; it is made again")
+        store.discard(final)
+    return None
 
 
 def _build(
@@ -92,16 +115,24 @@ def _build(
         error=BuildError,
     )
     if done.returncode:
-        raise _failure(builder, spec, work, log, keep)
+        builder.store.check_full(tail_of(log), log, out, *([upper] if upper else []))
+        raise _failure(builder, spec, log, keep)
     records = read_json(out / "meta.json")
     for record in records:
         record["sha256"] = sha256_of(out / "rpms" / record["file"])
-    check_leaks(builder, spec, records, installed)
+    try:
+        check_leaks(builder, spec, records, installed)
+    except BuildError as error:
+        (keep / "build").mkdir()
+        out.rename(keep / "build" / "out")
+        _keep(builder.store, spec.name, keep)
+        error.hint = f"{error.hint}\nits packages are in /build/out: photonbuild shell {spec.name}"
+        raise
     shutil.copyfile(log, out / "build.log")
     (out / "meta.json").unlink()
     write_inputs(out, inputs)
-    write_json(
-        out / "build.json",
+    write_built(
+        out,
         {
             "packages": records,
             "seconds": round(time.monotonic() - started, 1),
@@ -112,11 +143,22 @@ def _build(
     )
 
 
-def _failure(builder: Builder, spec: Spec, work: Path, log: Path, keep: Path) -> BuildError:
-    failed = builder.store.root / "failed" / spec.name
-    if failed.exists():
-        builder.store.remove(failed)
-    builder.store.publish(keep, failed)
+def _keep(store: Store, name: str, keep: Path) -> None:
+    """What a failed build has left takes the place of what an earlier one did."""
+    store.discard(store.failed(name))
+    keep.rename(store.failed(name))
+
+
+def _forget_failure(store: Store, name: str) -> None:
+    """Remove what failed builds of a spec have left, unless somebody looks around in it."""
+    failed = store.failed(name)
+    with locked(gate(store.root)):
+        if failed.exists() and str(failed.relative_to(store.root)) not in in_use(store.root):
+            store.discard(failed)
+
+
+def _failure(builder: Builder, spec: Spec, log: Path, keep: Path) -> BuildError:
+    _keep(builder.store, spec.name, keep)
     return BuildError(
         f"{spec.name} does not build",
         where=f"specs/{spec.name}/{spec.name}.spec",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from photonbuild import code
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import SpecError
-from photonbuild.files import read_json, write_json
+from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.keys import key_of
 from photonbuild.packages.macros import macro_binds, macro_digests
 from photonbuild.packages.package import Dependency, dependencies
@@ -88,9 +89,9 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
         files = tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
         inputs[folder.name] = (fetched, files)
         key = key_of({**shared, "name": folder.name, "files": dict(files)})
-        cached = store.root / "specs" / f"{key}.json"
-        if cached.exists():
-            found[folder.name] = read_json(cached)
+        cached = store.use(store.root / "specs" / f"{key}.json")
+        if (record := read_sealed(cached)) is not None:
+            found[folder.name] = record
         else:
             todo.append((folder, cached))
     if todo:
@@ -98,7 +99,10 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> di
             if "error" in answer:
                 raise _parse_error(config, folder, answer["error"])
             found[folder.name] = answer["spec"]
-            write_json(cached, answer["spec"])
+            with store.staging() as work:
+                # Not brought to the disk one by one: one that is cut off there is found out, and read again.
+                write_json(work / "spec", sealed(answer["spec"]))
+                os.replace(work / "spec", cached)
     specs = {name: make_spec(config.specs_dir / name, found[name], *inputs[name]) for name in sorted(found)}
     for spec in specs.values():
         check_spec(spec)

@@ -1,0 +1,132 @@
+"""What a folder of the store holds, file by file, put down when it was finished: so that damage is found before use.
+
+Looked at are names, kinds, modes, sizes and times whenever it is used; digests too for the first time after each start
+of the machine, since a power loss may have taken what had a name already, and wherever a time has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from photonbuild.files import read_sealed, sealed, sha256_of, write_json
+
+LIST, BOOT = "contents.json", "contents.boot"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# [kind and mode, size or target of a link, modification time in ns, SHA-256]; the last two of regular files only.
+Row = list[Any]
+Rows = Mapping[str, Row]
+
+
+def list_of(entry: Path) -> Path:
+    """Where the list of an entry is: in it, or beside it when it is a root file system with nothing else in it."""
+    return entry.with_name(f"{entry.name}.{LIST}") if "seeds" in entry.parts[-3:-1] else entry / LIST
+
+
+def record(folder: Path, entry: Path | None = None) -> None:
+    """Put down what the folder holds, which is or will be `entry`."""
+    write_json(list_of(entry or folder), sealed({"files": survey(folder, digests=True)}), durable=entry is not None)
+    _checked(entry or folder).write_text(_boot(), encoding="ascii")
+
+
+def damage(entry: Path) -> str | None:
+    """What is wrong with an entry, or None. An entry without a list is of an older version: it is given one."""
+    known = read_sealed(list_of(entry))
+    if known is None:
+        if list_of(entry).exists():
+            return f"{LIST} is damaged"
+        record(entry)
+        return None
+    rows: Rows = known["files"]
+    found = survey(entry, digests=False)
+    if wrong := _difference(rows, found, columns=2):
+        return wrong
+    same_times = _difference(rows, found, columns=3) is None
+    if same_times and _read(_checked(entry)) == _boot():
+        return None
+    found = survey(entry, digests=True)
+    if wrong := _difference(_without_times(rows), _without_times(found), columns=4):
+        return wrong
+    if not same_times:
+        write_json(list_of(entry), sealed({"files": found}))
+    _checked(entry).write_text(_boot(), encoding="ascii")
+    return None
+
+
+def is_checked(entry: Path) -> bool:
+    """Have all digests been looked at since this machine was started?"""
+    return _read(_checked(entry)) == _boot()
+
+
+def survey(entry: Path, *, digests: bool) -> dict[str, Row]:
+    """Every file below a folder by its path, folders included. What we may not read is listed without a digest."""
+    own = {str(list_of(entry)), str(_checked(entry))}
+    rows: dict[str, Row] = {}
+    todo = [""]
+    while todo:
+        inside = todo.pop()
+        for found in _scan(entry / inside):
+            if found.path in own:
+                continue
+            name = f"{inside}{found.name}"
+            with contextlib.suppress(FileNotFoundError):
+                rows[name] = _row(found, digests=digests)
+                if found.is_dir(follow_symlinks=False):
+                    todo.append(f"{name}/")
+    return rows
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (PermissionError, FileNotFoundError):
+        return []
+
+
+def _row(found: os.DirEntry[str], *, digests: bool) -> Row:
+    facts = found.stat(follow_symlinks=False)
+    if stat.S_ISLNK(facts.st_mode):
+        return [facts.st_mode, os.readlink(found.path)]
+    if stat.S_ISREG(facts.st_mode):
+        return [facts.st_mode, facts.st_size, facts.st_mtime_ns, _digest(Path(found.path)) if digests else None]
+    return [facts.st_mode]
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return sha256_of(path)
+    except PermissionError:
+        return None
+
+
+def _difference(known: Rows, found: Rows, *, columns: int) -> str | None:
+    if missing := known.keys() - found.keys():
+        return f"{min(missing)} is missing"
+    if more := found.keys() - known.keys():
+        return f"{min(more)} does not belong there"
+    changed = [name for name, row in known.items() if row[:columns] != found[name][:columns]]
+    return f"{min(changed)} has changed" if changed else None
+
+
+def _without_times(rows: Rows) -> Rows:
+    return {name: [*row[:2], *row[3:]] for name, row in rows.items()}
+
+
+def _checked(entry: Path) -> Path:
+    return list_of(entry).with_name(list_of(entry).name.removesuffix(LIST) + BOOT)
+
+
+def _boot() -> str:
+    return BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, ValueError):
+        return ""
