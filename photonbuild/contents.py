@@ -7,6 +7,7 @@ of the machine, since a power loss may have taken what had a name already, and w
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -29,37 +30,49 @@ def list_of(entry: Path) -> Path:
 
 def record(folder: Path, entry: Path | None = None) -> None:
     """Put down what the folder holds, which is or will be `entry`."""
-    write_json(list_of(entry or folder), sealed({"files": survey(folder, digests=True)}), durable=entry is not None)
-    _checked(entry or folder).write_text(_boot(), encoding="ascii")
+    rows = survey(folder, digests=True)
+    write_json(list_of(entry or folder), sealed({"files": rows}), durable=entry is not None)
+    _remember(entry or folder, rows)
 
 
 def damage(entry: Path) -> str | None:
     """What is wrong with an entry, or None. An entry without a list is of an older version: it is given one."""
+    found = survey(entry, digests=False)
+    if list_of(entry).exists() and read_sealed(_checked(entry)) == _state(found):
+        return None
     known = read_sealed(list_of(entry))
     if known is None:
         if list_of(entry).exists():
             return f"{LIST} is damaged"
         record(entry)
         return None
-    rows: Rows = known["files"]
-    found = survey(entry, digests=False)
-    if wrong := _difference(rows, found, columns=2):
+    if wrong := _difference(known["files"], found, columns=2):
         return wrong
-    same_times = _difference(rows, found, columns=3) is None
-    if same_times and _read(_checked(entry)) == _boot():
-        return None
     found = survey(entry, digests=True)
-    if wrong := _difference(_without_times(rows), _without_times(found), columns=4):
+    if wrong := _difference(_without_times(known["files"]), _without_times(found), columns=3):
         return wrong
-    if not same_times:
+    if _difference(known["files"], found, columns=3):
         write_json(list_of(entry), sealed({"files": found}))
-    _checked(entry).write_text(_boot(), encoding="ascii")
+    _remember(entry, found)
     return None
 
 
 def is_checked(entry: Path) -> bool:
     """Have all digests been looked at since this machine was started?"""
-    return _read(_checked(entry)) == _boot()
+    record = read_sealed(_checked(entry))
+    return record is not None and record.get("boot") == _boot()
+
+
+def _remember(entry: Path, rows: Rows) -> None:
+    write_json(_checked(entry), sealed(_state(rows)))
+
+
+def _state(rows: Rows) -> dict[str, str]:
+    """That the digests were looked at since this start of the machine, and what names, sizes and times were then."""
+    total = hashlib.sha256()
+    for name in sorted(rows):
+        total.update(f"{name!r} {rows[name][:3]}\n".encode())
+    return {"boot": _boot(), "stamps": total.hexdigest()}
 
 
 def survey(entry: Path, *, digests: bool) -> dict[str, Row]:
@@ -123,10 +136,3 @@ def _checked(entry: Path) -> Path:
 
 def _boot() -> str:
     return BOOT_ID.read_text(encoding="ascii").strip()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (FileNotFoundError, ValueError):
-        return ""

@@ -67,7 +67,7 @@ class Store:
         """After another program has failed. Raises StoreError when one of these places is full, the store among them,
         or when its output `text` says so of a disk."""
         for place in (self.root, *places):
-            if shutil.disk_usage(place).free < FULL:
+            if is_full(place):
                 raise no_space(place)
         if os.strerror(errno.ENOSPC) in text:
             raise no_space(self.root)
@@ -226,6 +226,11 @@ def last_use(entry: Path) -> float:
         # What nobody has used since it was made is as old as it is.
         return max(facts.st_atime, facts.st_mtime) if stat.S_ISREG(facts.st_mode) else facts.st_mtime
     return 0.0
+
+
+def is_full(place: Path) -> bool:
+    """Is there no room worth speaking of, as when something has just failed for lack of it?"""
+    return shutil.disk_usage(place).free < FULL
 
 
 def no_space(place: Path | str | None) -> StoreError:

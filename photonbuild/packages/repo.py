@@ -16,6 +16,7 @@ from typing import Any
 
 from photonbuild.errors import SolveError
 from photonbuild.files import copy_file, exchange, read_sealed, sealed, write_json
+from photonbuild.store import is_full, no_space
 
 CHECKSUM = "sha256"
 METADATA = ("primary", "filelists", "other")
@@ -39,7 +40,12 @@ def make_repository(rpms: Sequence[Path], out: Path, *, revision: int, key: str 
     staged = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         staged.chmod(0o755)
-        _fill(sorted(rpms, key=lambda path: path.name), staged, revision)
+        try:
+            _fill(sorted(rpms, key=lambda path: path.name), staged, revision)
+        except createrepo().CreaterepoCError as error:
+            if is_full(staged):
+                raise no_space(staged.parent) from error
+            raise SolveError("cannot make the repository", where=str(out), detail=str(error)) from error
         if key is not None:
             write_json(staged / MARKER, sealed({"key": key, "files": _stamps(staged)}))
         _replace(staged, out)

@@ -46,19 +46,23 @@ def make_image(
     with session.store.lock(f"image-{key[:32]}"):
         if not _is_made(session, cached):
             _make(session, recipe, inputs, cached)
-    if signed_by is None or recipe.format.sign is None:
-        return publish_image(session.config.stage_dir, cached), count
-    with session.store.staging() as work:
-        recipe.format.sign(cached, work / "signed", signed_by)
-        return publish_image(session.config.stage_dir, work / "signed"), count
+    with session.reporter.phase("stage"):
+        if signed_by is None or recipe.format.sign is None:
+            return publish_image(session.config.stage_dir, cached), count
+        with session.store.staging() as work:
+            recipe.format.sign(cached, work / "signed", signed_by)
+            return publish_image(session.config.stage_dir, work / "signed"), count
 
 
 def _is_made(session: Session, cached: Path) -> bool:
     """Is the image in the store? What is wrong with it is removed."""
     store = session.store
     if store.use(cached).exists():
-        if read_sealed(cached / RECORD) is not None and store.is_intact(cached):
+        whole = read_sealed(cached / RECORD) is not None
+        if whole and store.is_intact(cached):
             return True
+        if not whole:
+            store.warn(f"{cached.relative_to(store.root)} in the store is damaged: {RECORD}; it is made again")
         store.discard(cached)
     return False
 

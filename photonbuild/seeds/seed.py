@@ -22,7 +22,7 @@ from photonbuild import code
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seed
 from photonbuild.contents import is_checked
-from photonbuild.errors import SandboxError, SourceError
+from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.files import read_sealed, sealed, sha256_of, write_json
 from photonbuild.keys import key_of, write_inputs
 from photonbuild.run import Completed, run, tail_of
@@ -179,7 +179,12 @@ def _is_intact(store: Store, frozen: FrozenSeed) -> bool:
 
 
 def discard(store: Store, root: Path) -> None:
-    """Remove a seed and what is beside it. Entries that name it are found to be void."""
+    """Remove a seed and what is beside it. Entries that name it are found to be void.
+
+    Raises StoreError for one that another store lends to this one: it is not ours to remove.
+    """
+    if not root.resolve().is_relative_to(store.root.resolve()):
+        raise StoreError("a seed of another store is damaged", where=str(root.resolve()), hint="remove it there")
     _listing(root).unlink(missing_ok=True)
     store.discard(root)
     for path in root.parent.glob(f"{root.name}.*"):

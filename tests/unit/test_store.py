@@ -169,8 +169,10 @@ def test_a_copied_store_is_intact(tmp_path: Path) -> None:
 
 
 def test_a_damaged_list_of_contents_is_damage(tmp_path: Path) -> None:
+    """Found when the list is next needed."""
     entry = entry_of(Store.open(tmp_path / "store"))
     truncate(entry / contents.LIST)
+    (entry / contents.BOOT).write_text("{")
     assert not Store.open(tmp_path / "store").is_intact(entry)
 
 
