@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import PROJECT
 from tests.support.faults import IMAGE, FaultLab
 
 SOURCE = b"0123456789abcdef" * 65536
@@ -150,7 +149,7 @@ def test_kill_while_a_source_is_fetched(lab: FaultLab, slow: str) -> None:
 
 
 def test_kill_while_a_seed_is_made(lab: FaultLab, seeded_store: Path) -> None:
-    """mmdebstrap, and what it has started and mounted, end with us; the next command of any kind removes what is left."""
+    """mmdebstrap, what it has started and mounted ends with us; the next command of any kind removes what is left."""
     (lab.store / "seeds").unlink()
     shutil.copytree(seeded_store / "debs", lab.store / "debs", copy_function=os.link)
     process = lab.start("seed", "build", "machine")
