@@ -57,12 +57,11 @@ def main() -> None:
     if not (lab.store / "seeds").exists():
         (lab.store / "seeds").symlink_to(seeds)
     if asked["full"]:
-        with (place / "ballast").open("wb") as out:
-            try:
-                while out.write(b"x" * 4096):
-                    out.flush()
-            except OSError:
+        ballast = os.open(place / "ballast", os.O_CREAT | os.O_WRONLY)
+        with contextlib.suppress(OSError):
+            while os.write(ballast, b"x" * 4096):
                 pass
+        os.close(ballast)
     first = attempt(lab, asked["words"])
     mount(place, "512m", "remount,")
     sys.stdout.write(json.dumps([first, attempt(lab, asked["words"])]))
