@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from photonbuild.files import read_json, write_json
+from photonbuild.files import read_sealed, sealed, write_json
 
 Inputs = Mapping[str, Any]
 NAME = "inputs.json"
@@ -26,7 +26,7 @@ def key_of(inputs: Inputs) -> str:
 
 def write_inputs(folder: Path, inputs: Inputs) -> None:
     """Keep the inputs with what was made from them."""
-    write_json(folder / NAME, inputs)
+    write_json(folder / NAME, sealed(dict(inputs)))
 
 
 def differences(old: Inputs, new: Inputs, prefix: str = "") -> list[str]:
@@ -49,7 +49,7 @@ def changes(folders: Iterable[Path], inputs: Inputs) -> list[str] | None:
     kept = sorted(
         (path for folder in folders if (path := folder / NAME).exists()), key=lambda path: path.stat().st_mtime
     )
-    found = [differences(read_json(path), inputs) for path in reversed(kept)]
+    found = [differences(old, inputs) for path in reversed(kept) if (old := read_sealed(path)) is not None]
     return min(found, key=len, default=None)
 
 

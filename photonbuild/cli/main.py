@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, image, kickstart, machine, packages, pico, seeds
-from photonbuild.errors import Interrupted, PhotonbuildError, StoreError
+from photonbuild.cli import about, gc, image, kickstart, machine, packages, pico, seeds
+from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
+from photonbuild.store import no_space
 
 
 class Commands(click.Group):
@@ -32,9 +33,7 @@ class Commands(click.Group):
         except OSError as raised:
             if raised.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            place = raised.filename2 or raised.filename
-            hint = "free some space there and run the same command again: what was built is kept"
-            error = StoreError("no space left", where=str(place) if place else None, hint=hint)
+            error = no_space(raised.filename2 or raised.filename)
         (context.obj or Reporter()).error(error)
         sys.exit(error.exit_code)
 
@@ -54,6 +53,7 @@ for _command in (
     packages.sources_group,
     packages.timings_command,
     seeds.seed_group,
+    gc.gc_command,
     image.image_command,
     machine.boot_command,
     machine.verify_command,

@@ -60,7 +60,8 @@ def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
     root = Path(options["root"]).resolve() if options["root"] else checkout()
     config = load_config(root, user_file=Path(options["config"]) if options["config"] else None)
     config = config.override(jobs=options["jobs"])
-    store = Store.open(Path(options["store"]) if options["store"] else config.user.store_path or default_store())
+    place = Path(options["store"]) if options["store"] else config.user.store_path or default_store()
+    store = Store.open(place, warn=reporter.warn)
     jobs = config.user.jobs or len(os.sched_getaffinity(0))
     return Session(
         config=config, store=store, reporter=reporter, jobs=jobs, offline=options["offline"], locked=options["locked"]

@@ -10,6 +10,7 @@ import click
 
 from photonbuild.cli.options import command
 from photonbuild.errors import ConfigError
+from photonbuild.files import read_sealed
 from photonbuild.paths import default_store
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline.plan import plan
@@ -133,7 +134,7 @@ def sources_verify(session: Session, packages: tuple[str, ...]) -> None:
 def timings_command(as_json: bool) -> None:
     """CPU seconds per package as last measured on this machine."""
     path = default_store() / "timings.json"
-    known: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known: dict[str, dict[str, float]] = read_sealed(path) or {}
     if as_json:
         click.echo(json.dumps(known, indent=1, sort_keys=True))
         return

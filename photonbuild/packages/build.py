@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import shutil
-import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from photonbuild.errors import BuildError
-from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.files import locked, read_json, sha256_of, write_json
 from photonbuild.keys import key_of, write_inputs
-from photonbuild.packages.buildroot import ARGV, Builder, build_sandbox, installed_packages, stage_sources
-from photonbuild.packages.built import Built, Cost, load_built
+from photonbuild.packages.attempt import inspect_results, run_build
+from photonbuild.packages.buildroot import Builder, installed_packages, stage_sources
+from photonbuild.packages.built import RECORD, Built, load_built, write_built
 from photonbuild.packages.inputs import build_inputs
 from photonbuild.packages.leaks import check_leaks
 from photonbuild.packages.package import Package
 from photonbuild.packages.spec import Spec
-from photonbuild.run import Completed, tail_of
+from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind
 from photonbuild.schedule import Busy
+from photonbuild.store import Store, no_space
+from photonbuild.uses import gate, in_use
 
-# Seconds after which a build is stopped: these plus so many times what it took before; if that is not known, a day.
-LONGEST, SLOWEST, UNKNOWN = 1800.0, 10.0, 86400.0
 LIMITS_HINT = "limits: in your own settings sets other bounds, see docs/use/configuration.md"
 
 
@@ -35,30 +35,50 @@ def lookup(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[str
     return key_of(inputs), inputs, installed
 
 
-def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> Built:
-    """Build one spec, or take it from the store. Raises BuildError with the end of the log.
+def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[Built, bool]:
+    """Build one spec, or take it from the store; says whether it was there. Raises BuildError with the end of the log.
 
     Raises Busy while another process builds a package of this name.
 
     The log is at store/logs/NAME.log while it runs and is kept with the result; a failed build leaves its build root in
-    store/failed/NAME for `photonbuild shell`.
+    store/failed/NAME for `photonbuild shell`, until one succeeds.
     """
     key, inputs, installed = lookup(builder, spec, done)
+    store = builder.store
+    final = store.package(spec.name, key)
     # Before the lock: another build of the same spec, with other inputs, may take long.
-    if (ready := load_built(builder.store, spec.name, key)) is not None:
-        return ready
-    with builder.store.lock(f"package-{spec.name}", wait=False) as mine:
+    if (ready := load_built(store, spec.name, key)) is not None and store.is_intact(final, quiet=True):
+        return ready, True
+    with store.lock(f"package-{spec.name}", wait=False) as mine:
         if not mine:
             raise Busy
-        ready = load_built(builder.store, spec.name, key)
-        if ready is not None:
-            return ready
-        with builder.store.staging() as work:
-            _build(builder, spec, work, inputs, installed)
-            builder.store.publish(work / "out", builder.store.package(spec.name, key))
-    built = load_built(builder.store, spec.name, key)
+        if (ready := _sound(store, final)) is not None:
+            return ready, True
+        store.need_room()
+        with store.staging() as work:
+            try:
+                _build(builder, spec, work, inputs, installed)
+                store.publish(work / "out", final)
+            except OSError as exc:
+                if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise no_space(exc.filename2 or exc.filename) from exc
+                raise
+        _forget_failure(store, spec.name)
+    built = load_built(store, spec.name, key)
     assert built is not None
-    return built
+    return built, False
+
+
+def _sound(store: Store, final: Path) -> Built | None:
+    """The finished build in this folder if nothing is wrong with it; what is wrong is removed."""
+    built = load_built(store, final.parent.name, final.name)
+    if built is not None and store.is_intact(final):
+        return built
+    if final.exists():
+        if built is None:
+            store.warn(f"{final.relative_to(store.root)} in the store is damaged: {RECORD}; it is made again")
+        store.discard(final)
+    return None
 
 
 def _build(
@@ -80,17 +100,25 @@ def _build(
     started = time.monotonic()
     done = run_build(builder, spec, installed.values(), binds, work, log)
     if done.returncode:
-        raise _failure(builder, spec, work, log, keep, done.stopped)
+        builder.store.check_full(tail_of(log), log, out)
+        raise _failure(builder, spec, log, keep, done.stopped)
     inspect_results(out, spec)
     records = read_json(out / "meta.json")
     for record in records:
         record["sha256"] = sha256_of(out / "rpms" / record["file"])
-    check_leaks(builder, spec, records, installed)
+    try:
+        check_leaks(builder, spec, records, installed)
+    except BuildError as error:
+        (keep / "build").mkdir()
+        out.rename(keep / "build" / "out")
+        _keep(builder.store, spec.name, keep)
+        error.hint = f"{error.hint}\nits packages are in /build/out: photonbuild shell {spec.name}"
+        raise
     shutil.copyfile(log, out / "build.log")
     (out / "meta.json").unlink()
     write_inputs(out, inputs)
-    write_json(
-        out / "build.json",
+    write_built(
+        out,
         {
             "packages": records,
             "seconds": round(time.monotonic() - started, 1),
@@ -101,70 +129,22 @@ def _build(
     )
 
 
-def run_build(
-    builder: Builder, spec: Spec, installed: Iterable[Package], binds: Sequence[Bind], work: Path, log: Path
-) -> Completed:
-    """Run rpmbuild in a build root in memory; where that is too small, or was never measured to fit, on disk."""
-    cost = builder.costs.get(spec.name, Cost(measured=False))
-    limits = builder.config.user.limits
-    longest = max(LONGEST + SLOWEST * cost.cpu_seconds, 0.0) if cost.measured else UNKNOWN
-    memory = builder.rooms.limit(cost, builder.jobs) if limits.memory_gib is None else round(limits.memory_gib * 2**30)
-    with builder.rooms.reserve(round(cost.scratch_bytes * 1.25)) as in_memory:
-        for upper in (None, work / "upper") if in_memory else (work / "upper",):
-            if upper is not None:
-                upper.mkdir()
-            size = round(memory * 0.75) >> 10
-            sandbox = build_sandbox(builder, installed, binds, upper, work=work, tmpfs_size=f"{size}k")
-            done = sandbox.run(
-                ARGV,
-                log=log,
-                silence=60 * limits.silent_minutes,
-                timeout=longest if limits.hours is None else 3600 * limits.hours,
-                memory=memory,
-                keeps=True,
-                check=False,
-                error=BuildError,
-            )
-            full = done.scratch_bytes > 0.9 * (size << 10)
-            if not done.returncode or upper is not None or not (done.out_of_memory or full):
-                return done
-            with log.open("a", encoding="utf-8") as handle:
-                handle.write("# the build root does not fit into memory: once more, on disk\n")
-            memory = builder.rooms.limit(Cost(), builder.jobs) if limits.memory_gib is None else memory
-            for bind in binds:
-                if not bind.readonly:
-                    builder.store.remove(bind.source)
-                    bind.source.mkdir()
-    raise AssertionError("the last attempt returns")
+def _keep(store: Store, name: str, keep: Path) -> None:
+    """What a failed build has left takes the place of what an earlier one did."""
+    store.discard(store.failed(name))
+    keep.rename(store.failed(name))
 
 
-def inspect_results(out: Path, spec: Spec) -> None:
-    """A build may leave files and folders of known names, and trees. Raises BuildError for anything else.
-
-    What is read here is read on the host: a link would lead to the host's files.
-    """
-    allowed = {"meta.json", "rpms", "srpms", "trees"}
-    found = [path for path in out.iterdir() if path.name not in allowed]
-    for name in ("meta.json", "rpms", "srpms", "trees"):
-        path = out / name
-        inside = path.iterdir() if path.is_dir() and not path.is_symlink() and name != "trees" else ()
-        found += [file for file in inside if not stat.S_ISREG(file.lstat().st_mode)]
-        kind = path.lstat().st_mode if os.path.lexists(path) else 0
-        if not (stat.S_ISREG(kind) if name == "meta.json" else stat.S_ISDIR(kind)):
-            found.append(path)
-    if found:
-        raise BuildError(
-            f"the build of {spec.name} left what is no result: {', '.join(sorted(path.name for path in found))}",
-            where=f"specs/{spec.name}/{spec.name}.spec",
-            hint="results are made from the packages alone: nothing may write to /out",
-        )
+def _forget_failure(store: Store, name: str) -> None:
+    """Remove what failed builds of a spec have left, unless somebody looks around in it."""
+    failed = store.failed(name)
+    with locked(gate(store.root)):
+        if failed.exists() and str(failed.relative_to(store.root)) not in in_use(store.root):
+            store.discard(failed)
 
 
-def _failure(builder: Builder, spec: Spec, work: Path, log: Path, keep: Path, stopped: str | None) -> BuildError:
-    failed = builder.store.root / "failed" / spec.name
-    if failed.exists():
-        builder.store.remove(failed)
-    builder.store.publish(keep, failed)
+def _failure(builder: Builder, spec: Spec, log: Path, keep: Path, stopped: str | None) -> BuildError:
+    _keep(builder.store, spec.name, keep)
     return BuildError(
         f"{spec.name} does not build" + (f": {stopped}" if stopped else ""),
         where=f"specs/{spec.name}/{spec.name}.spec",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from photonbuild import code
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seeds
 from photonbuild.errors import BuildError
+from photonbuild.files import copy_file
 from photonbuild.keys import key_of
 from photonbuild.packages.built import Built, Cost, tree_of
 from photonbuild.packages.graph import Graph
@@ -215,14 +216,25 @@ def variables(epoch: int) -> dict[str, str]:
     return {"HOME": "/build", "SOURCE_DATE_EPOCH": str(epoch)}
 
 
-def stage_sources(builder: Builder, spec: Spec, folder: Path) -> None:
-    """Copy or pack local sources, and link fetched ones, into a folder that becomes SOURCES."""
+def stage_sources(builder: Builder, spec: Spec, folder: Path, *, writable: bool = False) -> None:
+    """Copy or pack local sources, and link fetched ones, into a folder that becomes SOURCES.
+
+    A link is the file of the store itself: where the folder is `writable` for what runs in it, they are copied.
+    """
     folder.mkdir()
     for local in local_sources(spec.folder, spec.fetched):
         local.write(folder / local.name)
     for entry in spec.fetched.sources:
         source = fetch(builder.fetcher, spec.folder, entry)
-        try:
-            os.link(source, folder / entry.file)
-        except OSError:
-            shutil.copyfile(source, folder / entry.file)
+        if writable or not _link(source, folder / entry.file):
+            copy_file(source, folder / entry.file)
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    return True

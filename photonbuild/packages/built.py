@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from photonbuild.files import read_json
+from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.packages.package import Package, dependencies
 from photonbuild.store import Store
+
+RECORD = "build.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +46,11 @@ class Cost:
 
 
 def load_built(store: Store, name: str, key: str) -> Built | None:
-    """The finished build under this key, or None."""
-    folder = store.package(name, key)
-    if not (folder / "build.json").exists():
+    """The finished build under this key, or None where there is none or its record is damaged. It is in use now."""
+    folder = store.use(store.package(name, key))
+    record = read_sealed(folder / RECORD)
+    if record is None:
         return None
-    record = read_json(folder / "build.json")
     packages = tuple(
         Package(
             path=folder / "rpms" / p["file"],
@@ -63,6 +66,11 @@ def load_built(store: Store, name: str, key: str) -> Built | None:
     elf = {p["name"]: tuple((path, digest) for path, digest in p["elf"]) for p in record["packages"]}
     fields = ("seconds", "cpu_seconds", "peak_rss", "scratch_bytes")
     return Built(spec=name, key=key, packages=packages, elf=elf, folder=folder, **{f: record[f] for f in fields})
+
+
+def write_built(folder: Path, record: Mapping[str, Any]) -> None:
+    """Put down in `folder`, which holds the files of a build, what `load_built` reads."""
+    write_json(folder / RECORD, sealed(dict(record)))
 
 
 def tree_of(package: Package) -> Path:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from photonbuild.config.load import Config
-from photonbuild.files import sha256_of
+from photonbuild.files import sha256_of, write_text
 from photonbuild.sandbox.sandbox import Bind
 
 GENERATED = "macros.00-distribution"
@@ -42,7 +42,8 @@ def macro_digests(config: Config) -> dict[str, str]:
 
 
 def macro_binds(config: Config, work: Path) -> list[Bind]:
-    """Binds that put our macros where rpm looks for them; `work` keeps the generated file."""
-    generated = work / GENERATED
-    generated.write_text(distribution_macros(config), encoding="utf-8")
+    """Binds that put our macros where rpm looks for them. `work` keeps the generated file; others may be reading it."""
+    generated, text = work / GENERATED, distribution_macros(config)
+    if not generated.exists() or generated.read_text(encoding="utf-8", errors="replace") != text:
+        write_text(generated, text)
     return [Bind(path, f"/etc/rpm/{path.name}") for path in (generated, *macro_files(config))]

@@ -1,4 +1,4 @@
-"""RPM files to a repository: deterministic gzip metadata beside hard links (or copies) of the packages.
+"""RPM files to a repository: deterministic gzip metadata beside copies of the packages.
 
 Layout and format: https://github.com/rpm-software-management/createrepo_c
 """
@@ -15,28 +15,53 @@ from types import ModuleType
 from typing import Any
 
 from photonbuild.errors import SolveError
+from photonbuild.files import copy_file, exchange, read_sealed, sealed, write_json
+from photonbuild.store import is_full, no_space
 
 CHECKSUM = "sha256"
 METADATA = ("primary", "filelists", "other")
+MARKER = ".made.json"
 
 
-def make_repository(rpms: Sequence[Path], out: Path, *, revision: int) -> None:
-    """Make the repository `out` of exactly the files `rpms`; an older one is replaced at the end, by rename.
+def make_repository(rpms: Sequence[Path], out: Path, *, revision: int, key: str | None = None) -> None:
+    """Make the repository `out` of exactly the files `rpms`; an older one is replaced at the end, in one step.
 
     The same packages and `revision` (seconds since 1970, the only time written) give the same bytes. Binary
-    packages only. Raises SolveError.
+    packages only. `key` is what `is_made` is asked for afterwards. The caller sees to it that only one process makes
+    `out` at a time. Raises SolveError.
     """
     twice = sorted(name for name, count in Counter(path.name for path in rpms).items() if count > 1)
     if twice:
         raise SolveError(f"package file '{twice[0]}' is listed twice", where=str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{out.name}.????????"):
+        # Of a process that was killed.
+        shutil.rmtree(left)
     staged = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         staged.chmod(0o755)
-        _fill(sorted(rpms, key=lambda path: path.name), staged, revision)
+        try:
+            _fill(sorted(rpms, key=lambda path: path.name), staged, revision)
+        except createrepo().CreaterepoCError as error:
+            if is_full(staged):
+                raise no_space(staged.parent) from error
+            raise SolveError("cannot make the repository", where=str(out), detail=str(error)) from error
+        if key is not None:
+            write_json(staged / MARKER, sealed({"key": key, "files": _stamps(staged)}))
         _replace(staged, out)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def is_made(out: Path, key: str) -> bool:
+    """Is this the repository that was made with this key, and nothing in it changed since?"""
+    record = read_sealed(out / MARKER)
+    return record is not None and record == {"key": key, "files": _stamps(out)}
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    files = sorted(path for part in ("Packages", "repodata") for path in (folder / part).glob("*"))
+    return {str(path.relative_to(folder)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
 def _fill(rpms: Sequence[Path], folder: Path, revision: int) -> None:
@@ -45,11 +70,7 @@ def _fill(rpms: Sequence[Path], folder: Path, revision: int) -> None:
     packages = []
     for rpm in rpms:
         packages.append(_read(rpm))
-        target = folder / "Packages" / rpm.name
-        try:
-            os.link(rpm, target)
-        except OSError:
-            shutil.copyfile(rpm, target)
+        copy_file(rpm, folder / "Packages" / rpm.name)
     _check_unique(packages, folder)
     _write_metadata(packages, folder / "repodata", revision)
 
@@ -99,11 +120,9 @@ def _write_metadata(packages: Sequence[Any], repodata: Path, revision: int) -> N
 
 
 def _replace(staged: Path, out: Path) -> None:
+    """Let the two change places, so that there is always one. What was there goes with the folder `staged`."""
     if out.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        os.rename(out, old / "old")
-        os.rename(staged, out)
-        shutil.rmtree(old)
+        exchange(staged, out)
     else:
         os.rename(staged, out)
 

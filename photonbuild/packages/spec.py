@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from photonbuild import code
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.models import SourcesFile
 from photonbuild.errors import ConfigError, PhotonbuildError, SpecError
-from photonbuild.files import read_json, write_json
+from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.keys import key_of
 from photonbuild.packages.macros import macro_binds, macro_digests
 from photonbuild.packages.package import Dependency, dependencies
@@ -114,7 +115,7 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
             broken[folder.name] = SpecError(f"cannot be read: {error}", where=f"specs/{folder.name}")
             continue
         key = key_of({**shared, "name": folder.name, "files": dict(inputs[folder.name][1])})
-        cached = store.root / "specs" / f"{key}.json"
+        cached = store.use(store.root / "specs" / f"{key}.json")
         record = _cached(cached, folder.name)
         if record is None:
             todo[folder.name] = cached
@@ -127,7 +128,10 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
             except SpecError as error:
                 broken[name] = error
             else:
-                write_json(todo[name], records[name])
+                with store.staging() as work:
+                    # Not brought to the disk one by one: one that is cut off there is found out, and read again.
+                    write_json(work / "spec", sealed(records[name]))
+                    os.replace(work / "spec", todo[name])
     specs: dict[str, Spec] = {}
     for name in sorted(records):
         spec = make_spec(config.specs_dir / name, records[name], *inputs[name])
@@ -150,8 +154,8 @@ def _beside(config: Config, folder: Path) -> tuple[SourcesFile, tuple[tuple[str,
 
 def _cached(path: Path, name: str) -> dict[str, Any] | None:
     try:
-        return check_spec_record(read_json(path), SpecError, where_of(name))
-    except (FileNotFoundError, SpecError, ValueError):
+        return check_spec_record(read_sealed(path), SpecError, where_of(name))
+    except SpecError:
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,8 +11,8 @@ from pathlib import Path
 
 from photonbuild.config.load import load_sources
 from photonbuild.config.models import Profile, SourceEntry
-from photonbuild.errors import PhotonbuildError, SourceError
-from photonbuild.files import read_json, sha512_of, write_json
+from photonbuild.errors import PhotonbuildError, SourceError, StoreError
+from photonbuild.files import locked, read_sealed, sha512_of, write_json
 from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of
 from photonbuild.log import BuildView
@@ -36,6 +37,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
     Raises the first error; what was built before it stays in the store.
     """
+    session.check_seed()
     wanted, problems = session.buildable(names)
     if problems and not keep_going:
         raise first_error(session, problems)
@@ -54,11 +56,9 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
         def job(name: str) -> None:
             view.start(name)
-            started = time.time()
-            clocked = time.monotonic()
+            started = time.monotonic()
             try:
-                done[name] = build(builder, session.specs[name], done)
-                cached = (done[name].folder / "build.json").stat().st_mtime < started
+                done[name], cached = build(builder, session.specs[name], done)
             except Busy:
                 view.postpone(name)
                 if name not in busy:
@@ -66,9 +66,9 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
                     session.reporter.info(f"{name}: another photonbuild builds it now; its result is waited for")
                 raise
             except BaseException:
-                view.finish(name, seconds=time.monotonic() - clocked, cached=False, ok=False)
+                view.finish(name, seconds=time.monotonic() - started, cached=False, ok=False)
                 raise
-            view.finish(name, seconds=time.monotonic() - clocked, cached=cached)
+            view.finish(name, seconds=time.monotonic() - started, cached=cached)
 
         errors = run_graph(
             needs,
@@ -126,11 +126,14 @@ def unfetched(session: Session, names: Sequence[str]) -> list[tuple[Path, Source
 def was_built_from(store: Store, name: str, sources: Sequence[SourceEntry]) -> bool:
     digests = {entry.file: entry.sha512 for entry in sources}
     entries = store.package(name, "key").parent.glob(f"*/{INPUTS}")
-    return any(read_json(path).get("sources") == digests for path in entries)
+    return any((read_sealed(path) or {}).get("sources") == digests for path in entries)
 
 
 def first_error(session: Session, errors: Sequence[BaseException]) -> BaseException:
-    """The error to end with; all others are reported now."""
+    """The error to end with; all others are reported now. Where the disk was full that is the one that counts."""
+    for error in errors:
+        if isinstance(error, StoreError):
+            return error
     *others, last = errors
     for error in others:
         if isinstance(error, PhotonbuildError):
@@ -145,32 +148,36 @@ def worker_count(jobs: int, memory: int, specs: int) -> int:
 
 def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
     path = session.store.root / "timings.json"
-    known = read_json(path) if path.exists() else {}
+    known = read_sealed(path) or {}
     measured = {
         name: {"cpu_seconds": built.cpu_seconds, "scratch_bytes": built.scratch_bytes, "peak_rss": built.peak_rss}
         for name, built in done.items()
     }
     fresh = known | measured
     if fresh != known:
-        write_json(path, fresh)
+        with session.store.staging() as work:
+            write_json(work / "timings", fresh)
+            os.replace(work / "timings", path)
 
 
 def profile_specs(session: Session, profile: Profile) -> frozenset[str]:
     return wanted_specs(session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
 
 
-def repository(session: Session, done: Mapping[str, Built]) -> Path:
-    """stage/repo: repodata over every package of these builds (debuginfo included), made only when they changed."""
+@contextlib.contextmanager
+def repository(session: Session, done: Mapping[str, Built]) -> Iterator[Path]:
+    """stage/repo: repodata over every package of these builds (debuginfo included), made only when they changed.
+
+    Until the end nobody else makes another of it.
+    """
     rpms = sorted(path for built in done.values() for path in (built.folder / "rpms").glob("*.rpm"))
-    out = session.config.stage_dir / "repo"
-    key = key_of({name: built.key for name, built in done.items()})
-    marker = session.config.stage_dir / ".repo.key"
-    with session.reporter.phase("repository"):
-        if not (out.exists() and marker.exists() and marker.read_text(encoding="utf-8") == key):
-            session.config.stage_dir.mkdir(exist_ok=True)
-            repo.make_repository(rpms, out, revision=session.config.distribution.source_date_epoch)
-            marker.write_text(key, encoding="utf-8")
-    return out
+    stage, key = session.config.stage_dir, key_of({name: built.key for name, built in done.items()})
+    with locked(stage / ".repo.lock"):
+        with session.reporter.phase("repository"):
+            if not repo.is_made(stage / "repo", key):
+                epoch = session.config.distribution.source_date_epoch
+                repo.make_repository(rpms, stage / "repo", revision=epoch, key=key)
+        yield stage / "repo"
 
 
 def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
@@ -178,18 +185,17 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
     spec = session.spec(name)
     done = build_packages(session, session.graph.needs[spec.name])
     _, _, installed = lookup(session.builder, spec, done)
-    failed = session.store.root / "failed" / spec.name / "build"
+    failed = session.store.use(session.store.failed(spec.name)) / "build"
     binds = []
     if failed.exists():
         binds.append(Bind(failed, "/build", readonly=False, links=True))
     else:
-        folder = session.store.root / "failed" / spec.name / "sources"
-        if folder.exists():
-            session.store.remove(folder)
+        folder = failed.with_name("sources")
+        session.store.discard(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        stage_sources(session.builder, spec, folder)
+        stage_sources(session.builder, spec, folder, writable=True)
         binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
-    work = session.store.root / "failed" / spec.name
+    work = session.store.failed(spec.name)
     return build_sandbox(session.builder, installed.values(), binds, work=work), failed.exists()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from photonbuild.errors import ConfigError
+from photonbuild.errors import ConfigError, ImageError
+from photonbuild.files import read_sealed
 from photonbuild.images import make
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.installset import Role
@@ -13,7 +14,7 @@ from photonbuild.images.publish import ImageResult
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.sign import Signer, signer
 from photonbuild.keys import Inputs, key_of, write_inputs
-from photonbuild.pipeline.publish import publish_image, read_result, write_result
+from photonbuild.pipeline.publish import RECORD, publish_image, read_result, write_result
 from photonbuild.pipeline.recipe import make_recipe
 from photonbuild.pipeline.session import Session
 
@@ -43,21 +44,40 @@ def make_image(
     key = key_of(inputs)
     cached = session.store.image(name, key)
     with session.store.lock(f"image-{key[:32]}"):
-        if not (cached / "result.json").exists():
+        if not _is_made(session, cached):
             _make(session, recipe, inputs, cached)
-    if signed_by is None or recipe.format.sign is None:
-        return publish_image(session.config.stage_dir, cached), count
-    with session.store.staging() as work:
-        recipe.format.sign(cached, work / "signed", signed_by)
-        return publish_image(session.config.stage_dir, work / "signed"), count
+    with session.reporter.phase("stage"):
+        if signed_by is None or recipe.format.sign is None:
+            return publish_image(session.config.stage_dir, cached), count
+        with session.store.staging() as work:
+            recipe.format.sign(cached, work / "signed", signed_by)
+            return publish_image(session.config.stage_dir, work / "signed"), count
+
+
+def _is_made(session: Session, cached: Path) -> bool:
+    """Is the image in the store? What is wrong with it is removed."""
+    store = session.store
+    if store.use(cached).exists():
+        whole = read_sealed(cached / RECORD) is not None
+        if whole and store.is_intact(cached):
+            return True
+        if not whole:
+            store.warn(f"{cached.relative_to(store.root)} in the store is damaged: {RECORD}; it is made again")
+        store.discard(cached)
+    return False
 
 
 def _make(session: Session, recipe: Recipe, inputs: Inputs, final: Path) -> None:
     log = session.store.root / "logs" / f"image-{recipe.name}.log"
     log.write_text("", encoding="utf-8")
     macros = [bind.source for bind in session.builder.macros]
+    session.store.need_room()
     with session.store.staging() as work:
-        result = make.make_image(recipe, work, macros=macros, log=log, phase=session.reporter.phase)
+        try:
+            result = make.make_image(recipe, work, macros=macros, log=log, phase=session.reporter.phase)
+        except ImageError as error:
+            session.store.check_full(error.detail or "", work, log)
+            raise
         write_result(work / "out", result)
         write_inputs(work / "out", inputs)
         session.store.publish(work / "out", final)

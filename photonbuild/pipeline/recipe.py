@@ -35,9 +35,8 @@ def solve_recipe(
 ) -> Recipe:
     """The recipe from the builds `done` of all that `image_specs` names. Raises SolveError, ConfigError."""
     config = session.config
-    place = repository(session, done)
     packages = {package.nevra: package for built in done.values() for package in built.packages}
-    with session.reporter.phase("solve"):
+    with repository(session, done) as place, session.reporter.phase("solve"):
         sets = solve_sets(place, packages, set_requests(config, image), arch=config.distribution.arch)
     own = image.authorized_keys if isinstance(image, BootImage) else ()
     found = FORMATS[image.format]

@@ -10,7 +10,7 @@ from typing import Any
 
 from photonbuild.config.load import Config
 from photonbuild.errors import PhotonbuildError
-from photonbuild.files import read_json
+from photonbuild.files import read_sealed
 from photonbuild.log import Reporter
 from photonbuild.packages.buildroot import Builder
 from photonbuild.packages.built import Cost
@@ -48,6 +48,11 @@ class Session:
     @cached_property
     def seed(self) -> FrozenSeed:
         return self.frozen("build")
+
+    def check_seed(self) -> None:
+        """Before builds: the build seed is made again if it is no longer what it was."""
+        if not seed.check(self.store, self.seed):
+            self.__dict__["seed"] = self.frozen("build")
 
     @cached_property
     def machine_seed(self) -> FrozenSeed:
@@ -119,8 +124,7 @@ class Session:
         """What each spec's build took: as last measured here, else as measured by us (build/timings.json)."""
         known: dict[str, dict[str, Any]] = {}
         for path in (self.config.build_dir / "timings.json", self.store.root / "timings.json"):
-            if path.exists():
-                known |= read_json(path)
+            known |= read_sealed(path) or {}
         return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
 
     def spec(self, name: str) -> Spec:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from photonbuild.config.models import SEEDS
 from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
+from photonbuild.files import read_sealed
 from photonbuild.images.make import image_inputs
 from photonbuild.keys import key_of
 from photonbuild.pipeline.plan import State, plan, reasons
+from photonbuild.pipeline.publish import RECORD
 from photonbuild.pipeline.recipe import image_specs, image_with, solve_recipe
 from photonbuild.pipeline.session import Session
 from photonbuild.seeds.seed import is_ready, seed_entries, seed_inputs
@@ -69,7 +71,7 @@ def of_image(session: Session, name: str) -> Answer:
     done = {step.spec: step.built for step in steps if step.built}
     inputs = image_inputs(solve_recipe(session, name, image, (), done))
     entry = session.store.image(name, key_of(inputs))
-    if (entry / "result.json").exists():
+    if read_sealed(entry / RECORD) is not None:
         return Answer(kind="image", name=name, state="cached", reasons=(entry.name[:12],))
     return Answer(kind="image", name=name, state="will", reasons=reasons(entry.parent.glob("*"), inputs))
 

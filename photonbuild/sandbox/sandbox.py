@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from photonbuild.errors import PhotonbuildError, SandboxError
+from photonbuild.errors import PhotonbuildError, SandboxError, StoreError
 from photonbuild.run import Completed, tail_of
 from photonbuild.sandbox.cgroups import memory_of_machine
 from photonbuild.sandbox.process import Process, start
@@ -197,6 +197,7 @@ class Bounds:
                 now, before = time.monotonic(), size
                 size = sum(os.fstat(output.fileno()).st_size for output in self.outputs)
                 heard = now if size != before else heard
+                self.check_disks()
                 reason = self.reason(now - started, now - heard, size)
             if reason is not None:
                 return self.stop(process, keeps=keeps), f"stopped: {reason}"
@@ -209,10 +210,15 @@ class Bounds:
             return f"it printed nothing for {self.silence:.0f} s"
         if size > MOST_OUTPUT:
             return f"it printed more than {MOST_OUTPUT >> 20} MiB"
-        for path in self.disks:
-            if os.statvfs(path).f_bavail * os.statvfs(path).f_frsize < LEAST_ROOM:
-                return f"less than {LEAST_ROOM >> 20} MiB are free in {path.parent}"
         return None
+
+    def check_disks(self) -> None:
+        """Raise StoreError when hardly anything is free where the command writes: others need some room, too."""
+        for path in self.disks:
+            room = os.statvfs(path)
+            if room.f_bavail * room.f_frsize < LEAST_ROOM:
+                hint = "free some space there and run the same command again: what was built is kept"
+                raise StoreError(f"less than {LEAST_ROOM >> 20} MiB are free", where=str(path.parent), hint=hint)
 
     @staticmethod
     def stop(process: Process, *, keeps: bool) -> int:

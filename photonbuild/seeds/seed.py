@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,18 +21,26 @@ from typing import Any
 from photonbuild import code
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seed
-from photonbuild.errors import SandboxError, SourceError
-from photonbuild.files import read_json, sha256_of, write_json
+from photonbuild.contents import is_checked
+from photonbuild.errors import SandboxError, SourceError, StoreError
+from photonbuild.files import read_sealed, sealed, sha256_of, write_json
 from photonbuild.keys import key_of, write_inputs
-from photonbuild.run import run
+from photonbuild.run import Completed, run, tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve
 from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
-from photonbuild.store import Store
+from photonbuild.store import ELSEWHERE, Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
+LONGEST = 3600.0  # seconds that mmdebstrap may take
 LINKS = 40  # as many as the kernel follows
 Warn = Callable[[str], None]
+# What is started ends when we are killed: as root with everything that it started, in a PID namespace.
+TIED = (
+    ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    if os.geteuid() == 0
+    else ("setpriv", "--pdeathsig", "TERM")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +76,7 @@ def _remember(config: Config, store: Store, frozen: FrozenSeed) -> None:
     entry = _entry(config, store, frozen.name)
     entry.mkdir(parents=True, exist_ok=True)
     write_inputs(entry, seed_inputs(config, frozen.name))
-    write_json(entry / "seed.json", {"digest": frozen.digest})
+    write_json(entry / "seed.json", sealed({"digest": frozen.digest}), durable=True)
 
 
 def _entry(config: Config, store: Store, name: str) -> Path:
@@ -77,7 +86,28 @@ def _entry(config: Config, store: Store, name: str) -> Path:
 
 def is_ready(config: Config, store: Store, name: str) -> bool:
     """Is the seed of the lock in the store?"""
-    return lock_path(config, name).exists() and (_entry(config, store, name) / "seed.json").exists()
+    return lock_path(config, name).exists() and _stored(config, store, name) is not None
+
+
+def _stored(config: Config, store: Store, name: str) -> FrozenSeed | None:
+    """The seed of the lock that the store has, or None; it is in use from now on."""
+    record = read_sealed(_entry(config, store, name) / "seed.json")
+    if record is None:
+        return None
+    digest = str(record.get("digest"))
+    root = store.use(store.seeds / digest)
+    try:
+        elf = _listing(root).read_text(encoding="ascii").split()
+    except (FileNotFoundError, ValueError):
+        return None
+    if not root.is_dir() or any(len(line) != 64 for line in elf):
+        return None
+    return FrozenSeed(name=name, digest=digest, root=root, elf=frozenset(elf))
+
+
+def _listing(root: Path) -> Path:
+    """Where the digests of a seed's ELF files are."""
+    return root.with_name(f"{root.name}.elf")
 
 
 def seed_entries(store: Store, name: str) -> list[Path]:
@@ -115,12 +145,16 @@ def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[
 def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, offline: bool) -> FrozenSeed:
     """The frozen seed of the lock, from the store or made now.
 
-    Where the archive has dropped a locked package the current one is taken, with a warning; `locked` refuses that.
+    Where the archive has dropped a locked package the current one is taken, with a warning; `locked` refuses that, and
+    a seed of the store that was made so.
     """
     content = read_lock(config, name)
-    entry = _entry(config, store, name) / "seed.json"
     with store.lock(f"seed-{name}"):
-        if not entry.exists():
+        frozen = _stored(config, store, name)
+        # Once for each start of the machine. More often is for `check`: it takes a fifth of a second.
+        if frozen is not None and not is_checked(frozen.root) and not _is_intact(store, frozen):
+            frozen = None
+        if frozen is None or (locked and frozen.digest != content["digest"]):
             if offline:
                 raise SourceError(f"the {name} seed is not in the store", hint="run once without --offline")
             frozen = _make(config, store, name, [Deb(**entry) for entry in content["packages"]], warn, locked=locked)
@@ -130,10 +164,33 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
                     raise SourceError(text, where=str(lock_path(config, name)), hint="photonbuild seed lock")
                 warn(text)
             _remember(config, store, frozen)
-    digest = read_json(entry)["digest"]
-    root = store.seeds / digest
-    elf = (root.parent / f"{digest}.elf").read_text(encoding="ascii").split()
-    return FrozenSeed(name=name, digest=digest, root=root, elf=frozenset(elf))
+    return frozen
+
+
+def check(store: Store, frozen: FrozenSeed) -> bool:
+    """Is the seed still what was made, as far as names, sizes and times tell? One that is not is removed."""
+    with store.lock(f"seed-{frozen.name}"):
+        return _is_intact(store, frozen)
+
+
+def _is_intact(store: Store, frozen: FrozenSeed) -> bool:
+    if store.is_intact(frozen.root):
+        return True
+    discard(store, frozen.root)
+    return False
+
+
+def discard(store: Store, root: Path) -> None:
+    """Remove a seed and what is beside it. Entries that name it are found to be void.
+
+    Raises StoreError for one that another store lends to this one: it is not ours to remove.
+    """
+    if not root.resolve().is_relative_to(store.root.resolve()):
+        raise StoreError("a seed of another store is damaged", where=str(root.resolve()), hint="remove it there")
+    _listing(root).unlink(missing_ok=True)
+    store.discard(root)
+    for path in root.parent.glob(f"{root.name}.*"):
+        path.unlink(missing_ok=True)
 
 
 def is_inside(root: Path, path: str) -> bool:
@@ -163,9 +220,12 @@ def fetch_debs(
     mirrors = debian_mirrors(config.user.mirrors)
 
     def fetch(deb: Deb) -> Path:
-        target = store.root / "debs" / deb.sha256
+        target = store.use(store.root / "debs" / deb.sha256)
         if target.exists():
-            return target
+            if sha256_of(target) == deb.sha256:
+                return target
+            warn(f"{target.relative_to(store.root)} in the store is damaged; it is fetched again")
+            store.discard(target)
         reasons = []
         for mirror in mirrors:
             with store.staging() as work:
@@ -197,25 +257,31 @@ def fetch_debs(
 
 def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:
     seed = config.seeds.named(name)
+    store.need_room()
     files = fetch_debs(config, store, seed, debs, warn, locked=locked)
-    with store.staging() as work, tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
-        place = Path(temporary)
-        place.chmod(0o755)
+    with store.staging() as work:
+        place = _place(work)
         _local_repository(place / "repo", seed.suite, debs, files)
         tar = place / "seed.tar"
-        env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch), "TMPDIR": temporary}
+        env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch), "TMPDIR": str(place)}
         log = store.root / "logs" / f"seed-{name}.log"
         log.unlink(missing_ok=True)
-        run(mmdebstrap_argv(seed, place / "repo", tar), env=env, log=log, error=SandboxError)
-        host = store.host_sandbox(work, place)
+        argv = [*TIED, *mmdebstrap_argv(seed, place / "repo", tar)]
+        done = run(argv, env=env, log=log, timeout=LONGEST, check=False, error=SandboxError)
+        if done.returncode:
+            store.check_full(tail_of(log), place)
+            raise SandboxError(
+                f"mmdebstrap failed with exit code {done.returncode}", where=str(log), detail=tail_of(log)
+            )
+        host = store.host_sandbox(*{work, place})
         host = dataclasses.replace(host, binds=[*host.binds, Bind(code.program(FREEZE), "/freeze.py")])
         root = work / "root"
         root.mkdir()
-        host.run(["tar", "-xf", str(tar), "-C", str(root), "--numeric-owner", "--exclude=./dev/*"])
+        _run(store, host, ["tar", "-xf", str(tar), "-C", str(root), "--numeric-owner", "--exclude=./dev/*"])
         toolchain = _fetch_go(config, store, seed, root, work) if seed.go_toolchain else None
         settings = _freeze_settings(config, name, toolchain)
         write_json(work / "settings.json", settings)
-        done = host.run(["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
+        done = _run(store, host, ["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
         result = json.loads(done.stdout)
         if result.get("problems"):
             raise SandboxError(
@@ -224,12 +290,38 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
                 detail="\n".join(result["problems"][:20]),
                 hint="add them to 'prune' or 'devel_allowed'",
             )
-        final = store.seeds / result["digest"]
-        final.parent.mkdir(parents=True, exist_ok=True)
-        listing = final.parent / f"{result['digest']}.elf"
+        final = store.use(store.seeds / result["digest"])
+        if final.exists() and not store.is_intact(final):
+            discard(store, final)
+        listing = work / "elf"
         listing.write_text("\n".join(result["elf"]) + "\n", encoding="ascii")
+        store.publish(listing, _listing(final))
         store.publish(root, final)
     return FrozenSeed(name=name, digest=result["digest"], root=final, elf=frozenset(result["elf"]))
+
+
+def _run(store: Store, sandbox: Sandbox, argv: Sequence[str]) -> Completed:
+    """As `Sandbox.run`; a full disk is told from other failures."""
+    done = sandbox.run(argv, check=False)
+    if done.returncode:
+        store.check_full(done.stderr)
+        raise SandboxError(f"{argv[0]} failed with exit code {done.returncode}", detail=done.stderr.strip()[-4000:])
+    return done
+
+
+def _place(work: Path) -> Path:
+    """A folder that mmdebstrap can work in: in the store, or in /tmp if its ids, not being ours, cannot go there.
+
+    That one goes when `work` goes.
+    """
+    place = work / "place"
+    if os.geteuid() != 0 and not all(parent.stat().st_mode & 0o001 for parent in work.resolve().parents):
+        place = Path(tempfile.gettempdir()) / f"photonbuild-{secrets.token_hex(6)}"
+        # First, so that the folder is found after a kill, too.
+        (work / ELSEWHERE).symlink_to(place)
+    place.mkdir(mode=0o700)
+    place.chmod(0o755)
+    return place
 
 
 def mmdebstrap_argv(seed: Seed, repository: Path, tar: Path) -> list[str]:

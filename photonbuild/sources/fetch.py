@@ -38,20 +38,29 @@ def stored(store: Store, entry: SourceEntry) -> Path:
     return store.root / "sources" / str(entry.sha512)
 
 
+def is_whole(store: Store, entry: SourceEntry) -> bool:
+    """Has the stored file the locked digest? Each is read once by a process."""
+    path = stored(store, entry)
+    if path not in store.uses.intact and sha512_of(path) == entry.sha512:
+        store.uses.intact.add(path)
+    return path in store.uses.intact
+
+
 def fetch(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry) -> Path:
     """The file in the store, fetched now if need be. Raises SourceError that names every provider tried."""
     where = f"specs/{spec_dir.name}/sources.yaml"
     if entry.sha512 is None:
         raise SourceError(f"{entry.file} has no sha512", where=where, hint=f"photonbuild sources lock {spec_dir.name}")
-    target = stored(fetcher.store, entry)
-    if target.exists():
-        return target
-    if fetcher.offline:
-        raise SourceError(f"{entry.file} is not in the store", where=where, hint="run once without --offline")
+    target = fetcher.store.use(stored(fetcher.store, entry))
     reasons = []
     with fetcher.store.lock(f"source-{entry.sha512[:32]}"):
         if target.exists():
-            return target
+            if is_whole(fetcher.store, entry):
+                return target
+            fetcher.store.warn(f"{entry.file} in the store is damaged; it is fetched again")
+            fetcher.store.discard(target)
+        if fetcher.offline:
+            raise SourceError(f"{entry.file} is not in the store", where=where, hint="run once without --offline")
         for provider in entry.providers:
             with fetcher.store.staging() as work:
                 try:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.faults import FaultLab, add_image
+
 PROJECT = Path(__file__).parents[2]
 STORE = Path(os.environ.get("PHOTONBUILD_STORE") or Path.home() / ".cache" / "photonbuild")
 
@@ -69,3 +71,10 @@ def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
     store.mkdir()
     (store / "seeds").symlink_to(seeded_store / "seeds")
     return Checkout(root=root, store=store)
+
+
+@pytest.fixture
+def lab(checkout: Checkout) -> FaultLab:
+    """The small distribution with an image of two packages, and faults."""
+    add_image(checkout.root)
+    return FaultLab(root=checkout.root, store=checkout.store)

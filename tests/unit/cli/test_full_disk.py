@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -40,16 +39,13 @@ def test_a_copy_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: py
     result = ImageResult(path=files[0], checksum=files[1], manifest=files[2], sha256="0", size=5, seconds={}, extras=[])
     write_result(cached, result)
 
-    def elsewhere(source: Path, target: Path) -> None:
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    def full(out: int, source: int, offset: int, count: int) -> int:
+        os.write(out, b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def full(source: Path, target: Path) -> None:
-        target.write_text("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
-
-    monkeypatch.setattr(os, "link", elsewhere)
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfile", full)
+        patch.setattr(os, "sendfile", full)
+        patch.setattr("photonbuild.files.FICLONE", 0)
         with pytest.raises(OSError, match="No space left"):
             publish_image(tmp_path / "stage", cached)
     assert list((tmp_path / "stage" / "images").iterdir()) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from photonbuild.errors import StoreError
 from photonbuild.packages import room
 from photonbuild.packages.built import Cost
 from photonbuild.packages.room import Rooms
@@ -35,7 +36,8 @@ def test_a_disk_that_fills_stops_a_command(tmp_path: Path, monkeypatch: pytest.M
 
     bounds = Bounds(seconds=None, silence=None, outputs=(), disks=(tmp_path / "log",))
     monkeypatch.setattr("os.statvfs", lambda _path: Full)
-    assert f"are free in {tmp_path}" in str(bounds.reason(1.0, 1.0, 0))
+    with pytest.raises(StoreError, match="less than 256 MiB are free"):
+        bounds.check_disks()
 
 
 def test_build_roots_share_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
