@@ -55,6 +55,7 @@ def test_a_build_and_its_collection_at_once(lab: FaultLab) -> None:
     """What a running build has is in use, however small the store is to be."""
     wanted = lab.results("image", IMAGE)
     shutil.rmtree(lab.store / "images")
+    (lab.store / "sources" / "unused").write_text("of nobody")
     process = lab.start("image", IMAGE)
     assert process.stderr is not None
     seen = ""
@@ -63,7 +64,7 @@ def test_a_build_and_its_collection_at_once(lab: FaultLab) -> None:
     process.send_signal(signal.SIGSTOP)
     collected = lab.run("gc", "--max-size", "1K", "--dry-run")
     process.send_signal(signal.SIGCONT)
-    assert "specs/" in collected.stdout
+    assert "sources/unused" in collected.stdout
     assert not any(name in collected.stdout for name in ("packages/mini-root", "packages/mini-data", "images/tiny"))
     stdout, _ = process.communicate(timeout=300)
     (path,) = map(Path, stdout.splitlines())

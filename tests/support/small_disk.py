@@ -52,7 +52,7 @@ def main() -> None:
         mount(place, asked["size"])
         if place in lab.root.parents:
             lab.root.parent.mkdir(parents=True)
-            argv = ["mount", "--bind", f"/proc/{os.getpid()}/fd/{hidden}", str(lab.root.parent)]
+            argv = ["mount", "--no-canonicalize", "--bind", f"/proc/{os.getpid()}/fd/{hidden}", str(lab.root.parent)]
             subprocess.run(argv, check=True, capture_output=True)
     if not (lab.store / "seeds").exists():
         (lab.store / "seeds").symlink_to(seeds)
