@@ -21,6 +21,7 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 
 FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "images", "failed", "tmp", "locks", "mnt", "logs")
 LEAST_FREE = 2 << 30
+FORBIDDEN = ",:\\"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,14 @@ class Store:
 
     @classmethod
     def open(cls, root: Path) -> Store:
-        """Make the folders where missing. Raises StoreError when the place is not writable or nearly full."""
+        """Make the folders where missing. Raises StoreError when the place is not writable or nearly full, or when its
+        path has a character that separates options of mount(8) and of QEMU."""
+        if any(character in str(root.absolute()) for character in FORBIDDEN):
+            raise StoreError(
+                "the store's path may hold no comma, colon or backslash",
+                where=str(root),
+                hint="set PHOTONBUILD_STORE to another folder",
+            )
         try:
             for name in FOLDERS:
                 (root / name).mkdir(parents=True, exist_ok=True)

@@ -55,3 +55,10 @@ def test_full_disk_is_said_before_work_begins(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("U", (), {"free": 1 << 20, "total": usage.f_blocks})())
     with pytest.raises(StoreError, match="only 1 MiB are free"):
         Store.open(tmp_path / "store")
+
+
+def test_a_path_that_mount_options_would_split(tmp_path: Path) -> None:
+    for name in ("a,b", "a:b", "a\\b"):
+        with pytest.raises(StoreError, match="may hold no comma"):
+            Store.open(tmp_path / name)
+        assert not (tmp_path / name).exists()
