@@ -131,9 +131,10 @@ def sources_verify(session: Session, packages: tuple[str, ...]) -> None:
 
 @click.command("timings")
 @click.option("--json", "as_json", is_flag=True, help="In the form of build/timings.json.")
-def timings_command(as_json: bool) -> None:
+@click.option("--store", type=click.Path(file_okay=False), help="Store to use instead of $PHOTONBUILD_STORE.")
+def timings_command(as_json: bool, store: str | None) -> None:
     """CPU seconds per package as last measured on this machine."""
-    path = default_store() / "timings.json"
+    path = (Path(store) if store else default_store()) / "timings.json"
     known: dict[str, dict[str, float]] = read_sealed(path) or {}
     if as_json:
         click.echo(json.dumps(known, indent=1, sort_keys=True))

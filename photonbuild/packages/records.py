@@ -1,7 +1,7 @@
-"""What the programs of the sandbox write about specs and packages, checked before it is believed.
+"""What the sandbox writes about specs, checked before it is believed.
 
-A spec's author has code run beside those programs, while the spec is parsed and while it is built: names become paths
-and lines on a terminal here, so nothing but what rpm itself can say gets past these models.
+A spec's author has code run while the spec is parsed: names become paths and lines on a terminal here, so nothing but
+what rpm itself can say gets past these models.
 """
 
 from __future__ import annotations
@@ -66,34 +66,12 @@ class SpecRecord(_Record):
     warnings: Text
 
 
-class BuiltPackage(_Record):
-    """What packages/inside/build.py says of one package."""
-
-    name: Word
-    nevra: Word
-    arch: Word
-    file: FileName
-    source: FileName
-    file_size: Count
-    installed_size: Count
-    license: Line
-    provides: Dependencies
-    requires: Dependencies
-    elf: tuple[tuple[Line, Line], ...]
-
-
 SPEC = TypeAdapter(SpecRecord)
-BUILT = TypeAdapter(list[BuiltPackage])
 
 
 def check_spec_record(value: Any, error: type[PhotonbuildError], where: str) -> dict[str, Any]:
     """The record as it came, when it is one. Raises `error`."""
     return dict(_checked(SPEC, value, error, where))
-
-
-def check_built_records(value: Any, error: type[PhotonbuildError], where: str) -> list[dict[str, Any]]:
-    """The records as they came, when all of them are some. Raises `error`."""
-    return list(_checked(BUILT, value, error, where))
 
 
 def _checked(adapter: TypeAdapter[Any], value: Any, error: type[PhotonbuildError], where: str) -> Any:

@@ -230,7 +230,7 @@ def fetch_debs(
         for mirror in mirrors:
             with store.staging() as work:
                 try:
-                    download(f"{mirror}/{deb.path}", work / "deb")
+                    download(f"{mirror}/{deb.path}", work / "deb", limit=deb.size)
                 except SourceError as exc:
                     reasons.append(exc.message)
                     continue

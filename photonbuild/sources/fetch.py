@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from photonbuild import code
+from photonbuild import code, documents
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.models import DebSrc, GoModule, Local, SourceEntry, Url
+from photonbuild.documents import Document
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -83,31 +82,53 @@ def fetch(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry) -> Path:
 
 
 def lock(fetcher: Fetcher, spec_dir: Path) -> list[str]:
-    """Fill in sha512 and size from the first provider that answers; returns the names of the files that changed."""
+    """Fill in sha512 and size from the first provider that answers; returns the names of the files that changed.
+
+    The rest of sources.yaml stays as it is written, comments too. Raises ConfigError when it is no valid one.
+    """
     path = spec_dir / "sources.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    changed = []
-    for entry, raw in zip(load_sources(spec_dir).sources, document.get("sources", []), strict=True):
+    entries = load_sources(spec_dir, root=fetcher.config.root).sources
+    changed: dict[int, dict[str, str]] = {}
+    for index, entry in enumerate(entries):
         with fetcher.store.staging() as work:
-            file = PROVIDERS[type(entry.providers[0])](fetcher, spec_dir, entry, entry.providers[0], work)
+            # What is locked says nothing of what there is now.
+            anew = entry.model_copy(update={"sha512": None, "size": None})
+            file = PROVIDERS[type(entry.providers[0])](fetcher, spec_dir, anew, entry.providers[0], work)
             digest, size = sha512_of(file), file.stat().st_size
             file.chmod(0o644)
             fetcher.store.publish(file, fetcher.store.root / "sources" / digest)
         if (digest, size) != (entry.sha512, entry.size):
-            raw["sha512"], raw["size"] = digest, size
-            changed.append(entry.file)
+            changed[index] = {"sha512": digest, "size": str(size)}
     if changed:
         temporary = path.with_name(".sources.yaml.new")
-        temporary.write_text(yaml.safe_dump(document, sort_keys=False, width=200), encoding="utf-8")
+        temporary.write_text(with_values(documents.read(path), path.read_text("utf-8"), changed), encoding="utf-8")
         temporary.replace(path)
-    return changed
+    return [entries[index].file for index in changed]
+
+
+def with_values(document: Document, text: str, changed: Mapping[int, Mapping[str, str]]) -> str:
+    """The text of a sources.yaml with other values of these keys of these sources, and nothing else changed."""
+    edits: list[tuple[int, int, str]] = []
+    (listed,) = (value for key, value in document.node.value if key.value == "sources")  # type: ignore[union-attr]
+    for index, values in changed.items():
+        source = listed.value[index]
+        nodes = {key.value: (key, value) for key, value in source.value}
+        key, file = nodes["file"]
+        separator = ", " if source.flow_style else "\n" + " " * key.start_mark.column
+        new = "".join(f"{separator}{name}: {value}" for name, value in values.items() if name not in nodes)
+        edits += [(file.end_mark.index, file.end_mark.index, new)] if new else []
+        for name in values.keys() & nodes.keys():
+            edits.append((nodes[name][1].start_mark.index, nodes[name][1].end_mark.index, values[name]))
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
 
 
 def _deb_src(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: DebSrc, work: Path) -> Path:
     reasons = []
     for mirror in debian_mirrors(f.config.user.mirrors):
         try:
-            download(f"{mirror}/{provider.path}", work / "file")
+            download(f"{mirror}/{provider.path}", work / "file", limit=entry.size)
             return work / "file"
         except SourceError as exc:
             reasons.append(exc.message)
@@ -115,7 +136,7 @@ def _deb_src(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: DebSrc, w
 
 
 def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Path) -> Path:
-    download(provider.url, work / "file")
+    download(provider.url, work / "file", limit=entry.size)
     return work / "file"
 
 

@@ -9,9 +9,11 @@ import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import IO
+from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 
 from photonbuild.config.models import Mirrors
 from photonbuild.errors import Interrupted, SourceError
@@ -20,6 +22,9 @@ from photonbuild.sandbox import process
 APT_DIRS = Path("/etc/apt")
 GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
 BUSY = (429, 500, 502, 503, 504)
+LARGEST = 8 << 30  # bytes of a file whose size is not locked
+SLOWEST, SLOW_SECONDS = 1024, 60.0  # bytes/s that a server must give, as a mean over this time
+REDIRECTIONS = 10
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
@@ -79,32 +84,74 @@ def host_certificates() -> Path | None:
     return next((Path(name) for name in names if name and Path(name).is_file()), None)
 
 
-def download(url: str, target: Path) -> None:
+def download(url: str, target: Path, *, limit: int | None = None) -> None:
     """Fetch `url` to `target`, up to four times when the network fails or the server is busy.
 
-    Raises SourceError that names the URL. The caller checks the digest.
+    `limit`: bytes of the file where that is known; more are not taken, and never more than `LARGEST`. Raises
+    SourceError that names the URL. The caller checks the digest.
     """
     for pause in (1.0, 4.0, 10.0, None):
         try:
-            _download(url, target)
+            with _Plain() as session:
+                _download(session, url, target, limit)
             return
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as exc:
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as exc:
             if pause is None:
                 raise SourceError(f"{url}: {exc.__class__.__name__}") from exc
             time.sleep(pause)
-        except requests.RequestException as exc:
+        except (requests.RequestException, ValueError) as exc:
             raise SourceError(f"{url}: {exc}") from exc
 
 
-def _download(url: str, target: Path) -> None:
+class _Plain(requests.Session):
+    """A session that follows no redirection by itself: it would read a body first, however long."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def _download(session: requests.Session, url: str, target: Path, limit: int | None) -> None:
     bundle = host_certificates()
-    with requests.get(url, stream=True, timeout=(15, 120), verify=str(bundle) if bundle else True) as answer:
-        if answer.status_code in BUSY:
-            raise requests.ConnectionError(f"HTTP {answer.status_code}")
-        if answer.status_code != 200:
-            raise SourceError(f"{url}: HTTP {answer.status_code} {answer.reason}")
-        with open(target, "wb") as handle:
-            for chunk in answer.iter_content(1 << 20):
-                if process.ended():
-                    raise Interrupted("interrupted")
-                handle.write(chunk)
+    # The file as it is: a server that packs it on the way would give other bytes, or any number of them.
+    plain = {"Accept-Encoding": "identity"}
+    place = url
+    for _ in range(REDIRECTIONS):
+        with session.get(
+            place, stream=True, timeout=(15, 120), verify=str(bundle) if bundle else True, headers=plain
+        ) as answer:
+            if answer.is_redirect:
+                place = urljoin(place, answer.headers["Location"])
+                continue
+            if answer.status_code in BUSY:
+                raise requests.ConnectionError(f"HTTP {answer.status_code}")
+            if answer.status_code != 200:
+                raise SourceError(f"{url}: HTTP {answer.status_code} {answer.reason}")
+            most = LARGEST if limit is None else limit
+            _check_size(url, int(answer.headers.get("Content-Length") or 0), most)
+            with open(target, "wb") as handle:
+                _receive(answer, url, handle, most)
+            return
+    raise SourceError(f"{url}: redirected more than {REDIRECTIONS} times")
+
+
+def _receive(answer: requests.Response, url: str, handle: IO[bytes], most: int) -> None:
+    size, counted, since = 0, 0, time.monotonic()
+    # What there is, not a full block of it: a server that drips would fill one at its leisure.
+    while chunk := answer.raw.read1(1 << 20):
+        if process.ended():
+            raise Interrupted("interrupted")
+        size += len(chunk)
+        _check_size(url, size, most)
+        handle.write(chunk)
+        passed = time.monotonic() - since
+        if passed >= SLOW_SECONDS:
+            if (size - counted) / passed < SLOWEST:
+                raise SourceError(f"{url}: fewer than {SLOWEST} bytes/s for {passed:.0f} s")
+            counted, since = size, time.monotonic()
+    if answer.raw.length_remaining:
+        raise requests.ConnectionError(f"{answer.raw.length_remaining} bytes are missing")
+
+
+def _check_size(url: str, size: int, most: int) -> None:
+    if size > most:
+        raise SourceError(f"{url}: larger than {most} bytes")

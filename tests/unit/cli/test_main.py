@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -48,3 +49,9 @@ def test_what_is_no_error_of_ours_is_shown_whole(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(options, "open_session", broken)
     assert isinstance(CliRunner().invoke(main, ["plan"]).exception, AssertionError)
+
+
+def test_timings_of_a_named_store(tmp_path: Path) -> None:
+    (tmp_path / "timings.json").write_text('{"tool": {"cpu_seconds": 12.5, "scratch_bytes": 1}}')
+    done = CliRunner().invoke(main, ["timings", "--store", str(tmp_path)])
+    assert done.exit_code == 0 and "12.5  tool" in done.output

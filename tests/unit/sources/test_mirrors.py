@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import http.server
 import threading
 from collections.abc import Iterator
@@ -86,3 +88,115 @@ def test_download_of_what_is_gone_fails_at_once(flaky: str, tmp_path: Path) -> N
     with pytest.raises(SourceError, match="HTTP 404"):
         download(f"{flaky}/gone", tmp_path / "file")
     assert Flaky.asked == ["/gone"]
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """Says more than it should: without end, or hardly anything, packed, or in circles."""
+
+    over = threading.Event()
+
+    def do_GET(self) -> None:
+        getattr(self, self.path[1:])()
+
+    def head(self, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def forever(self, block: bytes = b"x" * 65536, pause: float = 0.0) -> None:
+        with contextlib.suppress(OSError):
+            while not self.over.wait(pause):
+                self.wfile.write(block)
+
+    def endless(self) -> None:
+        self.head()
+        self.forever()
+
+    def endless_redirection(self) -> None:
+        self.head(302, Location="/five")
+        self.forever()
+
+    def endless_refusal(self) -> None:
+        self.head(403)
+        self.forever()
+
+    def drip(self) -> None:
+        self.head()
+        self.forever(b"x", 0.05)
+
+    def huge(self) -> None:
+        self.head(Content_Length=str(1 << 40))
+
+    def wrong_length(self) -> None:
+        self.head(Content_Length="many")
+
+    def short(self) -> None:
+        self.head(Content_Length="50")
+        self.wfile.write(b"bytes")
+
+    def five(self) -> None:
+        self.head(Content_Length="5")
+        self.wfile.write(b"bytes")
+
+    def packed(self) -> None:
+        self.head(Content_Encoding="gzip")
+        self.wfile.write(gzip.compress(bytes(1 << 20)))
+
+    def circle(self) -> None:
+        self.head(302, Location="/circle", Content_Length="0")
+
+    def elsewhere(self) -> None:
+        self.head(302, Location="file:///etc/passwd", Content_Length="0")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    Hostile.over.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        Hostile.over.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("endless", "larger than 100000 bytes"),
+        ("huge", "larger than 100000 bytes"),
+        ("drip", "fewer than 1024 bytes/s"),
+        ("endless_refusal", "HTTP 403"),
+        ("short", "ConnectionError|IncompleteRead|ProtocolError"),
+        ("wrong_length", "HTTP|Error|invalid"),
+        ("circle", "redirected more than"),
+        ("elsewhere", "No connection adapters"),
+    ],
+)
+def test_pages_that_never_end(
+    hostile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, message: str
+) -> None:
+    monkeypatch.setattr("photonbuild.sources.mirrors.SLOW_SECONDS", 0.5)
+    with pytest.raises(SourceError, match=message):
+        download(f"{hostile}/{page}", tmp_path / "file", limit=100_000)
+    assert not (tmp_path / "file").exists() or (tmp_path / "file").stat().st_size <= 100_000
+
+
+def test_a_size_that_is_not_locked_has_a_bound(hostile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photonbuild.sources.mirrors.LARGEST", 1 << 20)
+    with pytest.raises(SourceError, match="larger than 1048576 bytes"):
+        download(f"{hostile}/endless", tmp_path / "file")
+
+
+def test_a_redirection_is_followed_without_its_page(hostile: str, tmp_path: Path) -> None:
+    download(f"{hostile}/endless_redirection", tmp_path / "file", limit=5)
+    assert (tmp_path / "file").read_bytes() == b"bytes"
+
+
+def test_a_file_is_not_unpacked_on_the_way(hostile: str, tmp_path: Path) -> None:
+    download(f"{hostile}/packed", tmp_path / "file", limit=1 << 14)
+    assert gzip.decompress((tmp_path / "file").read_bytes()) == bytes(1 << 20)
