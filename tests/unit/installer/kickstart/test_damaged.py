@@ -1,4 +1,4 @@
-"""Kickstarts that nobody would write: each is checked, and refused in words, within seconds and without a trace."""
+"""Kickstarts that nobody would write: each is refused in words, within seconds of a processor and without a trace."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
 )
 def test_what_is_out_of_bounds(text: str, message: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ConfigError) as caught:
         parse(text, "ks")
     assert message in f"{caught.value}\n{caught.value.detail}"
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("seed", range(8))
