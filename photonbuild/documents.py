@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?$"), list("-0123456789")
 )
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
+
+TOO_DEEP = "lists and mappings are in each other too deeply"
+# Nodes that aliases may add to those that are written.
+REPEATED_LIMIT = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +131,11 @@ def parse_yaml(text: str, name: str) -> Document:
         raise fail(name, [Problem(line=line, message=f"not valid YAML: {error.problem}")]) from None
     except yaml.YAMLError as error:
         raise fail(name, [Problem(line=1, message=f"not valid YAML: {error}")]) from None
+    except RecursionError:
+        raise fail(name, [Problem(line=1, message=TOO_DEEP)]) from None
+    except ValueError as error:
+        # Of int(), which takes no more than some thousand digits.
+        raise fail(name, [Problem(line=1, message=f"not valid YAML: {error}")]) from None
     return Document(name=name, node=node, data=data)
 
 
@@ -136,10 +146,18 @@ def parse_json(text: str, name: str) -> Document:
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         raise ConfigError(message, where=f"{name}:{error.lineno}:{error.colno}") from None
+    except RecursionError:
+        raise fail(name, [Problem(line=1, message=TOO_DEEP)]) from None
+    except ValueError as error:
+        raise fail(name, [Problem(line=1, message=f"not valid JSON: {error}")]) from None
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise fail(name, [Problem(line=1, message="half a character is escaped, which is no text")]) from None
     try:
         # YAML's own parser knows the lines. It takes no tabs; in valid JSON they are only between the words.
         node = yaml.compose(text.replace("\t", " "), Loader=_Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         node = None
     problems = list(_structure_problems(node))
     if problems:
@@ -148,9 +166,32 @@ def parse_json(text: str, name: str) -> Document:
 
 
 def _structure_problems(node: yaml.Node | None) -> Iterator[Problem]:
+    sizes: dict[int, int] = {}
+    if node is not None and _expanded(node, sizes) > len(sizes) + REPEATED_LIMIT:
+        yield Problem(line=node.start_mark.line + 1, message="its aliases stand for more than is reasonable")
+    else:
+        yield from _mapping_problems(node, set())
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Nodes below and with `node`, each counted as often as an alias names it; `sizes` has each once, by its id."""
+    if id(node) not in sizes:
+        # What contains itself has no end.
+        sizes[id(node)] = sys.maxsize
+        children = node.value if isinstance(node, yaml.CollectionNode) else ()
+        pairs = (child if isinstance(child, tuple) else (child,) for child in children)
+        sizes[id(node)] = 1 + sum(_expanded(each, sizes) for pair in pairs for each in pair)
+    return sizes[id(node)]
+
+
+def _mapping_problems(node: yaml.Node | None, done: set[int]) -> Iterator[Problem]:
+    """Keys that are given twice or are no text."""
+    if id(node) in done:
+        return
+    done.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            yield from _structure_problems(child)
+            yield from _mapping_problems(child, done)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: dict[str, int] = {}
@@ -162,4 +203,4 @@ def _structure_problems(node: yaml.Node | None) -> Iterator[Problem]:
         if key.value in seen:
             yield Problem(line=line, message=f"key '{key.value}' is already set in line {seen[key.value]}")
         seen.setdefault(key.value, line)
-        yield from _structure_problems(value)
+        yield from _mapping_problems(value, done)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MIB = 1 << 20
+# Logical sectors of image files, and of most disks.
 SECTOR = 512
 # Room for the primary table before the first partition, and for the backup table after the last one.
 MARGIN = MIB
@@ -51,12 +52,12 @@ def named_uuid(identity: str, what: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{identity} {what}"))
 
 
-def sfdisk_script(table: Sequence[Partition], identity: str) -> str:
-    """Input of sfdisk(8) for an empty disk."""
-    lines = ["label: gpt", f"label-id: {named_uuid(identity, 'disk').upper()}", f"first-lba: {MARGIN // SECTOR}"]
+def sfdisk_script(table: Sequence[Partition], identity: str, sector: int = SECTOR) -> str:
+    """Input of sfdisk(8) for an empty disk with logical sectors of `sector` bytes, which it counts in."""
+    lines = ["label: gpt", f"label-id: {named_uuid(identity, 'disk').upper()}", f"first-lba: {MARGIN // sector}"]
     for part in table:
         lines.append(
-            f"start={part.start // SECTOR}, size={part.size // SECTOR}, type={part.type}, "
+            f"start={part.start // sector}, size={part.size // sector}, type={part.type}, "
             f'uuid={part.uuid.upper()}, name="{part.name}"'
         )
     return "\n".join(lines) + "\n"

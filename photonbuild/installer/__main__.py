@@ -46,6 +46,7 @@ class Options:
     label: str = ""
     authority: str = ""
     insecure: bool = False
+    proxy: str = ""
     poweroff: bool = False
 
 
@@ -55,6 +56,7 @@ def boot_options(command_line: str) -> Options:
     return Options(
         kickstart=values.get("ks", ""),
         authority=values.get("installer.ca", ""),
+        proxy=values.get("installer.proxy", ""),
         insecure="insecure_installation=1" in words,
         poweroff="installer.poweroff" in words,
     )
@@ -66,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--kickstart", "-k", metavar="SOURCE", help=f"{FORMS}; without one the console is asked")
     made.add_argument("--ca", metavar="SOURCE", help="a PEM file of certificates to trust besides the system's")
+    made.add_argument("--proxy", metavar="URL", default="", help="what https and http go through")
     made.add_argument("--insecure", action="store_true", help="allow http")
     made.add_argument("--dry-run", action="store_true", help="print what would be done; write nothing to a disk")
     made.add_argument("--boot", action="store_true", help="heed the kernel command line, and restart at the end")
@@ -90,6 +93,7 @@ def main(arguments: Sequence[str] | None = None, *, paths: Paths | None = None, 
         label=LABEL if given.boot else "",
         authority=given.ca or boot.authority,
         insecure=given.insecure or boot.insecure,
+        proxy=given.proxy or boot.proxy,
     )
     try:
         kickstart = install(options, terminals, log, paths, kernel, dry_run=given.dry_run)
@@ -117,15 +121,18 @@ def install(
     if os.geteuid() != 0 and not dry_run:
         raise MachineError("an installation writes to disks: only root can", hint="--dry-run shows what would be done")
     shutil.rmtree(paths.work, ignore_errors=True)
-    paths.work.mkdir(parents=True)
+    # What is fetched may be secret.
+    paths.work.mkdir(parents=True, mode=0o700)
     blocks = kernel.root / "sys/class/block"
+    proxy = named_source(options.proxy, "installer.proxy=").text if options.proxy else ""
     online = ONLINE if os.path.exists(ONLINE[0]) else ()
-    with Fetcher(paths=paths, blocks=blocks, insecure=options.insecure, online=online) as fetcher:
+    with Fetcher(paths=paths, blocks=blocks, insecure=options.insecure, proxy=proxy, online=online) as fetcher:
         if options.authority:
             fetcher.trust(named_source(options.authority, "installer.ca="))
         base = named_source(options.kickstart, "ks=") if options.kickstart else None
-        if not base and options.label:
-            base = fetcher.find_on_label(options.label, NAMES)
+        # Nobody has named it: whoever has left it in the machine may not want it now.
+        found = None if base or not options.label else fetcher.find_on_label(options.label, NAMES)
+        base = base or found
         kickstart = read_kickstart(base, fetcher) if base else questions.ask_all(terminals, disks(kernel, paths))
         log.level = kickstart.log_level
         log.write("info", f"kickstart: {kickstart.name}")
@@ -141,6 +148,8 @@ def install(
             questions.confirm(terminals, plan)
         for note in plan.notes:
             log.write("warning", note)
+        if found:
+            questions.count_down(terminals, plan, found.name)
         execute(plan, facts, log)
     return kickstart
 
@@ -153,7 +162,7 @@ def named_source(text: str, word: str) -> Source:
 
 
 def read_kickstart(base: Source, fetcher: Fetcher) -> Kickstart:
-    return parse(fetcher.read_text(base), base.text)
+    return parse(fetcher.read_text(base), base.name)
 
 
 def reportable(caught: BaseException, log: Log) -> PhotonbuildError:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from photonbuild.disk.gpt import SECTOR
 from photonbuild.disk.grub import boot_blocks
@@ -16,13 +19,15 @@ from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import MachineError, PackageError, StepError
 from photonbuild.installer.fetch.resolve import providers
 from photonbuild.installer.log import Log
+from photonbuild.installer.machine.disks import require_same
 from photonbuild.installer.machine.facts import Facts
 from photonbuild.installer.paths import Paths
-from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Patch, Plan, Remove, Step, Write
+from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Patch, Plan, SameDisk, Step, Write
 from photonbuild.run import run
 
 TARGET_LOG = "/var/log/installer.log"
 UNMOUNT_ATTEMPTS = 3
+CHUNK = 1 << 20
 
 
 def require_programs(plan: Plan) -> None:
@@ -61,7 +66,8 @@ def copy_log(paths: Paths) -> None:
     if os.path.ismount(paths.target) or (paths.target / "var/log").is_dir():
         target = inside(paths, TARGET_LOG)
         if target.parent.is_dir():
-            _replace(target, paths.log.read_bytes(), 0o600)
+            with open(paths.log, "rb") as log:
+                _replace(target, log, 0o600)
 
 
 def _perform_all(word: str, steps: tuple[Step, ...], facts: Facts, log: Log, undo: contextlib.ExitStack) -> None:
@@ -81,6 +87,8 @@ def _perform_all(word: str, steps: tuple[Step, ...], facts: Facts, log: Log, und
             raise StepError(f"{name} failed, {step.title}: {error}", hint=f"the log is {log.path}") from None
         if isinstance(step, Command) and step.undo:
             undo.callback(_undo, step.undo, log)
+        if isinstance(step, Write) and step.temporary:
+            undo.callback(inside(facts.paths, step.path).unlink, missing_ok=True)
         log.write("debug", f"done in {time.monotonic() - started:.2f} s")
 
 
@@ -96,12 +104,11 @@ def perform(step: Step, facts: Facts, log: Log) -> None:
         case Write():
             path = Path(step.path) if step.live else inside(facts.paths, step.path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, step.text.encode(), step.mode)
+            _replace(path, io.BytesIO(step.text.encode()), step.mode)
         case Copy():
-            _copy(step.source, inside(facts.paths, step.path))
-        case Remove():
-            for name in step.paths:
-                inside(facts.paths, name).unlink(missing_ok=True)
+            _copy(step.source, step.path, facts.paths)
+        case SameDisk():
+            require_same(step.disk, facts.kernel, facts.paths)
         case Patch():
             _patch(step.device, [(step.offset, step.content)])
         case BootCode():
@@ -154,12 +161,12 @@ def inside(paths: Paths, path: str) -> Path:
     return parent / os.path.basename(path)
 
 
-def _replace(path: Path, content: bytes, mode: int) -> None:
+def _replace(path: Path, content: IO[bytes], mode: int) -> None:
     """Write beside and rename: a link at `path` is replaced, not followed, and no other mode is ever seen."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".installer-")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            shutil.copyfileobj(content, file, CHUNK)
         # FAT has no modes.
         with contextlib.suppress(PermissionError):
             os.chmod(name, mode)
@@ -170,12 +177,42 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
         raise
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+def _copy(source: Path, path: str, paths: Paths) -> None:
+    """A file, a link inside a folder, or a folder with all that is in it; no link of the target leads out of it."""
+    if not source.is_dir():
+        _copy_file(source.resolve(), inside(paths, path))
         return
+    for folder, names, files in os.walk(source):
+        names.sort()
+        place = f"{path.rstrip('/')}/{Path(folder).relative_to(source)}".removesuffix("/.")
+        links = [name for name in names if (Path(folder) / name).is_symlink()]
+        made = inside(paths, f"{place}/.").resolve()
+        if not made.is_dir():
+            made.mkdir(parents=True)
+            made.chmod(copied_mode(os.stat(folder).st_mode))
+        for name in sorted([*files, *links]):
+            _copy_file(Path(folder) / name, inside(paths, f"{place}/{name}"))
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    status = os.lstat(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(target, source.read_bytes(), 0o755 if source.stat().st_mode & 0o100 else 0o644)
+    if stat.S_ISLNK(status.st_mode):
+        target.unlink(missing_ok=True)
+        target.symlink_to(os.readlink(source))
+    elif stat.S_ISREG(status.st_mode):
+        with open(source, "rb") as content:
+            _replace(target, content, copied_mode(status.st_mode))
+    else:
+        raise StepError(f"{source} is neither a file nor a folder")
+
+
+def copied_mode(mode: int) -> int:
+    """Mode of a copy: its owner may write, as on no CD, and nobody else gets more than at the source.
+
+    What runs there for its owner only does so here; bits that lend the owner's rights are not kept.
+    """
+    return (mode & 0o755) | 0o600
 
 
 def _patch(device: str, pieces: list[tuple[int, bytes]]) -> None:

@@ -50,9 +50,10 @@ def _encoded(digest: bytes) -> str:
 
 
 def shadow(text: str, *, password: str | None, age: int | None, today: int) -> str:
-    """/etc/shadow with root's password set; `today` in days since 1970. Without one the account keeps its lock.
+    """/etc/shadow with root's password set; `today` in days since 1970. Without one the account's line stays as it is.
 
-    `age`: days until the password expires, 0 for a new one at the first log-in, -1 for never. See shadow(5).
+    `age`: days until the password expires, 0 for a new one at the first log-in, -1 for never. See shadow(5). PAM heeds
+    it for whoever comes with a key as well, so that an account without a password must have none.
     """
     lines = []
     for line in text.splitlines():
@@ -61,7 +62,7 @@ def shadow(text: str, *, password: str | None, age: int | None, today: int) -> s
             entry += [""] * (9 - len(entry))
             if password is not None:
                 entry[1], entry[2] = password, str(today)
-            if age is not None:
+            if password is not None and age is not None:
                 entry[2] = "0" if age == 0 else str(today)
                 entry[4] = str(age) if age > 0 else str(NEVER) if age < 0 else entry[4]
         lines.append(":".join(entry))

@@ -15,7 +15,8 @@ from photonbuild.installer.passwords import sha512_crypt
 from photonbuild.installer.plan.steps import Plan
 from photonbuild.installer.terminals import Terminals
 
-GIB = 1 << 30
+# Seconds.
+COUNT_DOWN = 15
 
 
 def ask_all(terminals: Terminals, disks: Sequence[Disk]) -> Kickstart:
@@ -42,10 +43,17 @@ def confirm(terminals: Terminals, plan: Plan) -> None:
         raise Declined("not confirmed, nothing was written")
 
 
+def count_down(terminals: Terminals, plan: Plan, found: str) -> None:
+    """Some seconds in which Enter on a console stops it; raises Declined then. A machine without a console goes on."""
+    text = f"everything on {plan.disk} will be lost, as {found} says; Enter within {COUNT_DOWN} s stops this"
+    if terminals.entered(text, COUNT_DOWN):
+        raise Declined("stopped on the console, nothing was written")
+
+
 def _ask_disk(terminals: Terminals, disks: Sequence[Disk]) -> str:
     for number, disk in enumerate(disks, 1):
-        state = f"  not possible: {disk.in_use}" if disk.in_use else ""
-        terminals.write(f"  {number}  {disk.path}  {disk.size / GIB:.1f} GiB  {disk.model}{state}")
+        state = f"not possible: {disk.in_use}" if disk.in_use else f"on it: {disk.content}"
+        terminals.write(f"  {number}  {disk.name}\n     {state}")
     while True:
         answer = terminals.ask("number of the disk to install onto: ")
         chosen = [disk for number, disk in enumerate(disks, 1) if answer in (str(number), disk.path)]

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,24 @@ class Terminals:
         """One line, without white space around it. Raises Declined when no console is left to answer."""
         return self._line(question, secret=secret)[0]
 
+    def entered(self, text: str, seconds: float) -> bool:
+        """Show `text`; whether a line, even an empty one, then comes from a console within that time."""
+        with contextlib.suppress(Declined):
+            while self._read(0):
+                pass
+        self._buffers.clear()
+        self.write(text)
+        with contextlib.suppress(Declined):
+            end = time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0:
+                self._read(left)
+                if any(b"\n" in data for data in self._buffers.values()):
+                    self._buffers.clear()
+                    return True
+            return False
+        time.sleep(seconds)
+        return False
+
     def shell_on_request(self, text: str) -> None:
         """Wait for Enter on one of the consoles, and run a shell there until it is left."""
         descriptor = self._line(text)[1]
@@ -75,11 +94,13 @@ class Terminals:
                         return line.decode(errors="replace").strip(), descriptor
                 self._read()
 
-    def _read(self) -> None:
+    def _read(self, timeout: float | None = None) -> bool:
+        """Whether anything came, or a console went, within `timeout` seconds. Raises Declined when none is left."""
         inputs = [descriptor for descriptor, _ in self.pairs]
         if not inputs:
             raise Declined("nobody answers: there is no console", hint="give a kickstart with ks= instead")
-        for descriptor in select.select(inputs, [], [])[0]:
+        ready = select.select(inputs, [], [], timeout)[0]
+        for descriptor in ready:
             try:
                 data = os.read(descriptor, 4096)
             except OSError:
@@ -88,6 +109,7 @@ class Terminals:
                 self._buffers[descriptor] = self._buffers.get(descriptor, b"") + data.replace(b"\r", b"\n")
             else:
                 self.pairs = [pair for pair in self.pairs if pair[0] != descriptor]
+        return bool(ready)
 
     @contextlib.contextmanager
     def _without_echo(self) -> Iterator[None]:

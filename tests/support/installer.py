@@ -79,13 +79,13 @@ def written(plan: Plan) -> dict[str, str]:
     return {step.path: step.text for step in plan.steps if isinstance(step, Write)}
 
 
-def table(plan: Plan) -> list[dict[str, str]]:
+def table(plan: Plan, sector: int = 512) -> list[dict[str, str]]:
     """Partitions as sfdisk is told, sizes in MiB."""
     script = next(step.input for step in plan.steps if isinstance(step, Command) and step.argv[0] == "sfdisk")
     rows = [
         dict(word.strip().split("=") for word in line.split(",")) for line in script.splitlines() if "start" in line
     ]
-    return [{**row, "size": str(int(row["size"]) * 512 // MIB)} for row in rows]
+    return [{**row, "size": str(int(row["size"]) * sector // MIB)} for row in rows]
 
 
 def sizes(**data: Any) -> list[tuple[str, int]]:
@@ -157,6 +157,10 @@ class FakeMachine:
 
 TOOL = """#!/bin/sh
 name=${0##*/}
+case "$name $*" in
+lsblk*) cat "$FAKE_ROOT/lsblk.json"; exit ;;
+wipefs*--json*) for device; do :; done; cat "$FAKE_ROOT/signatures/${device##*/}" || exit 1; exit ;;
+esac
 echo "$name $*" >>"$FAKE_CALLS"
 case "$name $*" in $FAKE_FAILURE) echo "$name: it broke" >&2; exit 3 ;; esac
 case $name in
@@ -172,7 +176,7 @@ esac
 """
 TOOLS = (
     "wipefs", "sfdisk", "udevadm", "mkfs.ext4", "mkfs.vfat", "mount", "umount", "cp", "sync", "grub-mkimage", "chroot",
-    "systemctl", "rpm",
+    "systemctl", "rpm", "lsblk",
 )  # fmt: skip
 
 
@@ -182,7 +186,12 @@ def fake_machine(folder: Path) -> FakeMachine:
         "sys/block/sda/size": f"{4 * GIB // 512}\n",
         "sys/block/sda/ro": "0\n",
         "sys/block/sda/dev": "8:0\n",
+        "sys/block/sda/diskseq": "5\n",
         "sys/block/sda/sda1/dev": "8:1\n",
+        "sys/block/sda/sda1/partition": "1\n",
+        "lsblk.json": '{"blockdevices": [{"name": "sda", "serial": "QM1", "wwn": null}]}',
+        "signatures/sda": "",
+        "signatures/sda1": "",
         "sys/block/sda/device/model": "Virtual disk\n",
         "sys/block/sr0/size": "1000\n",
         "proc/filesystems": "nodev\tproc\n\text4\n\tvfat\n",
@@ -223,6 +232,22 @@ def configure(made: FakeMachine, *, failure: str = "-", rpm: str = "") -> None:
     for name in TOOLS:
         text = TOOL.replace("$FAKE_FAILURE", failure).replace("#!/bin/sh\n", f"#!/bin/sh\n{settings}")
         (made.folder / "tools" / name).write_text(text)
+
+
+def add_signature(made: FakeMachine, device: str, **signature: str) -> None:
+    """What wipefs is to find on sda, sda1 …"""
+    (made.folder / "signatures" / device).write_text(json.dumps({"signatures": [signature]}))
+
+
+def add_disk(made: FakeMachine, name: str, **files: str) -> None:
+    """Another disk of 4 GiB in the machine; `files` of its folder in sysfs, with two underscores for a slash."""
+    for file, text in {"size": f"{4 * GIB // 512}", **files}.items():
+        path = made.folder / "sys/block" / name / file.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    with open(made.folder / "dev" / name, "wb") as handle:
+        handle.truncate(4 * GIB)
+    (made.folder / "signatures" / name).touch()
 
 
 def terminal(text: str) -> tuple[Terminals, int]:

@@ -67,16 +67,18 @@ class InstallLab:
         return self.key.with_suffix(".pub").read_text(encoding="utf-8").strip()
 
     def disc(self, label: str, files: Mapping[str, str | Path]) -> Path:
-        """A CD image with these files by path."""
+        """A CD image with these files by path, and their modes."""
         work = self.folder / f"disc-{label}-{time.monotonic_ns()}"
         for name, content in files.items():
             path = work / "tree" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, Path) and content.is_dir():
                 shutil.copytree(content, path)
+            elif isinstance(content, Path):
+                shutil.copy(content, path)
             else:
-                path.write_bytes(content.read_bytes() if isinstance(content, Path) else content.encode())
-        argv = ["xorriso", "-as", "mkisofs", "-quiet", "-rational-rock", "-joliet", "-volid", label,
+                path.write_text(content, encoding="utf-8")
+        argv = ["xorriso", "-as", "mkisofs", "-quiet", "-rock", "-joliet", "-volid", label,
                 "-o", "/work/disc.iso", "/work/tree"]  # fmt: skip
         self.tool(argv, work)
         return work / "disc.iso"

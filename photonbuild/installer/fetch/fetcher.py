@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import http.client
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import IO
 
 from photonbuild.installer.errors import FetchError
 from photonbuild.installer.fetch.source import Source, parse_source
+from photonbuild.installer.kickstart.urls import redacted
 from photonbuild.installer.paths import Paths
 from photonbuild.run import run
 
@@ -23,20 +26,22 @@ ATTEMPTS = 5
 TIMEOUT = 30
 TEXT_LIMIT = 1 << 20
 CHUNK = 1 << 20
+AGENT = "photonbuild-installer"
 
 
 @dataclass
 class Fetcher:
     """Reads sources and brings them into this system. Media that it mounts stay until the context ends.
 
-    `insecure` allows http. `blocks` is where the kernel lists its block devices. `online` is a command that waits for
-    the network; it is run once, before the first transfer. `trusted` are the authorities that servers' certificates may
-    come from.
+    `insecure` allows http. `proxy` is the URL of one, which may have user and password. `blocks` is where the kernel
+    lists its block devices. `online` is a command that waits for the network; it is run once, before the first
+    transfer. `trusted` are the authorities that servers' certificates may come from.
     """
 
     paths: Paths
     blocks: Path = Path("/sys/class/block")
     insecure: bool = False
+    proxy: str = ""
     pause: float = 1.0
     online: Sequence[str] = ()
     mounted: dict[str, Path] = field(default_factory=dict)
@@ -52,11 +57,11 @@ class Fetcher:
     def trust(self, source: Source) -> None:
         """Take the certificates in a PEM file for authorities as well. Raises FetchError."""
         if source.remote:
-            raise FetchError("a certificate to trust cannot come from a server", where=source.text)
+            raise FetchError("a certificate to trust cannot come from a server", where=source.name)
         try:
             self.trusted.load_verify_locations(cadata=self.read_text(source))
         except ssl.SSLError as error:
-            raise FetchError(f"this is no certificate in PEM form: {error}", where=source.text) from None
+            raise FetchError(f"this is no certificate in PEM form: {error}", where=source.name) from None
         # An authority of one's own is often made without the extensions that Python, alone among clients, insists on.
         self.trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
 
@@ -77,7 +82,7 @@ class Fetcher:
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise FetchError(f"this is no UTF-8 text: {error}", where=source.text) from None
+            raise FetchError(f"this is no UTF-8 text: {error}", where=source.name) from None
 
     def read_bytes(self, source: Source, *, limit: int = TEXT_LIMIT) -> bytes:
         if source.remote:
@@ -86,15 +91,18 @@ class Fetcher:
         else:
             path = self.local(source)
             if path.is_dir():
-                raise FetchError("this is a folder, not a file", where=source.text)
+                raise FetchError("this is a folder, not a file", where=source.name)
             with open(path, "rb") as handle:
                 data = handle.read(limit + 1)
         if len(data) > limit:
-            raise FetchError(f"this is larger than {limit >> 20} MiB", where=source.text)
+            raise FetchError(f"this is larger than {limit >> 20} MiB", where=source.name)
         return data
 
-    def fetch(self, source: Source, target: Path, *, sha256: str = "") -> Path:
-        """A file or folder: fetched to `target` when it is remote. Raises FetchError when the digest is another one."""
+    def fetch(self, source: Source, target: Path, *, sha256: str = "", size: int = 0) -> Path:
+        """A file or folder: fetched to `target` when it is remote. Raises FetchError when the digest is another one.
+
+        With a `size` no more than that is taken.
+        """
         if not source.remote:
             path = self.local(source)
         else:
@@ -103,13 +111,15 @@ class Fetcher:
             with self._opened(source) as answer, open(target, "wb") as handle:
                 while chunk := answer.read(CHUNK):
                     handle.write(chunk)
+                    if size and handle.tell() > size:
+                        raise FetchError(f"this is larger than the {size} bytes that it should have", where=source.name)
         if sha256:
             with open(path, "rb") as handle:
                 found = hashlib.file_digest(handle, "sha256").hexdigest()
             if found != sha256:
                 raise FetchError(
                     f"its sha256 is {found}, and the repository says {sha256}",
-                    where=source.text,
+                    where=source.name,
                     hint="the repository was changed or damaged: make its metadata anew with createrepo_c",
                 )
         return path
@@ -122,7 +132,7 @@ class Fetcher:
             if path.exists():
                 return path
             tried.append(str(root))
-        raise FetchError(f"no such file, looked in {', '.join(tried)}", where=source.text)
+        raise FetchError(f"no such file, looked in {', '.join(tried)}", where=source.name)
 
     def _roots(self, source: Source) -> Iterator[Path]:
         if source.scheme == "file":
@@ -141,7 +151,7 @@ class Fetcher:
             folder.mkdir(parents=True, exist_ok=True)
             done = run(["mount", "-o", "ro", device, folder], check=False)
             if done.returncode:
-                raise FetchError(f"{device} cannot be mounted", where=source.text, detail=done.stderr.strip() or None)
+                raise FetchError(f"{device} cannot be mounted", where=source.name, detail=done.stderr.strip() or None)
             self._stack.callback(run, ["umount", folder], check=False)
             self.mounted[device] = folder
         return self.mounted[device]
@@ -151,7 +161,7 @@ class Fetcher:
         if source.scheme == "http" and not self.insecure:
             raise FetchError(
                 "http is refused: anyone on the way could change what is installed",
-                where=source.text,
+                where=source.name,
                 hint="use https, or write insecure_installation=1 on the kernel command line",
             )
         answer = self._open(source)
@@ -159,35 +169,47 @@ class Fetcher:
             with answer:
                 yield answer
         except (OSError, http.client.HTTPException) as error:
-            raise FetchError(f"the transfer broke off: {error}", where=source.text) from None
+            raise FetchError(f"the transfer broke off: {error}", where=source.name) from None
 
     def _open(self, source: Source) -> IO[bytes]:
         if self.online:
             run(self.online, check=False)
             self.online = ()
-        opener = urllib.request.build_opener(
-            Redirects(self.insecure), urllib.request.HTTPSHandler(context=self.trusted)
-        )
-        request = urllib.request.Request(source.text, headers={"User-Agent": "photonbuild-installer"})
+        handlers = [Redirects(self.insecure), urllib.request.HTTPSHandler(context=self.trusted)]
+        if self.proxy:
+            handlers.append(urllib.request.ProxyHandler({"http": self.proxy, "https": self.proxy}))
+        opener = urllib.request.build_opener(*handlers)
+        request = _request(source)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer: IO[bytes] = opener.open(request, timeout=TIMEOUT)
                 return answer
             except urllib.error.HTTPError as error:
                 if error.code < 500 or attempt == ATTEMPTS:
-                    raise FetchError(f"the server answers {error.code} {error.reason}", where=source.text) from None
+                    raise FetchError(f"the server answers {error.code} {error.reason}", where=source.name) from None
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", error)
                 if attempt == ATTEMPTS or isinstance(reason, ssl.SSLCertVerificationError):
                     raise FetchError(
                         f"not to be reached: {reason}",
-                        where=source.text,
+                        where=source.name,
                         hint="name its authority with installer.ca= on the kernel command line"
                         if isinstance(reason, ssl.SSLCertVerificationError)
                         else "see 'networkctl status' and 'resolvectl query' for the network",
                     ) from None
             time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _request(source: Source) -> urllib.request.Request:
+    """With user and password of the URL, where it has them, as a header for that server only."""
+    parts = urllib.parse.urlsplit(source.text)
+    user, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers={"User-Agent": AGENT})
+    if at:
+        words = base64.b64encode(urllib.parse.unquote_to_bytes(user)).decode()
+        request.add_unredirected_header("Authorization", f"Basic {words}")
+    return request
 
 
 class Redirects(urllib.request.HTTPRedirectHandler):
@@ -201,5 +223,7 @@ class Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:  # fmt: skip
         if not newurl.startswith("https://") and not (self.insecure and newurl.startswith("http://")):
-            raise FetchError(f"the server leads to {newurl}, which is not https", where=req.full_url)
+            raise FetchError(
+                f"the server leads to {redacted(newurl)}, which is not https", where=redacted(req.full_url)
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -96,4 +96,8 @@ def _key(segment: str) -> tuple[int, int, str]:
     order = {"~": 0, "": 1, "^": 2}
     if segment in order:
         return order[segment], 0, ""
-    return (4, int(segment), "") if segment.isdigit() else (3, 0, segment)
+    if not segment.isdigit():
+        return 3, 0, segment
+    # As many digits as one likes: int() takes no more than some thousand.
+    digits = segment.lstrip("0")
+    return 4, len(digits), digits

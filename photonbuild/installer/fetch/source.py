@@ -6,6 +6,7 @@ import urllib.parse
 from dataclasses import dataclass
 
 from photonbuild.installer.errors import KickstartError
+from photonbuild.installer.kickstart.urls import redacted
 
 FORMS = "https://…, cdrom:/…, LABEL=…:/… or file:/…"
 
@@ -23,12 +24,17 @@ class Source:
     def remote(self) -> bool:
         return self.scheme in ("http", "https")
 
+    @property
+    def name(self) -> str:
+        """What messages call it: a URL without user, password and query."""
+        return redacted(self.text)
+
 
 def parse_source(text: str, *, base: Source | None = None) -> Source:
     """One of FORMS, or with `base` a path beside what that names. Raises KickstartError."""
     scheme, colon, rest = text.partition(":")
-    if scheme in ("http", "https") and rest.startswith("//") and urllib.parse.urlsplit(text).hostname:
-        return Source(scheme=scheme, text=text)
+    if scheme in ("http", "https"):
+        return Source(scheme=scheme, text=_checked_url(text))
     if scheme in ("cdrom", "file") and rest.startswith("/"):
         return Source(scheme=scheme, text=text, path=_plain(rest, text))
     if scheme.startswith("LABEL=") and rest.startswith("/") and scheme != "LABEL=":
@@ -40,6 +46,19 @@ def parse_source(text: str, *, base: Source | None = None) -> Source:
         prefix = f"LABEL={base.label}" if base.scheme == "label" else base.scheme
         return parse_source(f"{prefix}:{path}")
     raise KickstartError(f"'{text}' is not of a known form", hint=f"write {FORMS}")
+
+
+def _checked_url(text: str) -> str:
+    """A URL that can be asked for. What is wrong with it is said without repeating it: it may hold a password."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or not text.isprintable() or " " in text:
+        hint = "write it as https://HOST/PATH; other characters than those of ASCII, and spaces, as %20 and so on"
+        raise KickstartError(f"this is no URL that can be asked for: {redacted(text).split()[0]}", hint=hint)
+    return text
 
 
 def _plain(path: str, text: str) -> str:

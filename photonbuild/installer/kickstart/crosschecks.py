@@ -25,6 +25,9 @@ def _password_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
     elif not re.fullmatch(HASH.pattern, password["text"]):
         message = "key 'password.text': this is no crypted password ('openssl passwd -6' makes one), nor '*'"
         yield Fault(loc=("password", "text"), message=message)
+    elif password["text"].startswith(("*", "!")) and password.get("age", -1) >= 0:
+        message = "without a password there is none to renew: who comes with a key would be locked out; leave 'age' out"
+        yield Fault(loc=("password", "age"), message=message)
 
 
 def _hostname_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
@@ -55,8 +58,13 @@ def _partition_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
         )
     if "/" not in mountpoints:
         yield Fault(loc=("partitions",), message="no partition is mounted at '/'", key=True)
-    if sum(entry.get("sizepercent", 0) for entry in entries) > 100:
+    percentages = sum(entry.get("sizepercent", 0) for entry in entries)
+    if percentages > 100:
         yield Fault(loc=("partitions",), message="the percentages add up to more than 100", key=True)
+    sized = [n for n, entry in enumerate(entries) if "size" in entry and entry.get("mountpoint") != ESP_MOUNTPOINT]
+    if percentages == 100 and sized:
+        message = f"the percentages add up to 100, and leave nothing for partition {sized[0] + 1}"
+        yield Fault(loc=("partitions", sized[0], "size"), message=message)
 
 
 def _entry_faults(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

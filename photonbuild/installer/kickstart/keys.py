@@ -107,6 +107,8 @@ NETWORK = Record(
         *(Field(name=name, kind=LEGACY) for name in ("type", "ip_addr", "netmask", "gateway", "nameserver", "vlan_id")),
     )
 )
+# MiB: 8 EiB, more than Linux has of one disk.
+SIZE_MAXIMUM = 1 << 43
 PARTITION = Record(
     fields=(
         Field(
@@ -125,10 +127,14 @@ PARTITION = Record(
         ),
         Field(
             name="size",
-            kind=Number(minimum=0),
+            kind=Number(minimum=0, maximum=SIZE_MAXIMUM),
             doc="MiB; 0 takes what is left of the disk, and at most one may. This or `sizepercent` is needed.",
         ),
-        Field(name="sizepercent", kind=Number(minimum=1, maximum=100), doc="Percent of the whole disk."),
+        Field(
+            name="sizepercent",
+            kind=Number(minimum=1, maximum=100),
+            doc="Percent of what ESP, BIOS boot partition and LVM itself leave of the disk; all together at most 100.",
+        ),
         Field(name="mkfs_options", kind=ONE_LINE, doc="Further words for mkfs."),
         Field(
             name="fs_options",
@@ -181,9 +187,11 @@ SUPPORTED: tuple[Field, ...] = (
     Field(
         name="disk",
         kind=DEVICE,
-        doc="The disk to install onto. **Everything on it is lost.** Links below `/dev/disk/` are fine.",
+        doc="The disk to install onto. **Everything on it is lost.** A device, a link below `/dev/disk/`, "
+        "`SERIAL=…` or `WWN=…` as `lsblk --nodeps --output name,serial,wwn` shows them. Names such as `/dev/sda` may "
+        "be another disk's at the next start.",
         required=True,
-        example="/dev/sda",
+        example="SERIAL=QM00001",
     ),
     Field(
         name="hostname",

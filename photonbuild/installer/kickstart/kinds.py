@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photonbuild.documents import nearest
+from photonbuild.installer.kickstart.urls import redacted
 
 Location = tuple[int | str, ...]
 
@@ -161,13 +162,13 @@ def with_defaults(value: Any, kind: Kind) -> Any:
 
 
 def dotted(loc: Location) -> str:
-    return ".".join(str(element) for element in loc)
+    return redacted(".".join(str(element) for element in loc))
 
 
 def shown(value: Any) -> str:
     """A value as messages name it."""
     if isinstance(value, str):
-        return f"'{value}'"
+        return f"'{redacted(value)}'"
     return {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value)) or json.dumps(value)
 
 

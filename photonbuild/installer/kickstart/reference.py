@@ -29,7 +29,8 @@ refused by name and with the reason, never ignored; an unknown one is an error t
 disk, host name, public key and password, and has to confirm. Nothing is written before the last answer is `yes`.
 
 **With a kickstart on a medium of its own.** Put it as `kickstart.yaml` or `kickstart.json` on a CD, a USB stick or a
-disk with the volume label `KICKSTART`, plug that in as well, and choose the entry. Such a CD is made by
+disk with the volume label `KICKSTART`, plug that in as well, and choose the entry. The console names the disk and what
+is on it, and Enter stops the installation within 15 seconds. Such a CD is made by
 
     xorriso -as mkisofs -R -J -V KICKSTART -o kickstart.iso FOLDER
 
@@ -44,6 +45,7 @@ there and press Ctrl-X:
 | `ks=file:/PATH` | a file of the live system |
 | `installer.ca=SOURCE` | a PEM file, `cdrom:`, `LABEL=` or `file:`, of authorities to trust besides the public ones |
 | `insecure_installation=1` | allow `http://`, for the kickstart and what it names |
+| `installer.proxy=URL` | what https and http go through, as `http://[USER:PASSWORD@]HOST:PORT` |
 | `installer.poweroff` | switch off at the end instead of restarting |
 
 **Without touching the machine.** What a hypervisor or a network boot starts directly needs no menu: `/boot/vmlinuz`
@@ -60,10 +62,15 @@ is passed over, so that the medium starts the first time and the disk ever after
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
   fetched is there with the right sha256, rpm has agreed to install the packages, and the boot loader is made.
 - The medium, and a disk of which anything is mounted or in use, is refused. A disk that held partitions or volume
-  groups before is emptied; a group that is on other disks as well is refused.
+  groups before is emptied; a group, an array or a file system that is on other disks as well is refused. What is on
+  the disk is named as `wipefs` sees it, without a driver for it.
+- Right before the first write the disk is looked at again: size, model, serial, place, content and the kernel's number
+  of it must be those that were found.
+- Disks with sectors of 4,096 bytes are started by UEFI only; for a BIOS they are refused.
 - A step that fails is named with its output. All of it is in `/var/log/installer.log`, of the live system and, once
   there is a file system, of the disk; the console then offers a shell, and ssh is up for a key that was given to the
-  live system. No password and no script is in that log.
+  live system. No password and no script is in that log, nor user, password and query of any URL. The script is removed
+  from the disk when it fails as well.
 - `PYTHONPATH=/usr/lib/installer python3 -m photonbuild.installer --kickstart SOURCE --dry-run` prints every command and
   file, and writes nothing.
 
@@ -84,8 +91,8 @@ of partitions and file systems are random; machine id and ssh host keys are made
 initramfs, but for `/` on a logical volume. Root's password counts on the console only; ssh takes keys.
 
 The packages on the medium, in `/packages`, and those of `repos` are looked up in the repository's `repomd.xml` and
-`primary.xml.gz`. What a package requires is added where a repository has it. For logical volumes and XFS the installer
-adds their tools by itself.
+`primary.xml`, packed by gzip, zstd or xz. What a package requires is added where a repository has it. For logical
+volumes and XFS the installer adds their tools by itself.
 """
 
 

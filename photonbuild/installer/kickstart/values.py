@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from photonbuild.installer.kickstart.kinds import Text
+from photonbuild.installer.kickstart.urls import redacted
 
 # HOST_NAME_MAX of Linux; IFNAMSIZ with its zero byte is 16.
 HOST_NAME_MAX, INTERFACE_NAME_MAX = 64, 15
@@ -54,11 +55,14 @@ def _public_key(value: str) -> str | None:
 
 def _url(value: str) -> str | None:
     if "$" in value:
-        return f"variables such as $releasever are not replaced: write the address in full, not '{value}'"
+        return f"variables such as $releasever are not replaced: write the address in full, not '{redacted(value)}'"
     return None
 
 
-DEVICE = Text(pattern=r"/dev/[^\s]+", expected="a device such as /dev/sda")
+DEVICE = Text(
+    pattern=r"/dev/[^\s]+|(SERIAL|WWN)=[^\s]([^\n]*[^\s])?",
+    expected="a device such as /dev/sda or /dev/disk/by-id/…, SERIAL=… or WWN=…",
+)
 HOST = Text(
     pattern=rf"(?=.{{1,{HOST_NAME_MAX}}}$){_LABEL}(\.{_LABEL})*",
     expected=f"a host name (letters, digits, '-' and '.', at most {HOST_NAME_MAX})",

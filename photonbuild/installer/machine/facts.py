@@ -6,26 +6,64 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from photonbuild.disk.gpt import SECTOR
 from photonbuild.installer.fetch.repository import Package
+from photonbuild.installer.machine.kernel import Card, Kernel
 from photonbuild.installer.paths import Paths
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What libblkid recognises on a disk or partition: a file system, a table, a member of an array (see wipefs(8))."""
+
+    device: str
+    type: str
+    usage: str = ""
+    uuid: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """A disk and its size in bytes; `in_use` says by what, and is empty for one that can be installed onto."""
+    """A disk: sizes in bytes, `sector` that of its logical sectors, `partitions` the paths of the ones it has.
+
+    `sequence` is the kernel's number of this very disk (another one gets another), `sysfs` where the kernel has it.
+    `in_use` says why it cannot be installed onto, and is empty where it can.
+    """
 
     path: str
     size: int
+    sector: int = SECTOR
     model: str = ""
+    serial: str = ""
+    wwn: str = ""
+    sysfs: str = ""
+    sequence: str = ""
+    partitions: tuple[str, ...] = ()
+    signatures: tuple[Signature, ...] = ()
     in_use: str = ""
 
+    def has(self, device: str) -> bool:
+        """Whether the device is this disk or one of its partitions."""
+        return device in (self.path, *self.partitions)
 
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """A network card: its name and its MAC address."""
+    @property
+    def name(self) -> str:
+        """What tells it from others, in words."""
+        serial = f"serial {self.serial}" if self.serial else ""
+        words = [self.path, f"{self.size / GIB:.1f} GiB", self.model, serial, f"WWN {self.wwn}" if self.wwn else ""]
+        return ", ".join(word for word in words if word)
 
-    name: str
-    address: str
+    @property
+    def content(self) -> str:
+        """What is on it, in words."""
+        found = []
+        for signature in self.signatures:
+            label = f" '{signature.label}'" if signature.label else ""
+            found.append(f"{signature.type}{label} on {signature.device}")
+        return ", ".join(found) or "nothing that is known"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +86,7 @@ class Facts:
     """
 
     paths: Paths = field(default_factory=Paths)
+    kernel: Kernel = field(default_factory=Kernel)
     disk: Disk
     firmware: str
     root_size: int

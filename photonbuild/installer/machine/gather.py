@@ -55,8 +55,8 @@ def fetch_files(kickstart: Kickstart, fetcher: Fetcher, base: Source | None) -> 
         source = parse_source(text, base=base)
         path = fetcher.fetch(source, fetcher.paths.work / f"files/{number}")
         if destination.endswith("/"):
-            destination += source.text.rstrip("/").rpartition("/")[2]
-        yield LocalFile(source=source.text, path=path, destination=destination)
+            destination += source.name.rstrip("/").rpartition("/")[2]
+        yield LocalFile(source=source.name, path=path, destination=destination)
 
 
 def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *, kernel: Kernel | None = None) -> Facts:
@@ -70,6 +70,7 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
     available, packages = fetch_packages(kickstart, fetcher, filesystems)
     return Facts(
         paths=paths,
+        kernel=kernel,
         disk=disk,
         firmware=firmware(kernel),
         root_size=tree_size(paths.root) + sum(path.stat().st_size for path in packages) * 4,

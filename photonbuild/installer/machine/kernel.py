@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild.installer.kickstart.model import BIOS, EFI
-from photonbuild.installer.machine.facts import Card
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A network card: its name and its MAC address."""
+
+    name: str
+    address: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +34,15 @@ class Kernel:
 
 
 def mounts(kernel: Kernel) -> dict[str, str]:
-    """Mount points by major:minor of their device (proc_pid_mountinfo(5))."""
+    """Mount points by major:minor and by name of their device (proc_pid_mountinfo(5)): btrfs has numbers of its own."""
     found: dict[str, str] = {}
     for line in kernel.text("proc/self/mountinfo").splitlines():
-        words = line.split()
-        if len(words) > 4:
-            found.setdefault(words[2], words[4])
+        words, _, rest = line.partition(" - ")
+        place, source = words.split(), rest.split()
+        if len(place) > 4:
+            found.setdefault(place[2], place[4])
+            if len(source) > 1 and source[1].startswith("/dev/"):
+                found.setdefault(source[1], place[4])
     return found
 
 

@@ -80,8 +80,9 @@ def fetch_packages(
         hint = error.hint or (None if kickstart.repos else "name a repository that has it under 'repos'")
         raise PackageError(error.message, where=error.where, detail=error.detail, hint=hint) from None
     folder = fetcher.paths.work / "packages"
-    paths = [
-        fetcher.fetch(parse_source(package.url), folder / package.url.rpartition("/")[2], sha256=package.sha256)
-        for package in chosen
-    ]
+    paths = []
+    for package in chosen:
+        # Two repositories may have files of one name.
+        target = folder / package.sha256 / f"{package.nevr}.rpm"
+        paths.append(fetcher.fetch(parse_source(package.url), target, sha256=package.sha256, size=package.size))
     return available, tuple(paths)

@@ -19,6 +19,8 @@ MEDIUM_WORDS = ("ro", "rw", "rootwait", "installer")
 MEDIUM_PREFIXES = (
     "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks=", "live.", "rd.", "rdinit=",
     "root=", "systemd.set_credential", "systemd.unit=",
+    # The network of the installation, as dracut.cmdline(7) and systemd-network-generator(8) read it.
+    "BOOTIF=", "bond=", "bootdev=", "bridge=", "ifname=", "ip=", "nameserver=", "netroot=", "rd=", "team=", "vlan=",
 )  # fmt: skip
 
 

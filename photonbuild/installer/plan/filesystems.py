@@ -12,8 +12,8 @@ from photonbuild.disk.gpt import MIB
 from photonbuild.disk.grub import EXT4_FEATURES
 from photonbuild.installer.kickstart.model import EXT4, SWAP, VFAT, XFS
 from photonbuild.installer.machine.facts import Facts
-from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, name_and_type, on_disk
-from photonbuild.installer.plan.steps import Command, Patch, Step
+from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, name_and_type
+from photonbuild.installer.plan.steps import Command, Patch, SameDisk, Step
 
 PAGE = 4096
 
@@ -22,17 +22,20 @@ def table_steps(layout: Layout, facts: Facts) -> list[Step]:
     """From whatever the disk holds to empty partitions and volumes."""
     disk = layout.disk
     groups = facts.volume_groups.items()
-    old = sorted(name for name, devices in groups if any(on_disk(disk, device) for device in devices))
-    steps: list[Step] = [
+    # A signature that is left in a partition comes back with the next table that has one in the same place.
+    held = sorted({signature.device for signature in facts.disk.signatures} & set(facts.disk.partitions))
+    old = sorted(name for name, devices in groups if any(map(facts.disk.has, devices)))
+    steps: list[Step] = [SameDisk(title="make sure that it is still the disk that was found", disk=facts.disk)]
+    steps += [
         Command(title=f"remove the old volume group {name}", argv=("vgremove", "--force", "--force", "--yes", name))
         for name in old
     ]
     steps += [
-        Command(title=f"forget what {disk} holds", argv=("wipefs", "--all", "--force", "--quiet", disk)),
+        Command(title=f"forget what {disk} holds", argv=("wipefs", "--all", "--force", "--quiet", *held, disk)),
         Command(
             title=f"write the partition table of {disk}",
             argv=("sfdisk", "--quiet", "--wipe=always", "--wipe-partitions=always", disk),
-            input=gpt.sfdisk_script(layout.table, facts.identity),
+            input=gpt.sfdisk_script(layout.table, facts.identity, facts.disk.sector),
         ),
         Command(title="wait for the partitions", argv=("udevadm", "settle", "--timeout=60")),
     ]

@@ -80,6 +80,22 @@ class Layout:
         return next((part for part in self.table if part.name == gpt.BIOS_BOOT), None)
 
 
+def bootmode(kickstart: Kickstart, facts: Facts) -> str:
+    """What the disk can be started by. Raises DiskError where that is not what is asked for.
+
+    A BIOS, and GRUB's code for one, count in sectors of 512 bytes (grub-core/boot/i386/pc/boot.S).
+    """
+    if facts.disk.sector == gpt.SECTOR or kickstart.bootmode == EFI:
+        return kickstart.bootmode
+    if kickstart.bootmode == DUALBOOT and facts.firmware == EFI:
+        return EFI
+    raise DiskError(
+        f"{facts.disk.path} has sectors of {facts.disk.sector} bytes, and a BIOS starts from no such disk",
+        where="disk",
+        hint="start the medium by UEFI, or write 'bootmode: efi'; or take another disk",
+    )
+
+
 def make_layout(kickstart: Kickstart, facts: Facts) -> Layout:
     """What goes where. Raises DiskError for what does not fit, MachineError for what cannot be made or started."""
     partitions = _with_esp(kickstart)
@@ -139,7 +155,7 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
         hint = f"choose another file system than {name}"
         raise MachineError(f"the kernel of this system has no {name}", where="partitions", hint=hint)
     for group, devices in sorted(facts.volume_groups.items()):
-        here = [on_disk(facts.disk.path, device) for device in devices]
+        here = [facts.disk.has(device) for device in devices]
         if any(here) and not all(here):
             raise DiskError(
                 f"the volume group '{group}' is on {facts.disk.path} and on other disks: {', '.join(devices)}",
@@ -150,7 +166,7 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
         if partition.lvm is None:
             continue
         group = partition.lvm.vg_name
-        elsewhere = [device for device in facts.volume_groups.get(group, ()) if not on_disk(facts.disk.path, device)]
+        elsewhere = [device for device in facts.volume_groups.get(group, ()) if not facts.disk.has(device)]
         if elsewhere:
             raise DiskError(f"there is a volume group '{group}' already, on {', '.join(elsewhere)}", where="partitions")
         if partition.mountpoint == "/" and not facts.has_lvm_initramfs:
@@ -161,25 +177,23 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
             )
 
 
-def on_disk(disk: str, device: str) -> bool:
-    """Whether the device is the disk or one of its partitions."""
-    rest = device.removeprefix(disk)
-    return rest != device and (not rest or rest.removeprefix("p").isdigit())
-
-
 def _sizes(kickstart: Kickstart, partitions: Sequence[Partition], facts: Facts) -> dict[Partition, int]:
     """Bytes of each; a whole number of extents for logical volumes."""
     available = facts.disk.size // MIB * MIB - 2 * gpt.MARGIN
     if kickstart.bootmode in (BIOS, DUALBOOT):
         available -= gpt.BIOS_BOOT_SIZE
+    groups = {each.lvm.vg_name for each in partitions if each.lvm}
+    available -= len(groups) * 2 * EXTENT
+    # Of what the firmware's own leave, so that percentages can add up to 100.
+    whole = available - sum((each.size or 0) * MIB for each in partitions if each.mountpoint == ESP_MOUNTPOINT)
     sizes = {}
     for each in partitions:
-        size = (each.size or 0) * MIB
+        unit = EXTENT if each.lvm else MIB
         if each.sizepercent is not None:
-            size = facts.disk.size * each.sizepercent // 100 // MIB * MIB
-        sizes[each] = -(-size // EXTENT) * EXTENT if each.lvm else size
-    groups = {each.lvm.vg_name for each in partitions if each.lvm}
-    left = available - sum(sizes.values()) - len(groups) * 2 * EXTENT
+            sizes[each] = whole * each.sizepercent // 100 // unit * unit
+        else:
+            sizes[each] = -(-(each.size or 0) * MIB // unit) * unit
+    left = available - sum(sizes.values())
     rest = next((each for each in partitions if each.size == 0), None)
     if left < (REST_MINIMUM if rest else 0):
         needed = facts.disk.size - left + (REST_MINIMUM if rest else 0)

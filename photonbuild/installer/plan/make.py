@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from dataclasses import replace
 
-from photonbuild.disk import gpt
 from photonbuild.documents import nearest
 from photonbuild.installer.errors import KickstartError
 from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, SERVICE_STATES, VFAT, Interface, Kickstart
-from photonbuild.installer.machine.facts import Card, Facts
+from photonbuild.installer.machine.facts import Facts
+from photonbuild.installer.machine.kernel import Card
 from photonbuild.installer.passwords import shadow
 from photonbuild.installer.plan import networkd
 from photonbuild.installer.plan.bootloader import bootloader_images, bootloader_steps
 from photonbuild.installer.plan.filesystems import filesystem_steps, fstab, table_steps
-from photonbuild.installer.plan.layout import Layout, make_layout
-from photonbuild.installer.plan.steps import Command, Copy, Folder, Plan, Remove, Step, Write
+from photonbuild.installer.plan.layout import Layout, bootmode, make_layout
+from photonbuild.installer.plan.steps import Command, Copy, Folder, Plan, Step, Write
 
 SCRIPT = "/root/.postinstall"
 
 
 def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
     """Everything that is going to be done, in order. Raises DiskError and MachineError for what cannot be."""
+    kickstart = replace(kickstart, bootmode=bootmode(kickstart, facts))
     layout = make_layout(kickstart, facts)
     _require_units(kickstart, facts)
     steps: list[Step] = [*table_steps(layout, facts), *filesystem_steps(layout), *_mounts(layout, facts)]
@@ -72,8 +74,7 @@ def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:
         if interface.vlan_id is None and not any(_matches(interface, card) for card in facts.cards):
             there = ", ".join(f"{card.name} ({card.address})" for card in facts.cards) or "none"
             notes.append(f"no card of this machine is the '{interface.key}' of the kickstart; there are: {there}")
-    if facts.disk.model:
-        notes.append(f"the disk is {facts.disk.model}, {facts.disk.size // gpt.MIB} MiB")
+    notes.append(f"the disk is {facts.disk.name}; on it: {facts.disk.content}")
     return tuple(notes)
 
 
@@ -137,7 +138,7 @@ def _settings(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
     ]
     for path, text in networkd.files(kickstart.interfaces).items():
         steps.append(Write(title=f"write {path}", path=path, text=text))
-    if kickstart.password is not None or kickstart.password_age is not None:
+    if kickstart.password is not None:
         text = shadow(facts.shadow, password=kickstart.password, age=kickstart.password_age, today=facts.today)
         steps.append(Write(title="set root's password", path="/etc/shadow", text=text, mode=0o600, secret=True))
     if kickstart.public_key:
@@ -186,7 +187,8 @@ def _postinstall(kickstart: Kickstart, facts: Facts) -> list[Step]:
     if any("\0" in line for line in lines):
         raise KickstartError("a line of postinstall has a zero byte", where=kickstart.name)
     return [
-        Write(title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700, secret=True),
+        Write(
+            title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700, secret=True, temporary=True
+        ),
         Command(title="run postinstall", argv=("chroot", str(facts.paths.target), *environment, SCRIPT)),
-        Remove(title="remove the script", paths=(SCRIPT,)),
     ]

@@ -6,6 +6,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from photonbuild.installer.kickstart.urls import redacted
+from photonbuild.installer.machine.facts import Disk
+
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
@@ -32,7 +35,10 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Write:
-    """A file of the target, or with `live` of the live system, replaced if it is there. A `secret` is not shown."""
+    """A file of the target, or with `live` of the live system, replaced if it is there. A `secret` is not shown.
+
+    What is `temporary` is removed at the end of the installation, whatever its outcome.
+    """
 
     title: str
     path: str
@@ -40,11 +46,12 @@ class Write:
     mode: int = 0o644
     secret: bool = False
     live: bool = False
+    temporary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A file or folder of the live system to a path of the target, owned by root."""
+    """A file or folder of the live system to a path of the target, owned by root, no more open than it is there."""
 
     title: str
     source: Path
@@ -52,11 +59,11 @@ class Copy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remove:
-    """Files of the target, where they are there."""
+class SameDisk:
+    """A look at the disk right before it is written to: it must be the one that the plan was made for, and unused."""
 
     title: str
-    paths: tuple[str, ...]
+    disk: Disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,7 @@ class BootCode:
     size: int
 
 
-Step = Command | Folder | Write | Copy | Remove | Patch | BootCode
+Step = Command | Folder | Write | Copy | SameDisk | Patch | BootCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +109,14 @@ class Plan:
 
 
 def describe(plan: Plan) -> str:
-    """The plan in words, with everything that would be run and written but passwords."""
+    """The plan in words, with everything that would be run and written but passwords and what URLs may hold of them."""
     lines = [f"note: {note}" for note in plan.notes]
     for title, steps in (("preparation, nothing is written to the disk", plan.preparation), (plan.disk, plan.steps)):
         lines.append(f"{title}:")
         for number, step in enumerate(steps, 1):
             lines.append(f"  {number:2} {step.title}")
             lines += [f"       {line}" for line in _details(step)]
-    return "\n".join(lines) + "\n"
+    return redacted("\n".join(lines) + "\n")
 
 
 def _details(step: Step) -> list[str]:
@@ -123,8 +130,8 @@ def _details(step: Step) -> list[str]:
             return [f"{step.path} mode {step.mode:04o}", *(f"  | {line}" for line in text)]
         case Copy():
             return [f"{step.source} -> {step.path}"]
-        case Remove():
-            return list(step.paths)
+        case SameDisk():
+            return [step.disk.name]
         case Patch():
             return [f"{len(step.content)} bytes at {step.offset} of {step.device}"]
         case BootCode():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from photonbuild.installer.errors import MachineError, StepError
-from photonbuild.installer.execute import inside, perform
+from photonbuild.installer.execute import copied_mode, inside, perform
 from photonbuild.installer.log import Log
-from photonbuild.installer.plan.steps import BootCode, Patch, Write
+from photonbuild.installer.plan.steps import BootCode, Copy, Patch, Write
 from tests.support.installer import GOOD, MIB, FakeMachine, configure, facts, paths
 
 
@@ -76,3 +77,56 @@ def test_patch(tmp_path: Path) -> None:
     step = Patch(title="", device=str(tmp_path / "disk"), offset=2, content=b"ab")
     perform(step, facts(), Log(tmp_path / "log", lambda text: None))
     assert (tmp_path / "disk").read_bytes() == b"\0\0ab\0\0\0\0"
+
+
+def test_a_script_that_fails_leaves_no_script(fake: FakeMachine) -> None:
+    assert fake.install({**GOOD, "postinstall": ["echo token; exit 4"]}) == StepError.exit_code
+    assert (fake.paths.target / "root").is_dir()
+    assert not (fake.paths.target / "root/.postinstall").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [(0o600, 0o600), (0o400, 0o600), (0o444, 0o644), (0o555, 0o755), (0o640, 0o640), (0o700, 0o700), (0o4777, 0o755)],
+)
+def test_modes_of_copies(mode: int, expected: int) -> None:
+    assert copied_mode(mode) == expected
+
+
+def test_a_folder_is_copied_with_its_modes_and_into_the_target_only(tmp_path: Path) -> None:
+    made, tree = paths(tmp_path), tmp_path / "tree"
+    (tree / "etc/ssh").mkdir(parents=True)
+    (tree / "etc/ssh/key").write_text("secret")
+    (tree / "etc/ssh/key").chmod(0o400)
+    (tree / "etc/ssh").chmod(0o700)
+    (tree / "etc/link").symlink_to("ssh/key")
+    (tree / "var/run").mkdir(parents=True)
+    (tree / "etc/folder").symlink_to("ssh")
+    (made.target / "etc").mkdir(parents=True, mode=0o711)
+    (made.target / "etc").chmod(0o711)
+    log, step = Log(made.log, lambda text: None), Copy(title="", source=tree, path="/")
+    perform(step, replace(facts(), paths=made), log)
+    perform(step, replace(facts(), paths=made), log)
+    modes = {name: (made.target / name).stat().st_mode & 0o7777 for name in ("etc", "etc/ssh", "etc/ssh/key")}
+    assert modes == {"etc": 0o711, "etc/ssh": 0o700, "etc/ssh/key": 0o600}
+    assert (made.target / "etc/link").readlink() == Path("ssh/key")
+    assert (made.target / "etc/folder").readlink() == Path("ssh")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (made.target / "var/run").rmdir()
+    (made.target / "var/run").symlink_to(outside)
+    (tree / "var/run/file").write_text("x")
+    with pytest.raises(StepError, match="leads out of the target"):
+        perform(step, replace(facts(), paths=made), log)
+    assert list(outside.iterdir()) == []
+
+
+def test_what_is_no_file_is_not_copied(tmp_path: Path) -> None:
+    made = paths(tmp_path)
+    (tmp_path / "tree").mkdir()
+    os.mkfifo(tmp_path / "tree/pipe")
+    with pytest.raises(StepError, match="neither a file nor a folder"):
+        perform(
+            Copy(title="", source=tmp_path / "tree", path="/srv"), replace(facts(), paths=made),
+            Log(made.log, lambda text: None),
+        )  # fmt: skip

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from photonbuild.errors import PhotonbuildError
-from photonbuild.installer import __main__
+from photonbuild.installer import __main__, questions
+from photonbuild.installer.errors import Declined
+from photonbuild.installer.fetch.fetcher import Fetcher
+from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.log import Log
-from photonbuild.installer.machine import gather
 from photonbuild.installer.machine.facts import Disk
-from photonbuild.installer.machine.kernel import Kernel
 from photonbuild.installer.terminals import Terminals
 from tests.support.installer import GIB, GOOD, HASH, KEY, MIB, FakeMachine, terminal
 
@@ -96,8 +99,7 @@ def test_an_installation_that_asks(fake: FakeMachine, monkeypatch: pytest.Monkey
         if fake.calls.exists():
             fake.calls.unlink()
         # The real path of the disk is in the tree of this test; the schema wants one below /dev.
-        monkeypatch.setattr(Kernel, "device", lambda self, name: f"/dev/{name}")
-        monkeypatch.setattr(gather, "find_disk", lambda name, kernel, where: Disk(path=str(fake.disk), size=4 * GIB))
+        monkeypatch.setattr(__main__, "disks", lambda kernel, where: [Disk(path="/dev/sda", size=4 * GIB)])
         assert __main__.main([], paths=fake.paths, kernel=fake.kernel) == code
         assert any(line.startswith("sfdisk") for line in fake.called()) == (code == 0)
 
@@ -109,8 +111,9 @@ def test_the_log_must_be_writable(fake: FakeMachine, capfd: pytest.CaptureFixtur
 
 
 def test_kernel_command_line() -> None:
-    options = __main__.boot_options("quiet ks=cdrom:/a ks=LABEL=b:/c insecure_installation=1 installer.poweroff")
-    assert options == __main__.Options(kickstart="LABEL=b:/c", insecure=True, poweroff=True)
+    words = "quiet ks=cdrom:/a ks=LABEL=b:/c insecure_installation=1 installer.poweroff installer.proxy=http://u:p@h:1"
+    options = __main__.boot_options(words)
+    assert options == __main__.Options(kickstart="LABEL=b:/c", insecure=True, poweroff=True, proxy="http://u:p@h:1")
     assert __main__.boot_options("installer") == __main__.Options()
 
 
@@ -119,3 +122,59 @@ def test_a_mistake_of_ours_is_no_traceback(tmp_path: Path) -> None:
     error = __main__.reportable(ZeroDivisionError("x"), log)
     assert type(error) is PhotonbuildError and "ZeroDivisionError" in error.message
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+
+
+def test_the_secrets_of_urls_are_nowhere_to_be_read(
+    fake: FakeMachine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of kickstart, file, repository and a script's own output; in the log, on the console, on the disk."""
+    monkeypatch.setattr(__main__, "ONLINE", ("/nonexistent",))
+    secret = "s3cr3t"
+    data = {**GOOD, "postinstall": [f"echo https://h/x?{secret}"], "log_level": "debug"}
+    assert fake.install(data) == 0
+    for words in (
+        {"additional_files": [{f"https://u:{secret}@127.0.0.1:9/f?t={secret}": "/a"}]},
+        {"packages": ["x"], "repos": {"r": {"baseurl": f"https://u:{secret}@127.0.0.1:9/r"}}},
+    ):
+        assert fake.install({**GOOD, **words}) == 4
+    source = f"https://u:{secret}@127.0.0.1:9/ks.json?t={secret}"
+    assert __main__.main(["-k", source], paths=fake.paths, kernel=fake.kernel) == 4
+    assert __main__.main(["-k", source.replace("9/", "x/")], paths=fake.paths, kernel=fake.kernel) == 2
+    shown = capfd.readouterr()
+    texts = [
+        shown.out,
+        shown.err,
+        fake.paths.log.read_text(),
+        (fake.paths.target / "var/log/installer.log").read_text(),
+    ]
+    assert "https://127.0.0.1:9/ks.json" in texts[0] and "https://h/x" in texts[3]
+    assert [text.count(secret) for text in texts] == [0, 0, 0, 0]
+    assert fake.paths.work.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_kickstart_that_nobody_named_waits(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found by the label of its medium; Enter stops it before anything is written."""
+    monkeypatch.setattr(questions, "COUNT_DOWN", 0.5)
+    (fake.folder / "medium/ks.json").write_text(json.dumps(GOOD))
+    monkeypatch.setattr(Fetcher, "find_on_label", lambda self, label, names: parse_source("cdrom:/ks.json"))
+    log = Log(fake.paths.log, lambda text: None)
+    options = __main__.Options(label="KICKSTART")
+    asked, out = terminal("")
+    reader, writer = os.pipe()
+    asked.pairs = [(reader, asked.pairs[0][1])]
+    os.write(writer, b"typed before\n")
+    shown: list[str] = []
+
+    def press() -> None:
+        while "Enter within" not in "".join(shown):
+            shown.append(os.read(out, 65536).decode())
+        os.write(writer, b"\r")
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(Declined, match="stopped on the console, nothing was written"):
+        __main__.install(options, asked, log, fake.paths, fake.kernel, dry_run=False)
+    assert not any(line.startswith(("wipefs", "sfdisk")) for line in fake.called())
+    assert "as cdrom:/ks.json says; Enter within 0.5 s stops this" in "".join(shown)
+    __main__.install(options, asked, log, fake.paths, fake.kernel, dry_run=False)
+    assert any(line.startswith("sfdisk") for line in fake.called())

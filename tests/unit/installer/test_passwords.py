@@ -38,7 +38,8 @@ def test_crypted_has_a_salt_of_its_own() -> None:
         (HASH, 30, f"root:{HASH}:20000::30::::"),
         (HASH, 0, f"root:{HASH}:0::::::"),
         (HASH, -1, f"root:{HASH}:20000::99999::::"),
-        (None, 30, "root:!*:20000::30::::"),
+        (None, 30, "root:!*:::::::"),
+        (None, 0, "root:!*:::::::"),
     ],
 )
 def test_shadow(password: str | None, age: int | None, expected: str) -> None:

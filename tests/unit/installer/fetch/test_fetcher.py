@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPMessage
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -90,3 +91,50 @@ def test_certificates_to_trust(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not one\n")
     with pytest.raises(FetchError, match="this is no certificate in PEM form"):
         fetcher.trust(parse_source(f"file:{tmp_path}/ca.pem"))
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Answers itself what it is to pass on; a tunnel ends at once."""
+
+    asked: ClassVar[list[tuple[str, str, str]]] = []
+
+    def do_GET(self) -> None:
+        words = self.headers.get("Proxy-Authorization", ""), self.headers.get("Authorization", "")
+        Proxy.asked.append((self.path, *words))
+        if "/away" in self.path:
+            self.send_response(302)
+            self.send_header("Location", "http://elsewhere.example/ks")
+        else:
+            self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"x")
+
+    do_CONNECT = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_proxy_and_a_password(tmp_path: Path) -> None:
+    """User and password of a URL go to that server only, those of the proxy to the proxy."""
+    Proxy.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        proxy = f"http://p:q@127.0.0.1:{made.server_port}"
+        with Fetcher(paths=paths(tmp_path), insecure=True, pause=0, proxy=proxy) as fetcher:
+            assert fetcher.read_text(parse_source("http://u:a%40b@h.example/away?token=1")) == "x"
+            with pytest.raises(FetchError, match="not to be reached") as caught:
+                fetcher.read_text(parse_source("https://u:s3cr3t@h.example/ks?token=s3cr3t"))
+        made.shutdown()
+    assert Proxy.asked[:3] == [
+        ("http://h.example/away?token=1", "Basic cDpx", "Basic dTphQGI="),
+        ("http://elsewhere.example/ks", "Basic cDpx", ""),
+        ("h.example:443", "Basic cDpx", ""),
+    ]
+    assert caught.value.where == "https://h.example/ks"
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_no_more_than_the_size_that_was_promised(server: str, tmp_path: Path) -> None:
+    with Fetcher(paths=paths(tmp_path), insecure=True) as fetcher, pytest.raises(FetchError, match="than the 3 bytes"):
+        fetcher.fetch(parse_source(f"{server}/ks"), tmp_path / "a", size=3)

@@ -40,3 +40,16 @@ def test_sources_of_no_known_form(text: str) -> None:
 )
 def test_sources_beside_the_kickstart(base: str, text: str, expected: str) -> None:
     assert parse_source(text, base=parse_source(base)).text == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:s3cr3t@/ks", "https://user:s3cr3t@h:port/ks?s3cr3t", "https://[h/ks?s3cr3t", "https://h/ä?s3cr3t",
+        "https://h/a b?s3cr3t", "https://h/a\n?s3cr3t", "https://h:0/?s3cr3t", "https://h:99999/?s3cr3t",
+    ],
+)  # fmt: skip
+def test_urls_that_cannot_be_asked_for(text: str) -> None:
+    with pytest.raises(KickstartError, match="this is no URL that can be asked for") as caught:
+        parse_source(text)
+    assert "s3cr3t" not in str(caught.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.installer import LVM, ROOT_PARTITION, wrong
+from tests.support.installer import HASH, LVM, ROOT_PARTITION, kickstart, wrong
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_a_plain_password_is_refused_and_not_repeated(data: dict[str, Any]) -> N
             "the percentages add up to more than 100",
         ),
         (
+            {"partitions": [{"mountpoint": "/", "sizepercent": 100}, {"filesystem": "swap", "size": 512}]},
+            "the percentages add up to 100, and leave nothing for partition 2",
+        ),
+        *(
+            ({"password": {"crypted": True, "text": text, "age": age}}, "would be locked out; leave 'age' out")
+            for text, age in (("*", 0), ("!*", 30), (f"!{HASH}", 1))
+        ),
+        (
             {"partitions": [{**ROOT_PARTITION, "lvm": LVM}, {"mountpoint": "/a", "size": 9, "lvm": LVM}]},
             "'v' is already in 'g'",
         ),
@@ -67,3 +75,10 @@ def test_a_plain_password_is_refused_and_not_repeated(data: dict[str, Any]) -> N
 )
 def test_keys_that_do_not_go_together(data: dict[str, Any], message: str) -> None:
     assert message in wrong(**data)
+
+
+def test_ages_and_percentages_that_are_fine() -> None:
+    assert kickstart(password={"crypted": True, "text": "*", "age": -1}).password is None
+    assert kickstart(password={"crypted": True, "text": HASH, "age": 0}).password_age == 0
+    efi = {"mountpoint": "/boot/efi", "filesystem": "vfat", "size": 64}
+    assert len(kickstart(partitions=[{"mountpoint": "/", "sizepercent": 100}, efi]).partitions) == 2

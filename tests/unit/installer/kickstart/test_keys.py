@@ -43,7 +43,10 @@ def test_the_inner_records_have_refused_keys_too() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"disk": "sda"}, "key 'disk': a device such as /dev/sda is expected, not 'sda'"),
+        (
+            {"disk": "sda"},
+            "key 'disk': a device such as /dev/sda or /dev/disk/by-id/…, SERIAL=… or WWN=… is expected, not 'sda'",
+        ),
         ({"hostname": "a_b"}, "key 'hostname': a host name"),
         ({"hostname": "photon-$((RANDOM%4096))"}, "key 'hostname': a host name"),
         (
@@ -68,7 +71,10 @@ def test_the_inner_records_have_refused_keys_too() -> None:
             "'/usr' cannot be a file system of its own",
         ),
         ({"partitions": [ROOT_PARTITION, {"mountpoint": "/a/../b", "size": 9}]}, "'/a/../b' is not a plain path"),
-        ({"partitions": [ROOT_PARTITION, {"filesystem": "swap", "size": -1}]}, "an integer at least 0 is expected"),
+        (
+            {"partitions": [ROOT_PARTITION, {"filesystem": "swap", "size": -1}]},
+            "an integer from 0 to 8796093022208 is expected",
+        ),
         (
             {"partitions": [{**ROOT_PARTITION, "filesystem": "zfs"}]},
             "one of ext4, xfs, vfat, swap is expected, not 'zfs'",

@@ -63,5 +63,6 @@ def test_a_root_on_lvm() -> None:
 
 def test_what_is_kept_of_the_kernel_command_line() -> None:
     line = "BOOT_IMAGE=x root=live:LABEL=y ro ks=https://h/k installer installer.poweroff live.size=1G rd.debug "
+    line += "ip=192.0.2.7::192.0.2.1:255.255.255.0::eth0:none nameserver=192.0.2.53 BOOTIF=01-02 bond=b vlan=v:e "
     line += "systemd.unit=installer.target insecure_installation=1 console=tty0 no_timer_check quiet a=$b -- 3"
     assert kernel_arguments(line) == ["console=tty0", "no_timer_check", "quiet"]

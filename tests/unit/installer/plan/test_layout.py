@@ -11,6 +11,7 @@ from photonbuild.installer.errors import DiskError, MachineError
 from photonbuild.installer.machine.facts import Disk
 from photonbuild.installer.plan.layout import partition_device
 from photonbuild.installer.plan.make import make_plan
+from photonbuild.installer.plan.steps import BootCode, Command
 from tests.support.installer import GIB, LVM_ROOT, MIB, commands, facts, kickstart, sizes, table
 
 
@@ -31,7 +32,21 @@ from tests.support.installer import GIB, LVM_ROOT, MIB, commands, facts, kicksta
                     {"mountpoint": "/boot/efi", "filesystem": "vfat", "size": 64},
                 ]
             },
-            [("bios", 1), ("esp", 64), ("var", 4096), ("boot", 128), ("swap", 512), ("swap", 512), ("root", 2877)],
+            [("bios", 1), ("esp", 64), ("var", 4062), ("boot", 128), ("swap", 512), ("swap", 512), ("root", 2911)],
+        ),
+        (
+            {"partitions": [{"mountpoint": "/", "sizepercent": 60}, {"mountpoint": "/var", "sizepercent": 40}]},
+            [("bios", 1), ("esp", 32), ("root", 4894), ("var", 3262)],
+        ),
+        (
+            {
+                "partitions": [
+                    {"mountpoint": "/", "sizepercent": 50},
+                    {"mountpoint": "/var", "sizepercent": 50, "lvm": {"vg_name": "g", "lv_name": "var"}},
+                    {"mountpoint": "/boot/efi", "filesystem": "vfat", "size": 64},
+                ]
+            },
+            [("bios", 1), ("esp", 64), ("root", 4058), ("lvm-g", 4064)],
         ),
         (
             {"partitions": [{"mountpoint": "/", "size": 1000}, {"mountpoint": "/srv/data", "size": 100}]},
@@ -69,10 +84,37 @@ def test_what_lvm_needs() -> None:
     late = kickstart(partitions=[{"mountpoint": "/", "size": 0}, var])
     with pytest.raises(DiskError, match="there is a volume group 'g' already, on /dev/sdb1"):
         make_plan(late, facts(volume_groups={"g": ("/dev/sdb1",)}))
+    disk = Disk(path="/dev/sda", size=8 * GIB, partitions=("/dev/sda1", "/dev/sda2"))
     with pytest.raises(DiskError, match="'old' is on /dev/sda and on other disks"):
-        make_plan(kickstart(), facts(volume_groups={"old": ("/dev/sda2", "/dev/sdb1")}))
-    plan = make_plan(late, facts(volume_groups={"g": ("/dev/sda2",), "else": ("/dev/sdab1",)}))
+        make_plan(kickstart(), facts(disk=disk, volume_groups={"old": ("/dev/sda2", "/dev/sdb1")}))
+    plan = make_plan(late, facts(disk=disk, volume_groups={"g": ("/dev/sda2",), "else": ("/dev/sdab1",)}))
     assert commands(plan)[0] == "vgremove --force --force --yes g"
+
+
+def test_the_volume_group_of_a_disk_whose_name_begins_the_same() -> None:
+    """Ten namespaces of an NVMe disk: n1 is no part of n10, nor n10 of n1."""
+    for mine, other in (("/dev/nvme0n1", "/dev/nvme0n10"), ("/dev/nvme0n10", "/dev/nvme0n1")):
+        disk = Disk(path=mine, size=8 * GIB, partitions=(f"{mine}p1",))
+        plan = make_plan(kickstart(), facts(disk=disk, volume_groups={"data": (other,), "more": (f"{other}p1",)}))
+        assert not any("vgremove" in line for line in commands(plan))
+        plan = make_plan(kickstart(), facts(disk=disk, volume_groups={"data": (f"{mine}p1",)}))
+        assert "vgremove --force --force --yes data" in commands(plan)
+
+
+def test_sectors_of_4096_bytes() -> None:
+    large = Disk(path="/dev/sda", size=8 * GIB, sector=4096)
+    plan = make_plan(kickstart(), facts(disk=large, firmware="efi"))
+    rows = table(plan, 4096)
+    assert [(row["name"], int(row["start"]), int(row["size"])) for row in rows] == [
+        ('"esp"', 256, 32), ('"root"', 256 + 32 * 256, 8192 - 2 - 32),
+    ]  # fmt: skip
+    script = next(step.input for step in plan.steps if isinstance(step, Command) and step.argv[0] == "sfdisk")
+    assert "first-lba: 256\n" in script
+    assert not any(isinstance(step, BootCode) for step in plan.steps), "no BIOS starts from it"
+    for bootmode, firmware in (("bios", "efi"), ("bios", "bios"), ("dualboot", "bios")):
+        with pytest.raises(DiskError, match="sectors of 4096 bytes, and a BIOS starts from no such disk"):
+            make_plan(kickstart(bootmode=bootmode), facts(disk=large, firmware=firmware))
+    assert make_plan(kickstart(bootmode="efi"), facts(disk=large)).notes[0].endswith("will start by UEFI only")
 
 
 def test_disks_and_partitions_that_are_too_small() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from photonbuild.installer.errors import KickstartError
-from photonbuild.installer.machine.facts import Card, LocalFile
+from photonbuild.installer.machine.facts import LocalFile
+from photonbuild.installer.machine.kernel import Card
 from photonbuild.installer.plan.make import make_plan
 from photonbuild.installer.plan.steps import Command, Copy, describe
 from tests.support.installer import HASH, KEY, commands, facts, kickstart, written
