@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import tarfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from photonbuild.images.publish import ImageResult
 from photonbuild.images.request import ImageRequest
 from photonbuild.images.sign import Signer, sign_image, signer
 from photonbuild.log import Reporter
+from photonbuild.machines.clouds import ovf
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
@@ -28,6 +30,7 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
 from tests.support.image_requests import image_request
+from tests.support.native import by_govmomi
 from tests.support.ova_rules import package_problems
 
 pytestmark = pytest.mark.integration
@@ -151,6 +154,22 @@ def test_ova(make: Make, session: Session, tmp_path: Path) -> None:
         name = next(name for name in archive.getnames() if name.endswith(".vmdk"))
         archive.extract(name, tmp_path, filter="data")
     compare(session, tmp_path, "vmdk", tmp_path / name)
+
+
+def test_vmwares_own_reader_takes_the_appliance(make: Make, session: Session) -> None:
+    """Every device of it, and every property under the key that cloud-init looks for."""
+    image, filled_in = make("ova").path, {"hostname": "a<b>&c", "instance-id": "1", "user-data": "eA=="}
+    found = by_govmomi(session, image, filled_in)
+    assert found["Unknown"] is None
+    assert found["Properties"]["instance-id"] == "iid-ovf"
+    machine = found["Machine"]
+    assert (machine["Processors"], machine["MemoryMB"], machine["Family"]) == (2, 2048, "vmx-14")
+    devices = ["ParaVirtualSCSIController", "VirtualDisk", "VirtualVmxnet3"]
+    assert machine["Devices"] == [f"*types.{name}" for name in devices]
+    ours = ovf.environment_values(ovf.descriptor(image), filled_in)
+    name = "{http://schemas.dmtf.org/ovf/environment/1}"
+    theirs = ElementTree.fromstring(found["Environment"]).findall(f"{name}PropertySection/{name}Property")
+    assert {entry.attrib[f"{name}key"]: entry.attrib[f"{name}value"] for entry in theirs} == ours
 
 
 @pytest.mark.parametrize("name", ["ami", "azure", "gce", "ova", "qcow2"])

@@ -1,4 +1,4 @@
-"""OVA: an OVF 2.0 descriptor (DMTF DSP0243), a streamOptimized VMDK and a SHA-256 manifest in one tar."""
+"""OVA: an OVF descriptor (DMTF DSP0243), a streamOptimized VMDK and a SHA-256 manifest in one tar."""
 
 from __future__ import annotations
 

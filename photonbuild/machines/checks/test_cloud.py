@@ -83,7 +83,9 @@ def test_network_configuration(host: Host, cloud: dict[str, Any]) -> None:
     addresses = host.check_output("ip -o -4 addr show scope global")
     for address in cloud["addresses"]:
         assert f" {address}/" in addresses
-    assert "default via" in host.check_output("ip -4 route")
+    route = host.check_output("ip -4 -o route show default").split()
+    card = route[route.index("dev") + 1]
+    assert host.check_output(f"cat /sys/class/net/{card}/mtu") == str(cloud["mtu"])
 
 
 def test_the_disk_has_grown(host: Host) -> None:
@@ -139,6 +141,8 @@ def test_the_servers_answer_to_their_own_protocol_only(host: Host, cloud: dict[s
     elif cloud["platform"] == "azure":
         assert code("'http://169.254.169.254/metadata/instance?api-version=2021-08-01'") == 400
         assert "POST /machine?comp=health 200" in requests, "the machine never said that it is ready"
+    elif cloud["platform"] == "openstack":
+        assert "GET /openstack/latest/meta_data.json 200" in requests
     else:
         assert requests == []
 
