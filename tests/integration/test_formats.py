@@ -46,7 +46,11 @@ def session(seeded_store: Path) -> Session:
 
 @pytest.fixture
 def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Publish the image `name` of a disk with some data, which is kept in ``disk.raw`` of the test's folder."""
+    """Publish the image `name` of a disk with some data, which is kept in ``disk.raw`` of the test's folder.
+
+    With `dense` its zeros lie on the disk, as on a file system that knows no holes.
+    """
+    without_holes = False
 
     def raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         assert isinstance(request.image, DiskImage)
@@ -56,6 +60,10 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
             for place in (0, 5 * MIB + 512, GIB // 2 - 4096, request.image.disk.size - 512):
                 handle.seek(place)
                 handle.write(some.randbytes(64) * 8 * (1 if place else 6144))
+        if without_holes:
+            run(["cp", "--sparse=never", path, tmp_path / "dense"])
+            assert (tmp_path / "dense").stat().st_blocks * 512 >= request.image.disk.size
+            (tmp_path / "dense").rename(path)
         run(["cp", "--sparse=always", path, tmp_path / "disk.raw"])
         return path
 
@@ -63,7 +71,9 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
         if issubclass(found.model, DiskImage):
             monkeypatch.setattr(f"{found.build.__module__}.make_raw", raw)
 
-    def made(name: str, folder: str = "out", identity: str = "0123456789abcdef") -> ImageResult:
+    def made(name: str, folder: str = "out", identity: str = "0123456789abcdef", *, dense: bool = False) -> ImageResult:
+        nonlocal without_holes
+        without_holes = dense
         work = tmp_path / f"work-{folder}"
         image = session.config.image(name).model_dump(mode="json")
         image["disk"]["size"] = "1 GiB"
@@ -172,7 +182,7 @@ def test_vmwares_own_reader_takes_the_appliance(make: Make, session: Session) ->
     assert {entry.attrib[f"{name}key"]: entry.attrib[f"{name}value"] for entry in theirs} == ours
 
 
-@pytest.mark.parametrize("name", ["ami", "azure", "gce", "ova", "qcow2"])
+@pytest.mark.parametrize("name", ["ami", "azure", "gce", "ova", "qcow2", "raw"])
 def test_the_same_twice_and_another_for_other_content(make: Make, name: str) -> None:
     def digests(result: ImageResult) -> dict[str, str]:
         return {path.name: sha256_of(path) for path in (result.path, result.checksum, *result.extras)}
@@ -180,6 +190,7 @@ def test_the_same_twice_and_another_for_other_content(make: Make, name: str) -> 
     one, same, other = (digests(make(name, folder, identity)) for folder, identity in zip("abc", "112", strict=True))
     assert one == same
     assert one.keys() == other.keys() and one != other
+    assert digests(make(name, "dense", "1", dense=True)) == one
 
 
 @pytest.fixture
