@@ -25,6 +25,8 @@ INSIDE = "/checkout"
 GO = f"{INSIDE}/src/go"
 STATICCHECK = ROOT / "tests" / "native" / "staticcheck"
 GOVMOMI = ROOT / "tests" / "native" / "govmomi"
+REGISTRY = ROOT / "tests" / "native" / "registry"
+UDP_ECHO = ROOT / "tests" / "native" / "udpecho"
 LIMIT = 1200.0
 
 
@@ -66,7 +68,7 @@ def go_program(session: Session, module: Path, package: str = ".") -> Path:
         (work / "out").mkdir()
         binds = [Bind(module, "/module"), Bind(work / "out", "/out", readonly=False)]
         sandbox = go_offline(session, modules, binds)
-        argv = ["go", "build", "-o", "/out/", package]
+        argv = ["env", "CGO_ENABLED=0", "go", "build", "-o", "/out/", package]
         sandbox.run(argv, cwd="/module", timeout=LIMIT)
         session.store.publish(work / "out", final)
     return final
