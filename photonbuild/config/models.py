@@ -128,7 +128,7 @@ class ImageFile(Model):
 
 
 UnitState = Literal["enabled", "disabled", "masked"]
-Platform = Literal["nocloud", "ec2", "gce", "azure", "ovf"]
+Platform = Literal["nocloud", "configdrive", "openstack", "ec2", "gce", "azure", "ovf"]
 
 
 class Image(Model):

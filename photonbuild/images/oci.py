@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,20 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def write_layout(
-    layout: Path, tar: Path, config: Mapping[str, Any], *, name: str, annotations: Mapping[str, str]
+    layout: Path, tar: Path, packed: Path, config: Mapping[str, Any], *, name: str, annotations: Mapping[str, str]
 ) -> None:
-    """An image of one layer, the root in `tar`, as a new folder `layout`. `config` lacks its ``rootfs``."""
+    """An image of one layer, the root in `tar`, as a new folder `layout`. `config` lacks its ``rootfs``.
+
+    `packed` is the tar compressed by gzip, and moves into the layout: who calls chooses the program, and with it the
+    layer's digest.
+    """
     (layout / "blobs/sha256").mkdir(parents=True)
-    layer, diff_id = write_layer(layout, tar)
-    whole = {**config, "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    whole = {**config, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256_of(tar)}"]}}
     manifest = {
         "schemaVersion": 2,
         "mediaType": f"{MEDIA}.manifest.v1+json",
         "config": write_json_blob(layout, whole, f"{MEDIA}.config.v1+json"),
-        "layers": [layer],
+        "layers": [write_blob(layout, packed, f"{MEDIA}.layer.v1.tar+gzip")],
         "annotations": annotations,
     }
     reference = {"org.opencontainers.image.ref.name": name}
@@ -52,14 +53,3 @@ def write_json_blob(layout: Path, value: Mapping[str, Any], media_type: str) -> 
     temporary = layout / "blob"
     temporary.write_bytes(encoded(value))
     return write_blob(layout, temporary, media_type)
-
-
-def write_layer(layout: Path, tar: Path) -> tuple[dict[str, Any], str]:
-    """The root's tar as a gzip layer without name and time; its descriptor and its diff ID."""
-    with (
-        tar.open("rb") as content,
-        (layout / "layer").open("wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
-    ):
-        shutil.copyfileobj(content, packed, 1 << 20)
-    return write_blob(layout, layout / "layer", f"{MEDIA}.layer.v1.tar+gzip"), f"sha256:{sha256_of(tar)}"

@@ -34,7 +34,7 @@ def attach(
     with contextlib.ExitStack() as stack:
         drive = stack.enter_context(boot_drive(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware))
         hardware = Hardware(boot_drive=drive, firmware=firmware, memory=memory, accel=accel, interactive=True)
-        service = stack.enter_context(metadata_service(platform, user=user, seed=seed, scratch=scratch))
+        service = stack.enter_context(metadata_service(platform, image, user=user, seed=seed, scratch=scratch))
         if service is not None:
             hardware = provisioned(hardware, service)
         machine = stack.enter_context(Machine(hardware, seed=seed, scratch=scratch))

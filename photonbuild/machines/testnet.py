@@ -1,6 +1,6 @@
-"""The network that a test machine reaches: a web server and a name server on this machine's loopback.
+"""The network that a test machine reaches: web, name and time server on this machine's loopback.
 
-QEMU's user network shows the loopback to the guest as 10.0.2.2. DNS messages: RFC 1035.
+QEMU's user network shows the loopback to the guest as 10.0.2.2. DNS messages: RFC 1035; of time: RFC 5905, section 14.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import secrets
 import socketserver
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
 
 ZONE = "testnet.test"
 WEB = f"web.{ZONE}"
+NTP_EPOCH = -2208988800  # 1900-01-01T00:00:00Z, as Unix time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Testnet:
 
     http_port: int
     dns_port: int
+    ntp_port: int
     token: str
     name: str = WEB
     host: str = HOST_SEEN_BY_GUEST
@@ -44,6 +47,7 @@ class Testnet:
             "name": self.name,
             "http_port": self.http_port,
             "dns_port": self.dns_port,
+            "ntp_port": self.ntp_port,
             "url": self.url,
             "token": self.token,
         }
@@ -51,13 +55,14 @@ class Testnet:
 
 @contextlib.contextmanager
 def serve_testnet(host: str = HOST_SEEN_BY_GUEST) -> Iterator[Testnet]:
-    """Both servers, in threads; they are gone when the block ends. `host`: where the guest sees our loopback."""
+    """The servers, in threads; they are gone when the block ends. `host`: where the guest sees our loopback."""
     token = secrets.token_hex(16)
     with (
         serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _web(token))) as web,
-        serving(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _dns(host))) as dns,
+        serving(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _udp(lambda query: answer(query, host)))) as dns,
+        serving(socketserver.ThreadingUDPServer(("127.0.0.1", 0), _udp(lambda query: now(query, time.time())))) as ntp,
     ):
-        yield Testnet(http_port=web, dns_port=dns, token=token, host=host)
+        yield Testnet(http_port=web, dns_port=dns, ntp_port=ntp, token=token, host=host)
 
 
 @contextlib.contextmanager
@@ -88,11 +93,11 @@ def _web(token: str) -> type[http.server.BaseHTTPRequestHandler]:
     return Handler
 
 
-def _dns(host: str) -> type[socketserver.BaseRequestHandler]:
+def _udp(reply_to: Callable[[bytes], bytes | None]) -> type[socketserver.BaseRequestHandler]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             query, sock = self.request
-            reply = answer(query, host)
+            reply = reply_to(query)
             if reply is not None:
                 sock.sendto(reply, self.client_address)
 
@@ -127,3 +132,13 @@ def answer(query: bytes, host: str = HOST_SEEN_BY_GUEST) -> bytes | None:
         address = bytes(int(part) for part in host.split("."))
         reply += struct.pack(">HHHIH", 0xC00C, 1, 1, 30, 4) + address
     return reply
+
+
+def now(query: bytes, unix: float) -> bytes | None:
+    """A primary server's reply to a client's message: the time is `unix`; None for any other message. Pure."""
+    if len(query) < 48 or query[0] & 7 != 3:
+        return None
+    stamp = struct.pack(">Q", int((unix - NTP_EPOCH) * (1 << 32)))
+    # Version as asked, mode 4; stratum 1, precision 2^-20 s; no delay and dispersion; reference unknown.
+    head = struct.pack(">BBbbII4s", query[0] & 0x38 | 4, 1, query[2], -20, 0, 0, b"TEST")
+    return head + stamp + query[40:48] + stamp + stamp

@@ -62,7 +62,7 @@ def verify(
             )
             hardware = Hardware(boot_drive=drive, firmware=firmware, accel=accel, forwards=container_ports(runtimes))
             service = stack.enter_context(
-                metadata_service(manifest.platform, user=distribution.id, seed=seed, scratch=scratch)
+                metadata_service(manifest.platform, image, user=distribution.id, seed=seed, scratch=scratch)
             )
             if service is not None:
                 larger = stack.enter_context(larger_overlay(drive, GROWTH, seed=seed, scratch=scratch))

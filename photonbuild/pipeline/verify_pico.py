@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import sys
@@ -164,5 +165,7 @@ def _image(
             member.type, member.linkname, member.mode = tarfile.SYMTYPE, target, 0o777
             out.addfile(member)
     document = {"architecture": arch, "os": "linux", "config": config}
-    write_layout(layout, tar, document, name=layout.name, annotations={})
+    packed = layout.with_suffix(".tar.gz")
+    packed.write_bytes(gzip.compress(tar.read_bytes()))
+    write_layout(layout, tar, packed, document, name=layout.name, annotations={})
     return layout

@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import tarfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from photonbuild.images.publish import ImageResult
 from photonbuild.images.request import ImageRequest
 from photonbuild.images.sign import Signer, sign_image, signer
 from photonbuild.log import Reporter
+from photonbuild.machines.clouds import ovf
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
@@ -28,6 +30,7 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
 from tests.support.image_requests import image_request
+from tests.support.native import by_govmomi
 from tests.support.ova_rules import package_problems
 
 pytestmark = pytest.mark.integration
@@ -43,7 +46,11 @@ def session(seeded_store: Path) -> Session:
 
 @pytest.fixture
 def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Publish the image `name` of a disk with some data, which is kept in ``disk.raw`` of the test's folder."""
+    """Publish the image `name` of a disk with some data, which is kept in ``disk.raw`` of the test's folder.
+
+    With `dense` its zeros lie on the disk, as on a file system that knows no holes.
+    """
+    without_holes = False
 
     def raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         assert isinstance(request.image, DiskImage)
@@ -53,6 +60,10 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
             for place in (0, 5 * MIB + 512, GIB // 2 - 4096, request.image.disk.size - 512):
                 handle.seek(place)
                 handle.write(some.randbytes(64) * 8 * (1 if place else 6144))
+        if without_holes:
+            run(["cp", "--sparse=never", path, tmp_path / "dense"])
+            assert (tmp_path / "dense").stat().st_blocks * 512 >= request.image.disk.size
+            (tmp_path / "dense").rename(path)
         run(["cp", "--sparse=always", path, tmp_path / "disk.raw"])
         return path
 
@@ -60,7 +71,9 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
         if issubclass(found.model, DiskImage):
             monkeypatch.setattr(f"{found.build.__module__}.make_raw", raw)
 
-    def made(name: str, folder: str = "out", identity: str = "0123456789abcdef") -> ImageResult:
+    def made(name: str, folder: str = "out", identity: str = "0123456789abcdef", *, dense: bool = False) -> ImageResult:
+        nonlocal without_holes
+        without_holes = dense
         work = tmp_path / f"work-{folder}"
         image = session.config.image(name).model_dump(mode="json")
         image["disk"]["size"] = "1 GiB"
@@ -153,7 +166,23 @@ def test_ova(make: Make, session: Session, tmp_path: Path) -> None:
     compare(session, tmp_path, "vmdk", tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["ami", "azure", "gce", "ova", "qcow2"])
+def test_vmwares_own_reader_takes_the_appliance(make: Make, session: Session) -> None:
+    """Every device of it, and every property under the key that cloud-init looks for."""
+    image, filled_in = make("ova").path, {"hostname": "a<b>&c", "instance-id": "1", "user-data": "eA=="}
+    found = by_govmomi(session, image, filled_in)
+    assert found["Unknown"] is None
+    assert found["Properties"]["instance-id"] == "iid-ovf"
+    machine = found["Machine"]
+    assert (machine["Processors"], machine["MemoryMB"], machine["Family"]) == (2, 2048, "vmx-14")
+    devices = ["ParaVirtualSCSIController", "VirtualDisk", "VirtualVmxnet3"]
+    assert machine["Devices"] == [f"*types.{name}" for name in devices]
+    ours = ovf.environment_values(ovf.descriptor(image), filled_in)
+    name = "{http://schemas.dmtf.org/ovf/environment/1}"
+    theirs = ElementTree.fromstring(found["Environment"]).findall(f"{name}PropertySection/{name}Property")
+    assert {entry.attrib[f"{name}key"]: entry.attrib[f"{name}value"] for entry in theirs} == ours
+
+
+@pytest.mark.parametrize("name", ["ami", "azure", "gce", "ova", "qcow2", "raw"])
 def test_the_same_twice_and_another_for_other_content(make: Make, name: str) -> None:
     def digests(result: ImageResult) -> dict[str, str]:
         return {path.name: sha256_of(path) for path in (result.path, result.checksum, *result.extras)}
@@ -161,6 +190,7 @@ def test_the_same_twice_and_another_for_other_content(make: Make, name: str) -> 
     one, same, other = (digests(make(name, folder, identity)) for folder, identity in zip("abc", "112", strict=True))
     assert one == same
     assert one.keys() == other.keys() and one != other
+    assert digests(make(name, "dense", "1", dense=True)) == one
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import shlex
@@ -9,19 +10,24 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from photonbuild.config.load import Config
 from photonbuild.machines.acceleration import best_accel
-from photonbuild.machines.clouds import metadata_service, nocloud, provisioned
+from photonbuild.machines.clouds import metadata_service, nocloud, ovf, provisioned
 from photonbuild.machines.clouds.server import Request, Response, serve_http
 from photonbuild.machines.drive import boot_drive
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST, Hardware
+from photonbuild.machines.manifest import read_manifest
 from photonbuild.machines.qemu import Machine
-from photonbuild.machines.verify import BOOT_TIMEOUT
+from photonbuild.machines.report import require
+from photonbuild.machines.verify import BOOT_TIMEOUT, verify
 from photonbuild.run import Completed, run
 from photonbuild.store import Store
+from tests.matrix.conftest import session_of
+from tests.support.native import by_govmomi
 from tests.support.published import image_of, wait_for_boot
 
 pytestmark = pytest.mark.matrix
@@ -53,6 +59,23 @@ print(json.dumps({
     "transport": source.data_access_method,
 }))
 """
+# The same of the other source, which has the environment of an appliance by the same tool.
+READ_ENVIRONMENT = """
+import json
+from cloudinit import distros, helpers
+from cloudinit.sources import DataSourceOVF as ovf
+paths = helpers.Paths({"cloud_dir": "/run/test-cloud", "run_dir": "/run/test-cloud"})
+source = ovf.DataSourceOVF({}, distros.fetch("photon")("photon", {}, paths), paths)
+assert source.get_data(), "nothing found"
+print(json.dumps({
+    "host name": source.metadata["local-hostname"],
+    "instance": source.get_instance_id(),
+    "keys": source.get_public_ssh_keys(),
+    "user data": source.get_userdata_raw().decode(),
+    "network": source.network_config,
+    "transport": source.seed,
+}))
+"""
 
 
 @contextlib.contextmanager
@@ -69,15 +92,34 @@ def as_user(machine: Machine, user: str, command: str, *, options: Sequence[str]
 
 
 def test_a_disk_image_without_a_seed(configuration: Config, store: Store, machine_seed: Path) -> None:
-    """It is a machine like any other, which the hypervisor's credential opens; cloud-init asks nobody."""
+    """It is a machine like any other, which the hypervisor's credential opens; cloud-init is not started."""
     with started(image_of(configuration, "qcow2"), Hardware(), store, machine_seed) as machine:
         wait_for_boot(machine)
         status = json.loads(machine.ssh("cloud-init status --wait --format json", check=False).stdout)
-        assert (status["status"], status["datasource"]) == ("done", "none")
-        assert not status["errors"]
+        assert (status["status"], status["boot_status_code"]) == ("disabled", "disabled-by-generator"), status
+        assert machine.ssh("pgrep -f cloud-init", check=False).stdout == ""
         machine.ssh("docker info")
         assert machine.ssh("hostname").stdout.strip() == configuration.distribution.id
         machine.shut_down()
+
+
+@pytest.mark.parametrize(("name", "platform"), [("qcow2", "configdrive"), ("qcow2", "openstack"), ("ova", "nocloud")])
+def test_platforms_that_an_image_is_for_beside_its_own(
+    name: str, platform: str, configuration: Config, store: Store, machine_seed: Path
+) -> None:
+    """All that is checked of a machine in a cloud, but for its container runtimes."""
+    image = image_of(configuration, name)
+    report = verify(
+        image,
+        distribution=configuration.distribution,
+        runtimes=[],
+        seed=machine_seed,
+        scratch=store.scratch,
+        firmwares=["bios"],
+        manifest=replace(read_manifest(image, platform=platform), packages=None),
+    )
+    require(report)
+    assert [check for check in report.boots[0].checks if check.name.startswith("cloud: ")]
 
 
 def test_nocloud_over_http_leaves_root_closed(
@@ -86,8 +128,8 @@ def test_nocloud_over_http_leaves_root_closed(
     machine_seed: Path,
 ) -> None:
     """The serial number says where the seed is; the owner asks for nothing, so only the default user gets in."""
-    user, requests = configuration.distribution.id, list[str]()
-    with metadata_service("nocloud", user=user, seed=machine_seed, scratch=store.scratch) as service:
+    user, requests, image = configuration.distribution.id, list[str](), image_of(configuration, "qcow2")
+    with metadata_service("nocloud", image, user=user, seed=machine_seed, scratch=store.scratch) as service:
         assert service is not None
         files = nocloud.seed(service.instance) | {"user-data": "#cloud-config\n{}\n", "vendor-data": ""}
 
@@ -98,7 +140,7 @@ def test_nocloud_over_http_leaves_root_closed(
         with serve_http(respond, requests) as port:
             serial = f"ds=nocloud;s=http://{HOST_SEEN_BY_GUEST}:{port}/seed/"
             hardware = Hardware(smbios=[f"type=1,serial={serial}"], ssh_key=service.instance.private_key)
-            with started(image_of(configuration, "qcow2"), hardware, store, machine_seed) as machine:
+            with started(image, hardware, store, machine_seed) as machine:
                 while as_user(machine, user, "true").returncode:
                     machine.check_alive()
                     assert machine.elapsed() < BOOT_TIMEOUT, machine.console.read_text(errors="replace")[-4000:]
@@ -117,7 +159,10 @@ def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
     store: Store,
     machine_seed: Path,
 ) -> None:
-    """Not booted from guestinfo: QEMU without KVM has no such channel. cloud-init of the image reads a stand-in."""
+    """Not booted from guestinfo: QEMU without KVM has no such channel. cloud-init of the image reads a stand-in.
+
+    What an owner fills in comes in the environment that VMware's own library makes of the image's descriptor.
+    """
     image, user = image_of(configuration, "ova"), configuration.distribution.id
     values = {
         "metadata": json.dumps({
@@ -128,7 +173,7 @@ def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
         }),
         "userdata": "#cloud-config\n{}\n",
     }  # fmt: skip
-    with metadata_service("ovf", user=user, seed=machine_seed, scratch=store.scratch) as service:
+    with metadata_service("ovf", image, user=user, seed=machine_seed, scratch=store.scratch) as service:
         assert service is not None
         vmware = ["type=1,manufacturer=VMware\\, Inc.,product=VMware Virtual Platform"]
         hardware = replace(provisioned(Hardware(), service), smbios=[word.replace("\\,", ",,") for word in vmware])
@@ -139,9 +184,22 @@ def test_the_source_of_data_of_vmware_with_a_stand_in_for_its_tool(
                 machine.ssh(f"cat > /run/guestinfo/{name}", input=text.encode())
             machine.ssh("cat > /run/stand-in/vmware-rpctool && chmod 755 /run/stand-in/*", input=RPCTOOL.encode())
             machine.ssh("mount -o remount,exec /run", check=False)
-            command = f"PATH=/run/stand-in:$PATH python3 -c {shlex.quote(READ_GUESTINFO)}"
-            found = json.loads(machine.ssh(command).stdout.splitlines()[-1])
+
+            def read(program: str) -> dict[str, Any]:
+                command = f"PATH=/run/stand-in:$PATH python3 -c {shlex.quote(program)}"
+                return dict(json.loads(machine.ssh(command).stdout.splitlines()[-1]))
+
+            found = read(READ_GUESTINFO)
+            filled_in = ovf.properties(service.instance)
+            environment = by_govmomi(session_of(configuration, store), image, filled_in)["Environment"]
+            machine.ssh("cat > /run/guestinfo/ovfEnv", input=environment.encode())
+            appliance = read(READ_ENVIRONMENT)
     assert found["host name"] == "guest-2" and found["instance"] == "vm-1"
     assert found["keys"] == ["ssh-ed25519 AAAA one-time"]
     assert found["user data"] == values["userdata"].strip()
     assert found["transport"] == "guestinfo" and found["network"]["version"] == 2
+    assert appliance["transport"] == "com.vmware.guestInfo"
+    assert (appliance["host name"], appliance["instance"]) == (filled_in["hostname"], filled_in["instance-id"])
+    assert appliance["keys"] == [filled_in["public-keys"]]
+    assert appliance["user data"] == service.instance.user_data
+    assert appliance["network"] == json.loads(base64.b64decode(filled_in["network-config"]))["network"]

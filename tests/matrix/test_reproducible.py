@@ -1,11 +1,15 @@
-"""Every format twice, in two checkout folders: the same bytes in every file."""
+"""Every format twice: in two checkout folders, on a disk's file system and on a tmpfs; the same bytes in every file.
+
+The packages are the same: none is built a second time.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from tests.matrix.conftest import ROOT, Variant, session_of
 pytestmark = pytest.mark.matrix
 
 NAMES = sorted(path.stem for path in (ROOT / "build" / "images").glob("*.yaml"))
+MEMORY = 4 << 30  # what the files of one image take while it is made
 AGAIN = """
 import sys
 from pathlib import Path
@@ -50,28 +55,40 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name not in records}
 
 
-@contextlib.contextmanager
-def fresh_folder(store: Store) -> Iterator[Path]:
-    with store.staging() as folder:
-        yield folder
+@pytest.fixture(scope="module")
+def in_memory(store: Store) -> Iterator[Store]:
+    """A store on a tmpfs, by default /dev/shm: finished work is that of the other store, all work is done in memory."""
+    place = Path(os.environ.get("PHOTONBUILD_TMPFS") or "/dev/shm")
+    kind = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True, check=True).stdout.strip()
+    if kind != "tmpfs" or shutil.disk_usage(place).free < MEMORY:
+        pytest.fail(f"{place} is no tmpfs of {MEMORY >> 30} GiB: PHOTONBUILD_TMPFS names another", pytrace=False)
+    with tempfile.TemporaryDirectory(prefix="photonbuild-", dir=place) as folder:
+        made = Store(Path(folder))
+        for name in ("tmp", "mnt"):
+            (made.root / name).mkdir()
+        for path in store.root.iterdir():
+            if not (made.root / path.name).exists():
+                (made.root / path.name).symlink_to(path)
+        assert made.root.stat().st_dev != (store.root / "tmp").stat().st_dev
+        yield made
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_bytes(name: str, configuration: Config, store: Store, checkout: Path) -> None:
+def test_the_same_bytes(name: str, configuration: Config, store: Store, in_memory: Store, checkout: Path) -> None:
     first, _ = make_image(session_of(configuration, store), name, [])
-    with fresh_folder(store) as folder:
-        elsewhere(checkout, store, name, folder)
+    with in_memory.staging() as folder:
+        elsewhere(checkout, in_memory, name, folder)
         again = digests(folder / "image")
     files = [first.path, first.checksum, first.manifest, *first.extras]
     assert again == {path.name: sha256_of(path) for path in files}
 
 
 @pytest.mark.parametrize("disk", [{"filesystem": "xfs"}, {"var": True, "root_size": "1 GiB", "filesystem": "xfs"}])
-def test_the_same_bytes_with_xfs(disk: dict[str, object], variant: Variant, checkout: Path, store: Store) -> None:
+def test_the_same_bytes_with_xfs(disk: dict[str, object], variant: Variant, checkout: Path, in_memory: Store) -> None:
     first = variant("raw", disk=disk)
     name = "raw" + first.name.removesuffix(".raw").removeprefix(load_config(checkout).distribution.prefix)
-    with fresh_folder(store) as folder:
-        elsewhere(checkout, store, name, folder)
+    with in_memory.staging() as folder:
+        elsewhere(checkout, in_memory, name, folder)
         assert digests(folder / "image")[first.name] == sha256_of(first)
 
 

@@ -27,13 +27,8 @@ class Server:
         return f"https://{HOST_SEEN_BY_GUEST}:{self.port}"
 
 
-@contextlib.contextmanager
-def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[str], Path], None]) -> Iterator[Server]:
-    """On this machine's loopback, which the guest sees; until the block ends.
-
-    `tool` runs a program with the folder of its second argument, here the new folder `work`, at /work.
-    """
-    work.mkdir()
+def make_certificates(work: Path, tool: Callable[[Sequence[str], Path], None]) -> None:
+    """In `work`: ``ca.pem`` of a new authority, ``server.pem`` for the address that the guest sees, and ``key.pem``."""
     (work / "extensions").write_text(f"subjectAltName=IP:{HOST_SEEN_BY_GUEST}\n", encoding="utf-8")
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for argv in (
@@ -43,6 +38,16 @@ def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[s
          "-extfile", "extensions", "-out", "server.pem"],
     ):  # fmt: skip
         tool(["env", "-C", "/work", "openssl", *argv], work)
+
+
+@contextlib.contextmanager
+def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[str], Path], None]) -> Iterator[Server]:
+    """On this machine's loopback, which the guest sees; until the block ends.
+
+    `tool` runs a program with the folder of its second argument, here the new folder `work`, at /work.
+    """
+    work.mkdir()
+    make_certificates(work, tool)
     served = Server(port=0, authority=(work / "ca.pem").read_text(encoding="ascii"), files=files)
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from photonbuild.config.models import Image
+from photonbuild.images.formats import FORMATS
 from photonbuild.images.installset import InstallSet, Role
+from photonbuild.images.publish import ImageResult
 from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsResult
+from photonbuild.images.upload import upload_commands
 from photonbuild.images.workspace import Workspace
 from photonbuild.packages.package import Package
 from photonbuild.pipeline.configuration import load_config
@@ -45,3 +48,14 @@ def image_request(folder: Path, image: str | Image, *, seed: Path | None = None,
         outdir=folder / "out",
     )
     return replace(request, **changes)  # type: ignore[arg-type]
+
+
+def upload_text(name: str, folder: Path, build: Path = ROOT / "build") -> str:
+    """The commands that upload the image `name`, were it in `folder`."""
+    config = load_config(ROOT)
+    base = folder / f"{config.distribution.prefix}{config.image(name).variant}"
+    result = ImageResult(
+        path=Path(f"{base}{FORMATS[name].suffix}"), checksum=base, manifest=base, sha256="", size=0, seconds={},
+        extras=[Path(f"{base}{suffix}") for suffix in FORMATS[name].extras],
+    )  # fmt: skip
+    return upload_commands(build, config.image(name), config.distribution, result)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from photonbuild.files import sha256_of
 from photonbuild.keys import key_of
@@ -22,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 INSIDE = "/checkout"
 GO = f"{INSIDE}/src/go"
 STATICCHECK = ROOT / "tests" / "native" / "staticcheck"
+GOVMOMI = ROOT / "tests" / "native" / "govmomi"
+REGISTRY = ROOT / "tests" / "native" / "registry"
+UDP_ECHO = ROOT / "tests" / "native" / "udpecho"
 LIMIT = 1200.0
 
 
@@ -48,20 +53,33 @@ def go_modules(session: Session, module: Path) -> Path:
 
 
 def staticcheck(session: Session) -> Path:
-    """The folder with the program staticcheck, of the version in its go.mod, built once by the build seed's Go."""
-    key = key_of({"seed": session.seed.digest, **{n: sha256_of(STATICCHECK / n) for n in ("go.mod", "go.sum")}})
-    final = session.store.root / "go" / "staticcheck" / key
-    modules = go_modules(session, STATICCHECK)
+    """The folder with the program staticcheck, of the version in its go.mod."""
+    return go_program(session, STATICCHECK, "honnef.co/go/tools/cmd/staticcheck")
+
+
+def go_program(session: Session, module: Path, package: str = ".") -> Path:
+    """The folder with the program `package` of a module here, built once by the build seed's Go."""
+    key = key_of({"seed": session.seed.digest, **{path.name: sha256_of(path) for path in sorted(module.iterdir())}})
+    final = session.store.root / "go" / module.name / key
+    modules = go_modules(session, module)
     with session.store.lock(f"go-{key[:32]}"), session.store.staging() as work:
         if final.exists():
             return final
         (work / "out").mkdir()
-        binds = [Bind(STATICCHECK, "/module"), Bind(work / "out", "/out", readonly=False)]
+        binds = [Bind(module, "/module"), Bind(work / "out", "/out", readonly=False)]
         sandbox = go_offline(session, modules, binds)
-        argv = ["go", "build", "-o", "/out/", "honnef.co/go/tools/cmd/staticcheck"]
+        argv = ["env", "CGO_ENABLED=0", "go", "build", "-o", "/out/", package]
         sandbox.run(argv, cwd="/module", timeout=LIMIT)
         session.store.publish(work / "out", final)
     return final
+
+
+def by_govmomi(session: Session, appliance: Path, filled_in: Mapping[str, str]) -> dict[str, Any]:
+    """What VMware's own library makes of an appliance: see ``tests/native/govmomi/main.go``."""
+    binds = [Bind(go_program(session, GOVMOMI), "/program"), Bind(appliance.resolve(), "/appliance.ova")]
+    sandbox = Sandbox(layers=[session.seed.root], scratch=session.store.scratch, binds=binds)
+    done = sandbox.run(["/program/govmomi", "/appliance.ova"], input=json.dumps(filled_in).encode(), check=False)
+    return dict(json.loads(succeeded(done)))
 
 
 def go_offline(session: Session, modules: Path, binds: Sequence[Bind]) -> Sandbox:

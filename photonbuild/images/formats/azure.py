@@ -19,6 +19,9 @@ from photonbuild.images.request import ImageRequest
 MOST_VHD = 2040 * GIB  # what the footer can describe
 VHD_EPOCH = 946684800  # 2000-01-01T00:00:00Z, as Unix time
 VHD_FIXED = 2
+# By its name a reader knows whether the size counts, or the geometry, which not every size has. This is Hyper-V's,
+# whose size counts in every reader; QEMU before 10 takes the geometry of a name that it does not know.
+CREATOR = b"win "
 
 
 class AzureImage(DiskImage):
@@ -63,7 +66,7 @@ def vhd_footer(size: int, *, identity: str, epoch: int) -> bytes:
         0x00010000,
         0xFFFFFFFFFFFFFFFF,  # a fixed disk has no further header
         max(0, epoch - VHD_EPOCH),
-        b"phb ",
+        CREATOR,
         0x00010000,
         b"Wi2k",
         size,

@@ -13,6 +13,7 @@ from photonbuild.images.disk import make_raw, root_files, timed
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest, tools
+from photonbuild.images.sparse import write_sparse_tar
 
 
 class GceImage(DiskImage):
@@ -30,14 +31,10 @@ class GceImage(DiskImage):
 def build_gce(request: ImageRequest) -> ImageResult:
     """Make and publish the image. Raises ImageError."""
     seconds: dict[str, float] = {}
-    make_raw(request, seconds)
+    disk = make_raw(request, seconds)
     started = time.monotonic()
-    tools(
-        request,
-        ["tar", "--create", "--format=oldgnu", "--sparse", "--owner=0", "--group=0", "--numeric-owner", "--mode=0644",
-         f"--mtime=@{request.workspace.epoch}", "--use-compress-program=gzip -n -6", "--file=/work/image.tar.gz",
-         "--directory=/work", "disk.raw"],
-    )  # fmt: skip
+    write_sparse_tar(request.folder / "image.tar", disk.name, disk, request.workspace.epoch)
+    tools(request, ["gzip", "-n", "-6", "/work/image.tar"])
     timed(seconds, "tar", started)
     return publish(request, request.folder / "image.tar.gz", seconds=seconds)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,7 +17,7 @@ from photonbuild.images.format import Format
 from photonbuild.images.installset import Role
 from photonbuild.images.oci import ARCHITECTURES, write_layout
 from photonbuild.images.publish import ImageResult, publish
-from photonbuild.images.request import ImageRequest
+from photonbuild.images.request import ImageRequest, tools
 
 
 class OciImage(Image):
@@ -49,7 +50,12 @@ def build_oci(request: ImageRequest) -> ImageResult:
     }
     # docker load takes the name as it is, and then finds only what has a registry's name in front, or "localhost".
     name = f"localhost/{distribution.id}:{distribution.version}"
-    write_layout(layout, request.rootfs.tar, config, name=name, annotations=labels)
+    # Of the build seed: what the zlib of this machine makes of it is another machine's other digest.
+    packed = request.folder / "layer.tar"
+    shutil.copyfile(request.rootfs.tar, packed)
+    tools(request, ["gzip", "-n", "-6", "/work/layer.tar"])
+    packed = packed.with_suffix(".tar.gz")
+    write_layout(layout, request.rootfs.tar, packed, config, name=name, annotations=labels)
     target = request.folder / "image.oci.tar"
     members = {path.relative_to(layout).as_posix(): path for path in sorted(layout.rglob("*")) if path.is_file()}
     pack(target, members, distribution.source_date_epoch)

@@ -1,4 +1,4 @@
-"""OVA: an OVF 2.0 descriptor (DMTF DSP0243), a streamOptimized VMDK and a SHA-256 manifest in one tar."""
+"""OVA: an OVF descriptor (DMTF DSP0243), a streamOptimized VMDK and a SHA-256 manifest in one tar."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest
 from photonbuild.images.sign import sign_image
+from photonbuild.images.sparse import data_ranges
 
 TEMPLATE = "ovf/machine.ovf.j2"
 
@@ -38,7 +39,7 @@ def build_ova(request: ImageRequest) -> ImageResult:
     """Make and publish the appliance. Raises ImageError."""
     seconds: dict[str, float] = {}
     disk = make_raw(request, seconds)
-    capacity, populated = disk.stat().st_size, disk.stat().st_blocks * 512
+    capacity, populated = disk.stat().st_size, sum(length for _, length in data_ranges(disk))
     started = time.monotonic()
     streamed = vmdk.stream_optimized(request)
     started = timed(seconds, "vmdk", started)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from photonbuild.errors import VerifyError
 from photonbuild.images.format import Bus
-from photonbuild.machines.clouds import azure, ec2, gce, nocloud, ovf
+from photonbuild.machines.clouds import azure, ec2, gce, nocloud, openstack, ovf
 from photonbuild.machines.clouds.instance import Cloud, MediaBuilder, MetadataService, new_instance
 from photonbuild.machines.hardware import Hardware
 
 CLOUDS: Mapping[str, Cloud] = {
     "nocloud": nocloud.CLOUD,
+    "configdrive": openstack.CONFIG_DRIVE,
+    "openstack": openstack.METADATA_SERVICE,
     "ec2": ec2.CLOUD,
     "gce": gce.CLOUD,
     "azure": azure.CLOUD,
@@ -32,8 +34,10 @@ def platform_bus(platform: str | None) -> Bus | None:
 
 
 @contextlib.contextmanager
-def metadata_service(platform: str | None, *, user: str, seed: Path, scratch: Path) -> Iterator[MetadataService | None]:
-    """A new instance of `platform`, served for as long as the block lasts; None where there is no cloud.
+def metadata_service(
+    platform: str | None, image: Path, *, user: str, seed: Path, scratch: Path
+) -> Iterator[MetadataService | None]:
+    """A new instance of `platform`, made of `image`, served as long as the block lasts; None where there is no cloud.
 
     `user` is the image's default user. `seed`: the unpacked machine seed. Raises VerifyError for a platform that is
     not known, and when the media cannot be made.
@@ -46,7 +50,7 @@ def metadata_service(platform: str | None, *, user: str, seed: Path, scratch: Pa
     cloud = CLOUDS[platform]
     with (
         MediaBuilder(seed=seed, scratch=scratch) as media,
-        new_instance(cloud.user or user) as instance,
+        new_instance(image, cloud.user or user) as instance,
         cloud.serve(instance, media) as provisioning,
     ):
         yield MetadataService(

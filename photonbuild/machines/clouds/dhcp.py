@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 MAGIC = b"\x63\x82\x53\x63"
-PAD, ROUTES, END = 0, 121, 255
+PAD, MTU, ROUTES, END = 0, 26, 121, 255
 IPV4, UDP, SERVER_PORT, CLIENT_PORT = 0x0800, 17, 67, 68
 ETHERNET, BOOTP = 14, 236
 

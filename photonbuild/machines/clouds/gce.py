@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from photonbuild.machines.clouds import dhcp
 from photonbuild.machines.clouds.instance import Cloud, InstanceSpec, MediaBuilder, Provisioning
 from photonbuild.machines.clouds.server import (
     HOST,
@@ -22,6 +23,8 @@ from photonbuild.machines.clouds.server import (
 
 FLAVOR = {"Metadata-Flavor": "Google"}
 ROOT = "/computeMetadata/v1"
+# Of a network by default, announced by DHCP: https://cloud.google.com/vpc/docs/mtu
+MTU = 1460
 ZONE = "projects/1/zones/test-central1-a"
 
 
@@ -61,7 +64,10 @@ def responder(instance: InstanceSpec) -> Responder:
 @contextlib.contextmanager
 def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]:
     requests: list[str] = []
-    with serve_http(responder(instance), requests) as port:
+    with (
+        serve_http(responder(instance), requests) as port,
+        dhcp.inject({dhcp.MTU: MTU.to_bytes(2, "big")}) as options,
+    ):
         name = "Google Compute Engine"
         yield Provisioning(
             smbios=[
@@ -69,9 +75,11 @@ def serve(instance: InstanceSpec, media: MediaBuilder) -> Iterator[Provisioning]
                 f"type=1,manufacturer=Google,product={name},serial=GoogleCloud-{instance.uuid.hex.upper()}",
                 f"type=2,manufacturer=Google,product={name}",
             ],
+            options=options,
             network=user_network(guest_forward(IMDS, port)),
             host=HOST,
             nameserver=NAMESERVER,
+            mtu=MTU,
             requests=requests,
         )
 

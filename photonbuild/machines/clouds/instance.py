@@ -25,8 +25,12 @@ MAC = "52:54:00:12:34:56"
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceSpec:
-    """What the owner asks of the cloud. `private_key` is a file; `marker` is a word that is only in the user data."""
+    """What the owner asks of the cloud. `private_key` is a file; `marker` is a word that is only in the user data.
 
+    `image` is the published file that the machine is made of.
+    """
+
+    image: Path
     hostname: str
     user: str
     private_key: Path
@@ -41,12 +45,13 @@ class InstanceSpec:
 
 
 @contextlib.contextmanager
-def new_instance(user: str) -> Iterator[InstanceSpec]:
-    """A random instance with a one-time key, which is gone afterwards."""
+def new_instance(image: Path, user: str) -> Iterator[InstanceSpec]:
+    """A random instance of `image` with a one-time key, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="photonbuild-") as folder:
         key = one_time_key(Path(folder))
         word = secrets.token_hex(4)
         yield InstanceSpec(
+            image=image,
             hostname=f"guest-{word}",
             user=user,
             private_key=key,
@@ -61,7 +66,8 @@ class Provisioning:
     """What the platform gives the machine: drives, SMBIOS values, options of QEMU's user network, words of its argv.
 
     `host` and `nameserver` are addresses that the guest sees. `addresses` are static ones of the network configuration.
-    `requests` grows with each that a server of the platform answered: method, path and status.
+    `mtu` is what the platform says that its network takes. `requests` grows with each that a server of the platform
+    answered: method, path and status.
     """
 
     drives: Sequence[Drive] = ()
@@ -70,6 +76,7 @@ class Provisioning:
     options: Sequence[str] = ()
     host: str = HOST_SEEN_BY_GUEST
     nameserver: str = NAMESERVER_SEEN_BY_GUEST
+    mtu: int = 1500
     requests: Sequence[str] = ()
     addresses: Sequence[str] = ()
 
@@ -93,6 +100,7 @@ class MetadataService:
             "public_key": self.instance.public_key,
             "marker": self.instance.marker,
             "addresses": list(self.provisioning.addresses),
+            "mtu": self.provisioning.mtu,
             "requests": list(self.provisioning.requests),
         }
 
@@ -117,7 +125,9 @@ class MediaBuilder:
         (folder / "cd").mkdir()
         (folder / "scratch").mkdir()
         for name, text in files.items():
-            (folder / "cd" / name).write_text(text, encoding="utf-8")
+            path = folder / "cd" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         sandbox = Sandbox(layers=[self.seed], scratch=folder / "scratch", binds=[Bind(folder, "/work", readonly=False)])
         argv = ["xorriso", "-as", "mkisofs", "-quiet", "-V", label, "-J", "-r", "-o", "/work/cd.iso", "/work/cd"]
         try:

@@ -15,13 +15,17 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import VerifyError
-from photonbuild.machines.clouds import azure, dhcp, ec2, gce, metadata_service, nocloud, ovf, provisioned
+from photonbuild.images.archive import pack
+from photonbuild.images.formats import ova
+from photonbuild.machines.clouds import azure, dhcp, ec2, gce, metadata_service, nocloud, openstack, ovf, provisioned
 from photonbuild.machines.clouds.instance import MAC, InstanceSpec, MediaBuilder, MetadataService, Provisioning
 from photonbuild.machines.clouds.server import Request, Response, guest_forward, serve_http
 from photonbuild.machines.drive import BootDrive
 from photonbuild.machines.hardware import Hardware, qemu_argv
+from tests.support.image_requests import image_request
 
 INSTANCE = InstanceSpec(
+    image=Path("a.ova"),
     hostname="guest-1",
     user="phos",
     private_key=Path("/tmp/key"),
@@ -107,22 +111,68 @@ def test_the_provisioning_medium_of_azure() -> None:
     assert data is not None and base64.b64decode(data).decode() == INSTANCE.user_data
 
 
-def test_the_environment_of_an_appliance() -> None:
+DESCRIPTOR = """\
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">
+  <VirtualSystem ovf:id="a"><ProductSection{about}><Info>a</Info>
+    <Property ovf:key="hostname" ovf:type="string" ovf:userConfigurable="true" ovf:value="a"/>
+    <Property ovf:key="fixed" ovf:type="string" ovf:value="always"/>
+  </ProductSection></VirtualSystem>
+</Envelope>
+"""
+
+
+@pytest.mark.parametrize(
+    ("about", "key"),
+    [("", "{}"), (' ovf:class="phos"', "phos.{}"), (' ovf:class="phos" ovf:instance="1"', "phos.{}.1")],
+)
+def test_the_environment_follows_from_the_descriptor(about: str, key: str) -> None:
+    values = ovf.environment_values(DESCRIPTOR.format(about=about), {"hostname": 'guest"<1'})
+    assert values == {key.format("hostname"): 'guest"<1', key.format("fixed"): "always"}
     name = "{http://schemas.dmtf.org/ovf/environment/1}"
-    root = ElementTree.fromstring(ovf.environment(INSTANCE).encode())
-    found = {
-        entry.attrib[f"{name}key"]: entry.attrib[f"{name}value"]
-        for entry in root.findall(f"{name}PropertySection/{name}Property")
-    }
-    assert found == ovf.properties(INSTANCE)
-    network = json.loads(base64.b64decode(found["network-config"]))["network"]
+    root = ElementTree.fromstring(ovf.environment(values).encode())
+    entries = root.findall(f"{name}PropertySection/{name}Property")
+    assert {entry.attrib[f"{name}key"]: entry.attrib[f"{name}value"] for entry in entries} == values
+
+
+@pytest.mark.parametrize("missing", ["instance-id", "fixed"])
+def test_what_an_appliance_does_not_ask_for_cannot_be_filled_in(missing: str) -> None:
+    with pytest.raises(VerifyError, match=f"does not ask for {missing}"):
+        ovf.environment_values(DESCRIPTOR.format(about=""), {missing: "1"})
+
+
+def test_the_appliance_asks_for_what_cloud_init_knows(tmp_path: Path) -> None:
+    """Its keys are bare, and each is one of cloudinit/sources/DataSourceOVF.py."""
+    (tmp_path / "disk.vmdk").write_bytes(b"")
+    text = ova.ovf(image_request(tmp_path, "ova"), tmp_path / "disk.vmdk", 8 << 30, 1)
+    filled_in = ovf.properties(INSTANCE)
+    assert ovf.environment_values(text, filled_in) == filled_in
+    as_shipped = ovf.environment_values(text, {})
+    assert as_shipped["instance-id"] == "iid-ovf" and as_shipped["hostname"] == "phos"
+    network = json.loads(base64.b64decode(filled_in["network-config"]))["network"]
     assert network["version"] == 2
 
 
-def test_the_properties_are_those_of_the_descriptor() -> None:
-    template = (Path(__file__).parents[3] / "build/ovf/machine.ovf.j2").read_text(encoding="utf-8")
-    for key in set(ovf.properties(INSTANCE)) - {"instance-id"}:
-        assert f'ovf:key="{key}"' in template
+def test_a_descriptor_is_the_first_file_of_an_appliance(tmp_path: Path) -> None:
+    (tmp_path / "a.ovf").write_text("<Envelope/>")
+    pack(tmp_path / "a.ova", {"a.ovf": tmp_path / "a.ovf"}, 0)
+    assert ovf.descriptor(tmp_path / "a.ova") == "<Envelope/>"
+    pack(tmp_path / "b.ova", {"b.vmdk": tmp_path / "a.ovf"}, 0)
+    for name, problem in (("b.ova", "no appliance"), ("a.ovf", "cannot be read"), ("none", "cannot be read")):
+        with pytest.raises(VerifyError, match=problem):
+            ovf.descriptor(tmp_path / name)
+
+
+def test_the_service_and_the_drive_of_openstack_have_the_same_files() -> None:
+    drive, answer = openstack.files(INSTANCE), openstack.responder(INSTANCE)
+    for name, text in drive.items():
+        served = answer(ask("GET", f"/{name}")).text
+        assert served == text or name.endswith("/network_data.json")
+    assert answer(ask("GET", "/openstack")).text == "latest"
+    assert "user_data" in answer(ask("GET", "/openstack/latest/")).text.splitlines()
+    assert answer(ask("GET", "/openstack/2012-08-10/meta_data.json")).status == 404
+    network = json.loads(drive["openstack/latest/network_data.json"])
+    assert [entry["type"] for entry in network["networks"]] == ["ipv4_dhcp", "ipv4"]
+    assert network["links"][0]["ethernet_mac_address"] == MAC
 
 
 def offer(kind: bytes = b"\x35\x01\x02", port: int = 67) -> bytes:
@@ -182,14 +232,14 @@ def test_the_machine_of_a_cloud() -> None:
 def test_an_unknown_platform(tmp_path: Path) -> None:
     with (
         pytest.raises(VerifyError, match="unknown platform 'moon'") as caught,
-        metadata_service("moon", user="phos", seed=tmp_path, scratch=tmp_path),
+        metadata_service("moon", tmp_path / "a.raw", user="phos", seed=tmp_path, scratch=tmp_path),
     ):
         pass
     assert "nocloud" in str(caught.value.hint)
 
 
 def test_no_cloud_is_no_metadata_service(tmp_path: Path) -> None:
-    with metadata_service(None, user="phos", seed=tmp_path, scratch=tmp_path) as service:
+    with metadata_service(None, tmp_path / "a.raw", user="phos", seed=tmp_path, scratch=tmp_path) as service:
         assert service is None
 
 

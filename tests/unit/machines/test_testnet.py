@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from photonbuild.machines.testnet import WEB, answer, serve_testnet
+from photonbuild.machines.testnet import WEB, answer, now, serve_testnet
 
 
 def query(name: str, kind: int = 1) -> bytes:
@@ -36,3 +36,13 @@ def test_name_server_ignores_noise(noise: bytes) -> None:
 def test_web_server_gives_the_token() -> None:
     with serve_testnet() as net, urllib.request.urlopen(f"http://127.0.0.1:{net.http_port}/") as reply:
         assert reply.read().decode().strip() == net.token
+
+
+def test_time_server_answers() -> None:
+    query = bytes([0x23, 0, 6]) + bytes(37) + b"whenever"
+    reply = now(query, 1767225600.5)
+    assert reply is not None and len(reply) == 48
+    assert (reply[0], reply[1], reply[24:32]) == (0x24, 1, b"whenever")
+    for place in (16, 32, 40):
+        assert struct.unpack_from(">II", reply, place) == (1767225600 + 2208988800, 1 << 31)
+    assert now(reply, 0) is None and now(b"", 0) is None

@@ -20,6 +20,8 @@ def test_vhd_footer() -> None:
     assert struct.unpack_from(">I", footer, 24)[0] == 5
     assert struct.unpack_from(">QQ", footer, 40) == (GIB, GIB)
     assert struct.unpack_from(">I", footer, 60)[0] == 2
+    # Those of which QEMU before 10 takes the size instead of cylinders, heads and sectors (block/vpc.c).
+    assert footer[28:32] in (b"win ", b"d2v ", b"qem2", b"tap\0", b"CTXS")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.support.ova_rules import package_problems
 from tests.support.ovf_rules import descriptor_problems
 
 GIB = 1 << 30
-OVF = "{http://schemas.dmtf.org/ovf/envelope/2}"
+OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 
 
 def descriptor(tmp_path: Path, **machine: str) -> str:
@@ -61,7 +61,14 @@ def test_the_descriptor_keeps_the_rules(tmp_path: Path, version: str, hardware: 
 
 def test_settings_for_the_guest(tmp_path: Path) -> None:
     text = descriptor(tmp_path)
-    assert re.findall(r'ovf:key="([^"]*)"', text) == ["hostname", "public-keys", "user-data", "network-config"]
+    assert re.findall(r'ovf:key="([^"]*)"', text) == [
+        "instance-id",
+        "hostname",
+        "public-keys",
+        "user-data",
+        "network-config",
+    ]
+    assert "ovf:class" not in text and "ovf:instance" not in text, "cloud-init knows bare keys only"
     assert 'ovf:transport="iso com.vmware.guestInfo"' in text
 
 
@@ -97,7 +104,7 @@ def test_settings_for_the_guest(tmp_path: Path) -> None:
     ],
 )
 def test_broken_descriptors_are_found(tmp_path: Path, old: str, new: str, problem: str) -> None:
-    text = descriptor(tmp_path)
+    text = descriptor(tmp_path, ovf="2.0")
     assert old in text
     found = descriptor_problems(text.replace(old, new))
     assert any(problem in line for line in found), found

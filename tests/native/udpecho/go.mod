@@ -1,0 +1,3 @@
+module photonbuild.invalid/udpecho
+
+go 1.26.0
