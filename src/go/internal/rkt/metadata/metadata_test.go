@@ -1,8 +1,10 @@
 package metadata
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const (
@@ -281,4 +286,68 @@ func FuzzServer(f *testing.F) {
 			t.Fatalf("%s %s was answered to the token %q", method, path, token)
 		}
 	})
+}
+
+// A pod that begins many forms and never ends them takes a bounded part of its supervisor.
+func TestStalledFormsAreBounded(t *testing.T) {
+	r := registration(uuidA, tokenA)
+	h, err := ForPod(filepath.Join(t.TempDir(), "none"), r, []byte("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := PodServer(h)
+	if server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 {
+		t.Error("a request may take for ever")
+	}
+	go server.Serve(Bounded(l))
+	defer server.Close()
+	path := "/" + r.Token + "/acMetadata/v1/pod/hmac/sign"
+	head := "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000000\r\n\r\ncontent="
+	var refused, waiting atomic.Int32
+	var all sync.WaitGroup
+	for range maxForms + 8 {
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, head)
+		c.SetReadDeadline(time.Now().Add(2 * formPatience))
+		all.Go(func() {
+			line, err := bufio.NewReader(c).ReadString('\n')
+			switch {
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				waiting.Add(1)
+			case strings.Contains(line, " 503 "):
+				refused.Add(1)
+			default:
+				t.Errorf("%q %v", line, err)
+			}
+		})
+	}
+	all.Wait()
+	if waiting.Load() != maxForms || refused.Load() != 8 {
+		t.Errorf("%d forms are being read, %d were refused", waiting.Load(), refused.Load())
+	}
+	for range maxConnections { // the rest of them say nothing
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /"+r.Token+"/acMetadata/v1/pod/uuid HTTP/1.0\r\n\r\n")
+	c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("beyond %d connections: %d, %v", maxConnections, n, err)
+	}
 }

@@ -17,7 +17,7 @@ import (
 // Add stores a key below configDir: for a prefix of image names, or for every
 // image when prefix is "". It returns the file.
 func Add(configDir string, prefix types.ACIdentifier, key *openpgp.Entity) (path string, err error) {
-	dir := filepath.Join(configDir, "trustedkeys", "root.d")
+	dir := filepath.Join(configDir, "trustedkeys", rootFolder)
 	if prefix != "" {
 		if err := aci.CheckName(prefix); err != nil {
 			return "", fmt.Errorf("prefix: %w", err)
