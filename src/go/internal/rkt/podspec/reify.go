@@ -168,6 +168,18 @@ func overlap(list []schema.Mount) error {
 	return nil
 }
 
+// Implicit says whether an app's volume is one that Reify made for the mount
+// point at the path.
+func Implicit(a *schema.RuntimeApp, name types.ACName, at string) bool {
+	for _, mp := range a.App.MountPoints {
+		own := a.Name.String() + "-" + mp.Name.String()
+		if path.Clean(mp.Path) == path.Clean(at) && (name.String() == own || strings.HasPrefix(name.String(), own+"-")) {
+			return true
+		}
+	}
+	return false
+}
+
 func volume(m *schema.PodManifest, name types.ACName) *types.Volume {
 	for i := range m.Volumes {
 		if m.Volumes[i].Name == name {
