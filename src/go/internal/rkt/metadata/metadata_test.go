@@ -351,3 +351,33 @@ func TestStalledFormsAreBounded(t *testing.T) {
 		t.Errorf("beyond %d connections: %d, %v", maxConnections, n, err)
 	}
 }
+
+// FuzzForPod: what a pod sends is answered, and nothing is without the pod's token.
+func FuzzForPod(f *testing.F) {
+	f.Add("GET", "/"+tokenA+"/acMetadata/v1/pod/manifest", "", "")
+	f.Add("POST", "/"+tokenA+"/acMetadata/v1/pod/hmac/sign", "application/x-www-form-urlencoded", "content=x")
+	f.Add("POST", "/"+tokenA+"/acMetadata/v1/pod/hmac/verify", "application/x-www-form-urlencoded", "content=x&uuid="+uuidB+"&signature=eA==")
+	f.Add("GET", "//"+tokenA+"/../pods/x", "multipart/form-data; boundary=x", "--x")
+	r := registration(uuidA, tokenA)
+	h, err := ForPod(filepath.Join(f.TempDir(), "none"), r, []byte("key"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, method, path, kind, body string) {
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return
+		}
+		q, err := http.NewRequest(method, "http://x/", strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		q.URL.Path, q.URL.RawPath, q.URL.RawQuery = u.Path, u.RawPath, u.RawQuery
+		q.Header.Set("Content-Type", kind)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, q)
+		if w.Code == http.StatusOK && !strings.Contains(u.Path, tokenA) {
+			t.Errorf("%s %s is answered without the token", method, path)
+		}
+	})
+}

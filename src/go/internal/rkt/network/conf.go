@@ -184,6 +184,10 @@ func read(path string) (*libcni.NetworkConfigList, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parse(data)
+}
+
+func parse(data []byte) (*libcni.NetworkConfigList, error) {
 	var probe struct {
 		Name       string           `json:"name"`
 		CNIVersion string           `json:"cniVersion"`

@@ -227,3 +227,53 @@ func TestJumpToOurChain(t *testing.T) {
 		}
 	}
 }
+
+// FuzzConfiguration: a configuration that is taken can be kept for the end of the pod, and used then.
+func FuzzConfiguration(f *testing.F) {
+	for _, text := range []string{builtin(true)[Default], builtin(false)[Restricted], `{"name":"a","type":"ptp"}`, `{"name":"a","type":"bridge","bridge":"-x","ipMasq":true}`,
+		`{"name":"a","cniVersion":"9","plugins":[{"type":"x"},{"type":"y","capabilities":{"portMappings":true}}]}`, `{"name":"a","plugins":[]}`, `{"name":"a","plugins":null}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := parse(data)
+		if err != nil {
+			return
+		}
+		if !forwards(l) {
+			if err := addPortmap(l); err != nil {
+				return
+			}
+		}
+		for _, b := range bridges(l) {
+			rules(b)
+		}
+		kept, err := listBytes(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := libcni.NetworkConfFromBytes(kept)
+		if err != nil || again.Name != l.Name || len(again.Plugins) != len(l.Plugins) {
+			t.Errorf("kept as %s: %v", kept, err)
+		}
+	})
+}
+
+// FuzzSelection: --net is refused or names networks, each once.
+func FuzzSelection(f *testing.F) {
+	for _, text := range []string{"", "default", "host", "none,none", "a:IP=1;X=y,b", "all,a:;", ":"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseSelection([]string{text})
+		if err != nil {
+			return
+		}
+		seen := map[string]bool{}
+		for _, r := range s.Networks {
+			if r.Name == "" || seen[r.Name] || s.Host {
+				t.Errorf("%q: %+v", text, s)
+			}
+			seen[r.Name] = true
+		}
+	})
+}

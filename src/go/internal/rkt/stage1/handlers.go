@@ -42,7 +42,7 @@ func (s *supervisor) preStart(a *app) (int, error) {
 }
 
 // postStop runs the app's post-stop handler, whatever ended the app. When the pod
-// is being stopped it has as long as the apps had.
+// is being stopped it has as long as the apps had, from its own start on.
 func (s *supervisor) postStop(a *app) (int, error) {
 	if len(a.post) == 0 || s.box.stopped.Load() {
 		return 0, nil
@@ -55,13 +55,28 @@ func (s *supervisor) postStop(a *app) (int, error) {
 		case <-ended:
 			return
 		}
+		for !exists(a.postPidFile()) {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ended:
+				return
+			}
+		}
 		select {
 		case <-time.After(s.stopWithin()):
 			killCgroup(a)
 		case <-ended:
 		}
 	}()
-	return s.runOnce(a, a.post, "", true)
+	return s.runOnce(a, a.post, a.postPidFile(), true)
+}
+
+// postPidFile is there when the post-stop handler runs.
+func (a *app) postPidFile() string { return filepath.Join(a.dir, "post-stop.pid") }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (s *supervisor) stopWithin() time.Duration {
