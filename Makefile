@@ -46,10 +46,11 @@ integration: ## real tools on small packages: minutes
 boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
 	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
-test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour
+test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour; FUZZ_SECONDS=600 fuzzes each of Go's targets for so long
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
 	$(PYTEST) tests/pico -m long $(ARGS)
 	$(PYTEST) tests/integration/test_faults_kill.py --kills 50 $(ARGS)
+	$(if $(FUZZ_SECONDS),$(PYTEST) tests/native/test_fuzz.py --fuzz-seconds $(FUZZ_SECONDS) $(ARGS))
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache

@@ -13,6 +13,10 @@ from photonbuild.store import Store
 from tests.support.native import C, Go
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-seconds", type=int, help="how long each fuzz target runs")
+
+
 @pytest.fixture(scope="session")
 def session(configuration: Config, store: Store) -> Session:
     return Session(config=configuration, store=store, reporter=Reporter())

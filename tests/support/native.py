@@ -105,18 +105,20 @@ def go_offline(session: Session, modules: Path, binds: Sequence[Bind]) -> Sandbo
 
 @dataclass(frozen=True)
 class Go:
-    """The Go module src/go, read-only, with the modules it requires."""
+    """The Go module src/go of a checkout, read-only unless it is a copy, with the modules it requires."""
 
     session: Session
+    checkout: Path = ROOT
 
     @cached_property
     def sandbox(self) -> Sandbox:
-        binds = [Bind(ROOT / name, f"{INSIDE}/{name}") for name in ("src", "docs")]
+        readonly = self.checkout == ROOT
+        binds = [Bind(self.checkout / name, f"{INSIDE}/{name}", readonly=readonly) for name in ("src", "docs")]
         binds.append(Bind(staticcheck(self.session), "/staticcheck"))
         return go_offline(self.session, go_modules(self.session, ROOT / "src" / "go"), binds)
 
-    def attempt(self, *argv: str) -> Completed:
-        return self.sandbox.run(argv, cwd=GO, timeout=LIMIT, check=False)
+    def attempt(self, *argv: str, timeout: float = LIMIT) -> Completed:
+        return self.sandbox.run(argv, cwd=GO, timeout=timeout, check=False)
 
     def run(self, *argv: str) -> str:
         """What the command printed; it must succeed."""

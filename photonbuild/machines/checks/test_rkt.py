@@ -36,14 +36,15 @@ def run_pod(host: Host, script: str, options: str = "", app: str = "") -> Comman
 def start_web_server(host: Host, facts: dict[str, Any], box: str, port: int, script: str) -> None:
     aci = put_aci(facts["ssh_config"])
     host.check_output(
-        f"systemd-run --quiet --unit=side-pod {RKT} run --net=default --port=www:{port} {aci} "
+        f"systemd-run --quiet --unit=side-pod -p SuccessExitStatus=143 {RKT} run --net=default --port=www:{port} {aci} "
         f"--exec=/bin/sh -- -c {shlex.quote(script)}"
     )
 
 
 def stop_web_server(host: Host) -> None:
     host.check_output(
-        "systemctl stop side-pod; rkt gc --grace-period=0s; rkt gc --grace-period=0s; rkt image rm local/box"
+        "systemctl stop side-pod && ! systemctl is-failed --quiet side-pod"
+        " && rkt gc --grace-period=0s && rkt gc --grace-period=0s && rkt image rm local/box"
     )
 
 

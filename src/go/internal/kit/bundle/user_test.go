@@ -94,3 +94,26 @@ func TestLookupUserStaysInside(t *testing.T) {
 		t.Error("a link led outside")
 	}
 }
+
+// FuzzLookupUser: whatever an image's files say, an answer is one of theirs.
+func FuzzLookupUser(f *testing.F) {
+	f.Add(passwd, group, "web", "")
+	f.Add("a:x:4294967295:1::/:/bin/sh\n:::::\n\x00:x:1:1::\x00:\n", "a:x:-1:a\n", "a", "a")
+	f.Add(strings.Repeat("x:", 100), "\n\n", "1000", "4294967296")
+	f.Fuzz(func(t *testing.T, passwd, group, user, asked string) {
+		root := tree(t, map[string]string{"etc/passwd": passwd, "etc/group": group})
+		u, err := LookupUser(root, user, asked)
+		if err != nil {
+			return
+		}
+		if u.Home == "" || strings.Contains(u.Name+u.Home, "\n") {
+			t.Errorf("%+v", u)
+		}
+		if u.Name != "" && !strings.Contains(passwd, u.Name+":") {
+			t.Errorf("nobody is named %q", u.Name)
+		}
+		if u.UID == 1<<32-1 || u.GID == 1<<32-1 {
+			t.Errorf("%+v: (uid_t) -1 is no user", u)
+		}
+	})
+}

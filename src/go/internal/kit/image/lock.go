@@ -39,23 +39,6 @@ func lockFile(path string, how int) (func(), error) {
 	}
 }
 
-// writeFile writes a file that appears whole or not at all.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
 // Remove forgets an image and removes the layers that no other image has. An
 // image that is not there is no error. The caller makes sure that nothing has
 // the layers mounted.
@@ -86,11 +69,11 @@ func (s Store) GC(keep func(id string) bool) (freed int64, err error) {
 		return 0, err
 	}
 	for _, e := range entries {
-		if used[e.Name()] {
+		if used[strings.TrimSuffix(e.Name(), ".json")] {
 			continue
 		}
 		path := s.layerDir(e.Name())
-		if !strings.HasSuffix(path, ".lock") {
+		if e.IsDir() {
 			freed += diskUsage(path)
 		}
 		if err := os.RemoveAll(path); err != nil {

@@ -16,18 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"photonbuild.invalid/compat/internal/kit/archive"
+	"photonbuild.invalid/compat/internal/kit/durable"
 )
 
 // Store keeps unpacked layers under Root:
 //
 //	images/HEX.json     which layers an image has, and its configuration
 //	layers/NAME/        one unpacked layer, for use as a lower of overlayfs
+//	layers/NAME.json    what was in it when it was whole
 //	tmp/                what is being unpacked
 //	lock                shared while images are added, exclusive for removal
 //
 // A layer is stored once, by its diff ID; one that leaves out folders which
 // the layers below it have is stored by its chain ID, because what it unpacks
-// to depends on them. Several processes may use a store at once.
+// to depends on them. Several processes may use a store at once. A layer that a
+// power cut tore is seen, and unpacked again.
 type Store struct{ Root string }
 
 // Unpacked is an image whose layers are folders.
@@ -84,7 +87,7 @@ func (s Store) add(ctx context.Context, img v1.Image, id v1.Hash) (Unpacked, err
 	if err != nil {
 		return Unpacked{}, err
 	}
-	if err := writeFile(s.imageFile(id.Hex), data); err != nil {
+	if err := durable.WriteFile(s.imageFile(id.Hex), "", data, 0o600); err != nil {
 		return Unpacked{}, err
 	}
 	return s.unpacked(r), nil
@@ -111,6 +114,9 @@ func (s Store) addLayers(ctx context.Context, layers []v1.Layer) ([]string, erro
 	if len(names) == 0 {
 		const empty = "empty"
 		if err := os.MkdirAll(s.layerDir(empty), 0o755); err != nil {
+			return nil, err
+		}
+		if err := durable.Seal(s.layerDir(empty), s.recordOf(empty)); err != nil {
 			return nil, err
 		}
 		names = []string{empty}
@@ -148,10 +154,8 @@ func (s Store) addLayer(ctx context.Context, l v1.Layer, diff, chain v1.Hash, be
 	defer unlock()
 	byChain := "chain-" + chain.Hex
 	for _, name := range []string{diff.Hex, byChain} {
-		if _, err := os.Stat(s.layerDir(name)); err == nil {
-			return name, nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+		if whole, err := s.intact(name); err != nil || whole {
+			return name, err
 		}
 	}
 	tmp, err := os.MkdirTemp(filepath.Join(s.Root, "tmp"), "layer-")
@@ -170,7 +174,25 @@ func (s Store) addLayer(ctx context.Context, l v1.Layer, diff, chain v1.Hash, be
 	if dependent {
 		name = byChain
 	}
-	return name, os.Rename(tmp, s.layerDir(name))
+	return name, s.publish(tmp, name)
+}
+
+// publish gives a layer its name, after it was noted what is in it. A torn one
+// that has the name goes first.
+func (s Store) publish(tmp, name string) error {
+	err := os.Rename(s.layerDir(name), tmp+"-torn")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := durable.Seal(tmp, s.recordOf(name)); err != nil {
+		return err
+	}
+	return errors.Join(durable.Publish(tmp, s.layerDir(name)), os.RemoveAll(tmp+"-torn"))
+}
+
+// intact says whether a layer is there, and whole.
+func (s Store) intact(name string) (bool, error) {
+	return durable.Intact(s.layerDir(name), s.recordOf(name))
 }
 
 // unpackLayer unpacks into dir; dependent says that owner or mode of a folder
@@ -229,16 +251,15 @@ func (s Store) Lookup(id string) (Unpacked, bool, error) {
 		return Unpacked{}, false, err
 	}
 	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Unpacked{}, false, fmt.Errorf("read %s: %w", s.imageFile(hex), err)
+	if json.Unmarshal(data, &r) != nil {
+		return Unpacked{}, false, nil //nolint:nilerr // torn: unpack it again
 	}
-	u := s.unpacked(r)
-	for _, l := range u.Layers {
-		if _, err := os.Stat(l); err != nil {
-			return Unpacked{}, false, nil // damaged: unpack it again
+	for _, l := range r.Layers {
+		if whole, err := s.intact(l); err != nil || !whole {
+			return Unpacked{}, false, err
 		}
 	}
-	return u, true, nil
+	return s.unpacked(r), true, nil
 }
 
 func (s Store) unpacked(r record) Unpacked {
@@ -250,6 +271,8 @@ func (s Store) unpacked(r record) Unpacked {
 }
 
 func (s Store) imageFile(hex string) string { return filepath.Join(s.Root, "images", hex+".json") }
+
+func (s Store) recordOf(name string) string { return s.layerDir(name) + ".json" }
 
 func (s Store) layerDir(name string) string { return filepath.Join(s.Root, "layers", name) }
 

@@ -243,22 +243,21 @@ func Peek(r io.Reader) (*schema.ImageManifest, error) {
 		return nil, fmt.Errorf("not an App Container image: %w", err)
 	}
 	defer z.Close()
-	c := &checker{seen: map[string]byte{}}
+	c := &checker{}
 	tr := tar.NewReader(z)
-	for {
+	for before := 0; ; before++ { // nothing is kept of them: no signature has been looked at
 		h, err := tr.Next()
 		if err == io.EOF {
 			return nil, errors.New(`not an App Container image: no "manifest" in it`)
 		}
 		if err != nil {
-			return nil, notACI(err, len(c.seen))
+			return nil, notACI(err, before)
 		}
 		name, err := archive.CleanName(h.Name)
 		if err != nil {
 			return nil, fmt.Errorf("not an App Container image: entry %q: %w", h.Name, err)
 		}
 		if name != ManifestFile {
-			c.seen[name] = h.Typeflag
 			continue
 		}
 		if err := c.readManifest(h, tr); err != nil {

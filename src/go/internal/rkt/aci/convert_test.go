@@ -173,3 +173,39 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzConvert: configurations of images of Docker's, and their files of users,
+// make an image that the checks take, or an error.
+func FuzzConvert(f *testing.F) {
+	f.Add([]byte(`{"User":"web","Env":["A=b","=","x"],"ExposedPorts":{"80/tcp":{},"1-65535/udp":{}},"Volumes":{"/a b/../c":{},"":{}},"WorkingDir":"../x"}`),
+		"web:x:33:44::/:/bin/sh\n", "log:x:50:web\nbad:x:-1:web\n", "example.com/a", "latest")
+	f.Add([]byte(`{"Entrypoint":[""],"Cmd":["\u0000"],"Labels":{"":"x"},"User":"1:2","Volumes":{"/\u00e9":{},"/e":{}}}`), "", "", "A__b", "sha256:12")
+	f.Fuzz(func(t *testing.T, config []byte, passwd, group, name, version string) {
+		var c gcr.Config
+		if json.Unmarshal(config, &c) != nil {
+			return
+		}
+		img := dockerImage(t, c, acitest.File("etc/passwd", passwd), acitest.File("etc/group", group))
+		var out bytes.Buffer
+		src := aci.Source{Name: name, Version: version, Registry: "r", Repository: name}
+		if err := aci.Convert(context.Background(), img, src, t.TempDir(), &out); err != nil {
+			return
+		}
+		m, err := aci.Check(context.Background(), bytes.NewReader(out.Bytes()), int64(out.Len()))
+		if err != nil {
+			t.Fatalf("the image is refused: %v", err)
+		}
+		seen := map[string]bool{}
+		for _, p := range m.App.MountPoints {
+			if seen[p.Name.String()] || !strings.HasPrefix(p.Path, "/") || strings.Contains(p.Path+"/", "/../") {
+				t.Errorf("mount points %v", m.App.MountPoints)
+			}
+			seen[p.Name.String()] = true
+		}
+		for _, p := range m.App.Ports {
+			if p.Port < 1 || p.Port+max(p.Count, 1) > 65536 {
+				t.Errorf("port %+v", p)
+			}
+		}
+	})
+}

@@ -128,7 +128,7 @@ func forEach(args []string, do func(string) error) error {
 }
 
 func newImageGC(g *Global) *cobra.Command {
-	var grace time.Duration
+	var o store.GCOptions
 	c := &cobra.Command{
 		Use:   "gc",
 		Short: "Garbage collect local store",
@@ -138,18 +138,18 @@ func newImageGC(g *Global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			alive, err := g.alivePods()
-			if err != nil {
+			if o.Alive, err = g.alivePods(); err != nil {
 				return err
 			}
-			res, err := s.GC(store.GCOptions{Grace: grace, Alive: alive})
+			res, err := s.GC(o)
 			if res != nil {
 				printGC(c, res)
 			}
 			return err
 		},
 	}
-	c.Flags().DurationVar(&grace, "grace-period", 24*time.Hour, "duration to wait since an image was last used before removing it")
+	c.Flags().BoolVar(&o.FetchedOnly, "fetched-only", false, "keep images that came from files: they cannot be fetched again")
+	c.Flags().DurationVar(&o.Grace, "grace-period", 24*time.Hour, "duration to wait since an image was last used before removing it")
 	return c
 }
 

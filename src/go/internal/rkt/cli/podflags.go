@@ -114,6 +114,7 @@ func (p *podFlags) bindApp(f *pflag.FlagSet) {
 			return err
 		})
 	}
+	p.appVar(f, "annotation", "NAME=VALUE", "set an annotation of the app in the pod manifest, over the image's", func(a *appFlags, v string) error { return addPair(&a.app.Annotations, v) })
 	p.appVar(f, "user-annotation", "NAME=VALUE", "set an annotation of the app", func(a *appFlags, v string) error { return addPair(&a.app.UserAnnotations, v) })
 	p.appVar(f, "user-label", "NAME=VALUE", "set a label of the app", func(a *appFlags, v string) error { return addPair(&a.app.UserLabels, v) })
 	p.appVar(f, "stdin", "MODE", "standard input of the app: null or, with --interactive, the terminal", func(a *appFlags, v string) error { return mode(&a.stdin, v, "null") })

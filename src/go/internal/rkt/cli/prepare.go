@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"photonbuild.invalid/compat/internal/kit/durable"
 	"photonbuild.invalid/compat/internal/rkt/fetch"
 	"photonbuild.invalid/compat/internal/rkt/pod"
 	"photonbuild.invalid/compat/internal/rkt/podspec"
@@ -29,6 +30,9 @@ func newPrepare(g *Global) *cobra.Command {
 			return err
 		}
 		defer made.Unlock()
+		if err := durable.Flush(made.Path()); err != nil {
+			return err
+		}
 		if err := made.Move(pod.Prepared); err != nil {
 			return err
 		}

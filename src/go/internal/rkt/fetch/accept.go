@@ -86,11 +86,7 @@ func (f Fetcher) verify(img *os.File, name types.ACIdentifier, sig func() (io.Re
 	if _, err := img.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	keys := f.Keys
-	if keys == nil {
-		keys = &trust.Keystore{}
-	}
-	signer, err := keys.Verify(name, img, r)
+	signer, err := f.keystore().Verify(name, img, r)
 	var untrusted *trust.UntrustedError
 	if errors.As(err, &untrusted) {
 		return hinted(err, fmt.Sprintf("rkt trust --prefix=%s accepts a key; --insecure-options=image skips the signature", name))

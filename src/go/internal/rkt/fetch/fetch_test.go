@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -242,6 +243,37 @@ func TestTrustKeysFromHTTPS(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.keys, "trustedkeys/prefix.d/example.com/app", trust.Fingerprint(w.key))); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDiscoveredKeysDoNotOverrideKnownOnes(t *testing.T) {
+	for file, want := range map[string]string{
+		"prefix.d/example.com/app/other":   "not made by a trusted key", // pinned to another key
+		"prefix.d/example.com/FINGERPRINT": "not made by a trusted key", // disabled above
+		"root.d/FINGERPRINT":               "not made by a trusted key", // disabled for all
+	} {
+		t.Run(file, func(t *testing.T) {
+			w := newWorld(t)
+			w.serve(t, "example.com/app", "1.0", acitest.Image("example.com/app", versionOne))
+			w.f.TrustKeysFromHTTPS = true
+			path := filepath.Join(w.keys, "trustedkeys", strings.ReplaceAll(file, "FINGERPRINT", trust.Fingerprint(w.key)))
+			if filepath.Base(path) == "other" {
+				other, err := openpgp.NewEntity("other", "", "other@example.com", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := trust.Add(w.keys, "example.com/app", other); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := w.image("example.com/app:1.0")
+			wantError(t, err, want)
+			if _, err := os.Stat(filepath.Join(w.keys, "trustedkeys/prefix.d/example.com/app", trust.Fingerprint(w.key))); err == nil {
+				t.Error("the discovered key was added")
+			}
+		})
 	}
 }
 

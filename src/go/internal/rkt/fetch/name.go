@@ -164,8 +164,14 @@ func PublicKeyURLs(prefix types.ACIdentifier, f Fetcher, allowHTTP bool) (urls [
 	return slices.Compact(urls), err
 }
 
-// trustDiscovered trusts, for a name, the keys that its owner publishes.
+// trustDiscovered trusts, for a name, the keys that its owner publishes. Where
+// something is said of the name's keys already nothing is added, as in rkt.
 func (f Fetcher) trustDiscovered(ctx context.Context, name types.ACIdentifier) error {
+	keys := f.keystore()
+	if known, err := keys.Known(name); err != nil || known {
+		f.logf("keys for %s are in the key store, others are not looked for", name)
+		return err
+	}
 	allowHTTP := f.Insecure.HTTP && f.Insecure.PubKey
 	urls, err := PublicKeyURLs(name, f, allowHTTP)
 	if err != nil {
@@ -173,11 +179,19 @@ func (f Fetcher) trustDiscovered(ctx context.Context, name types.ACIdentifier) e
 		return nil
 	}
 	for _, u := range urls {
-		keys, err := f.PublicKeys(ctx, u, allowHTTP)
+		published, err := f.PublicKeys(ctx, u, allowHTTP)
 		if err != nil {
 			return err
 		}
-		for _, k := range keys {
+		for _, k := range published {
+			disabled, err := keys.Disabled(name, trust.Fingerprint(k))
+			if err != nil {
+				return err
+			}
+			if disabled {
+				f.logf("warning: key %s from %s is disabled in the key store", trust.Fingerprint(k), u)
+				continue
+			}
 			path, err := trust.Add(f.KeyDir, name, k)
 			if err != nil {
 				return err
@@ -186,6 +200,13 @@ func (f Fetcher) trustDiscovered(ctx context.Context, name types.ACIdentifier) e
 		}
 	}
 	return nil
+}
+
+func (f Fetcher) keystore() *trust.Keystore {
+	if f.Keys == nil {
+		return &trust.Keystore{}
+	}
+	return f.Keys
 }
 
 // discoveryTimeout bounds one discovery request.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -68,6 +69,63 @@ func Unregister(socket, uuid string) error {
 	return nil
 }
 
+// What a pod may take of its supervisor: connections, forms that are being read
+// at once, how long another one waits for its turn, and time for each request.
+const (
+	maxConnections = 64
+	maxForms       = 4
+	formPatience   = 2 * time.Second
+	requestTime    = 10 * time.Second
+)
+
+// PodServer is an HTTP server for a handler of ForPod, bounded in what the pod
+// may make of it; serve it on Bounded of a listener.
+func PodServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, MaxHeaderBytes: 16 << 10, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime,
+		WriteTimeout: 2 * requestTime, IdleTimeout: requestTime}
+}
+
+// Bounded accepts a connection when fewer than maxConnections are open.
+func Bounded(l net.Listener) net.Listener {
+	return &boundedListener{Listener: l, open: make(chan struct{}, maxConnections), closed: make(chan struct{})}
+}
+
+type boundedListener struct {
+	net.Listener
+	open   chan struct{}
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *boundedListener) Accept() (net.Conn, error) {
+	select {
+	case l.open <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.open
+		return nil, err
+	}
+	return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.open })}, nil
+}
+
+func (l *boundedListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+type boundedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *boundedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
+
 // ForPod is what a pod sees: below /TOKEN the specified requests and nothing
 // else. What is the pod's own is answered at once; signatures of other pods are
 // verified by the service, which alone has the key to all.
@@ -91,7 +149,20 @@ func ForPod(socket string, r Registration, key []byte) (http.Handler, error) {
 			forward(c, r.Token, w, q)
 		}
 	})
+	forms := make(chan struct{}, maxForms)
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Method == http.MethodPost {
+			select {
+			case forms <- struct{}{}:
+				defer func() { <-forms }()
+			case <-q.Context().Done():
+				return
+			case <-time.After(formPatience):
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+				return
+			}
+		}
 		given, rest, ok := strings.Cut(strings.TrimPrefix(q.URL.Path, "/"), "/")
 		if !ok || !sameToken(given, r.Token) {
 			http.NotFound(w, q)

@@ -1,8 +1,10 @@
 package metadata
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const (
@@ -279,6 +284,100 @@ func FuzzServer(f *testing.F) {
 		}
 		if strings.HasPrefix(path, apiBase+"/") && token != tokenA && w.Code == 200 {
 			t.Fatalf("%s %s was answered to the token %q", method, path, token)
+		}
+	})
+}
+
+// A pod that begins many forms and never ends them takes a bounded part of its supervisor.
+func TestStalledFormsAreBounded(t *testing.T) {
+	r := registration(uuidA, tokenA)
+	h, err := ForPod(filepath.Join(t.TempDir(), "none"), r, []byte("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := PodServer(h)
+	if server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 {
+		t.Error("a request may take for ever")
+	}
+	go server.Serve(Bounded(l))
+	defer server.Close()
+	path := "/" + r.Token + "/acMetadata/v1/pod/hmac/sign"
+	head := "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000000\r\n\r\ncontent="
+	var refused, waiting atomic.Int32
+	var all sync.WaitGroup
+	for range maxForms + 8 {
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, head)
+		c.SetReadDeadline(time.Now().Add(2 * formPatience))
+		all.Go(func() {
+			line, err := bufio.NewReader(c).ReadString('\n')
+			switch {
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				waiting.Add(1)
+			case strings.Contains(line, " 503 "):
+				refused.Add(1)
+			default:
+				t.Errorf("%q %v", line, err)
+			}
+		})
+	}
+	all.Wait()
+	if waiting.Load() != maxForms || refused.Load() != 8 {
+		t.Errorf("%d forms are being read, %d were refused", waiting.Load(), refused.Load())
+	}
+	for range maxConnections { // the rest of them say nothing
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /"+r.Token+"/acMetadata/v1/pod/uuid HTTP/1.0\r\n\r\n")
+	c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("beyond %d connections: %d, %v", maxConnections, n, err)
+	}
+}
+
+// FuzzForPod: what a pod sends is answered, and nothing is without the pod's token.
+func FuzzForPod(f *testing.F) {
+	f.Add("GET", "/"+tokenA+"/acMetadata/v1/pod/manifest", "", "")
+	f.Add("POST", "/"+tokenA+"/acMetadata/v1/pod/hmac/sign", "application/x-www-form-urlencoded", "content=x")
+	f.Add("POST", "/"+tokenA+"/acMetadata/v1/pod/hmac/verify", "application/x-www-form-urlencoded", "content=x&uuid="+uuidB+"&signature=eA==")
+	f.Add("GET", "//"+tokenA+"/../pods/x", "multipart/form-data; boundary=x", "--x")
+	r := registration(uuidA, tokenA)
+	h, err := ForPod(filepath.Join(f.TempDir(), "none"), r, []byte("key"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, method, path, kind, body string) {
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return
+		}
+		q, err := http.NewRequest(method, "http://x/", strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		q.URL.Path, q.URL.RawPath, q.URL.RawQuery = u.Path, u.RawPath, u.RawQuery
+		q.Header.Set("Content-Type", kind)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, q)
+		if w.Code == http.StatusOK && !strings.Contains(u.Path, tokenA) {
+			t.Errorf("%s %s is answered without the token", method, path)
 		}
 	})
 }

@@ -4,13 +4,14 @@
 package network
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/containernetworking/cni/libcni"
@@ -33,6 +34,12 @@ const (
 	Default    = "default"
 	Restricted = "default-restricted"
 	all        = "all"
+)
+
+// Bridges of the networks of rkt's own.
+const (
+	defaultBridge    = "rkt0"
+	restrictedBridge = "rkt1"
 )
 
 // ParseSelection reads the values of --net: a comma-separated list of networks,
@@ -90,15 +97,15 @@ func builtin(ports bool) map[string]string {
 			`"ranges":[[{"subnet":"` + subnet + `"}]]` + routes + `}}` + portmap + `]}`
 	}
 	return map[string]string{
-		Default:    list(Default, "rkt0", "172.16.28.0/24", "true", `,"routes":[{"dst":"0.0.0.0/0"}]`),
-		Restricted: list(Restricted, "rkt1", "172.16.29.0/24", "false", ""),
+		Default:    list(Default, defaultBridge, "172.16.28.0/24", "true", `,"routes":[{"dst":"0.0.0.0/0"}]`),
+		Restricted: list(Restricted, restrictedBridge, "172.16.29.0/24", "false", ""),
 	}
 }
 
 // load returns the lists for the requests, in the order of the configuration's
-// file names, the built-in ones first.
+// file names, whatever the order of the requests: rkt does it so.
 func load(requests []Request, dirs []string, ports bool) ([]*libcni.NetworkConfigList, error) {
-	known, order, err := configured(dirs)
+	known, file, err := configured(dirs)
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +117,11 @@ func load(requests []Request, dirs []string, ports bool) ([]*libcni.NetworkConfi
 		if err != nil {
 			return nil, fmt.Errorf("built-in network %s: %w", name, err)
 		}
-		known[name] = conf
-		order = append([]string{name}, order...)
+		known[name], file[name] = conf, builtinFile(name)
 	}
+	order := slices.SortedFunc(maps.Keys(known), func(a, b string) int {
+		return cmp.Or(cmp.Compare(file[a], file[b]), cmp.Compare(a, b))
+	})
 	wanted := map[string]bool{}
 	for _, r := range requests {
 		if r.Name == all {
@@ -122,8 +131,7 @@ func load(requests []Request, dirs []string, ports bool) ([]*libcni.NetworkConfi
 			continue
 		}
 		if known[r.Name] == nil {
-			sort.Strings(order)
-			return nil, fmt.Errorf("no network is named %q; configured are %s (see %s)", r.Name, strings.Join(order, ", "), strings.Join(netDirs(dirs), ", "))
+			return nil, fmt.Errorf("no network is named %q; configured are %s (see %s)", r.Name, strings.Join(slices.Sorted(maps.Keys(known)), ", "), strings.Join(netDirs(dirs), ", "))
 		}
 		wanted[r.Name] = true
 	}
@@ -147,11 +155,13 @@ func netDirs(dirs []string) []string {
 	return out
 }
 
+// builtinFile is the file in which rkt has a network of its own.
+func builtinFile(name string) string { return "99-" + name + ".conf" }
+
 // configured reads *.conf and *.conflist of every directory; a later directory
-// wins over an earlier one.
-func configured(dirs []string) (map[string]*libcni.NetworkConfigList, []string, error) {
-	known := map[string]*libcni.NetworkConfigList{}
-	file := map[string]string{}
+// wins over an earlier one. file has the names of the files without folder.
+func configured(dirs []string) (known map[string]*libcni.NetworkConfigList, file map[string]string, err error) {
+	known, file = map[string]*libcni.NetworkConfigList{}, map[string]string{}
 	for _, dir := range netDirs(dirs) {
 		files, err := libcni.ConfFiles(dir, []string{".conf", ".conflist"})
 		if err != nil {
@@ -165,12 +175,7 @@ func configured(dirs []string) (map[string]*libcni.NetworkConfigList, []string, 
 			known[conf.Name], file[conf.Name] = conf, filepath.Base(f)
 		}
 	}
-	order := make([]string, 0, len(known))
-	for name := range known {
-		order = append(order, name)
-	}
-	sort.Slice(order, func(i, j int) bool { return file[order[i]] < file[order[j]] })
-	return known, order, nil
+	return known, file, nil
 }
 
 // read takes a list, or a single plugin's configuration as rkt's documentation shows it.
@@ -179,6 +184,10 @@ func read(path string) (*libcni.NetworkConfigList, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parse(data)
+}
+
+func parse(data []byte) (*libcni.NetworkConfigList, error) {
 	var probe struct {
 		Name       string           `json:"name"`
 		CNIVersion string           `json:"cniVersion"`

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/containernetworking/cni/libcni"
 )
 
 func TestParseSelection(t *testing.T) {
@@ -90,7 +92,7 @@ func TestConfiguredNetworks(t *testing.T) {
 		t.Errorf("plugins %v: the own default wins and forwards ports", plugins)
 	}
 	lists, err := load([]Request{{Name: "b"}}, dirs, false)
-	if err != nil || !reflect.DeepEqual(bridges(lists[0]), []string{"br9"}) {
+	if err != nil || !reflect.DeepEqual(bridges(lists[0]), []bridge{{name: "br9"}}) {
 		t.Errorf("bridges of b: %v, %v", lists, err)
 	}
 	if _, err := load([]Request{{Name: "none"}}, dirs, false); err == nil || !strings.Contains(err.Error(), "default") {
@@ -170,4 +172,108 @@ func TestRemoveOfAKilledPod(t *testing.T) {
 	if !strings.Contains(string(log), "10.9.8.7/24") {
 		t.Errorf("the plugin saw %s", log)
 	}
+}
+
+func TestNetworksComeInTheOrderOfTheirFiles(t *testing.T) {
+	dirs := []string{confDir(t, map[string]string{"10-z.conf": `{"name":"z","type":"ptp"}`, "20-a.conf": `{"name":"a","type":"ptp"}`})}
+	for range 50 { // maps have no order
+		for _, asked := range [][]string{{Default, "a", Restricted, "z"}, {"z", Restricted, "a", Default}} {
+			if got, _ := names(t, dirs, false, asked...); !reflect.DeepEqual(got, []string{"z", "a", Restricted, Default}) {
+				t.Fatalf("%v: %v", asked, got)
+			}
+		}
+	}
+}
+
+func TestBridgesOfBuiltinNetworksAreClosed(t *testing.T) {
+	lists, err := load([]Request{{Name: Default}, {Name: Restricted}}, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{restrictedBridge, defaultBridge} {
+		got := bridges(lists[i])
+		if !reflect.DeepEqual(got, []bridge{{name, true}}) {
+			t.Fatalf("%+v", got)
+		}
+		text := ""
+		for _, r := range rules(got[0]) {
+			text += r.table + " " + strings.Join(r.spec, " ") + "\n"
+		}
+		want := "filter RKT-FORWARD -i " + name + " -j ACCEPT\n" +
+			"filter RKT-FORWARD -o " + name + " -m conntrack --ctstate DNAT,RELATED,ESTABLISHED -j ACCEPT\n" +
+			"mangle RKT-FORWARD ! -i " + name + " -o " + name + " -m conntrack ! --ctstate DNAT,RELATED,ESTABLISHED -j DROP\n"
+		if text != want {
+			t.Errorf("rules:\n%s", text)
+		}
+	}
+	routed := bridges(&libcni.NetworkConfigList{Plugins: []*libcni.PluginConfig{{Bytes: []byte(`{"type":"bridge","bridge":"br9","ipMasq":false}`)}}})
+	if list := rules(routed[0]); len(list) != 2 {
+		t.Errorf("a network that is routed to: %v", list)
+	}
+}
+
+func TestJumpToOurChain(t *testing.T) {
+	for listed, want := range map[string]struct {
+		before int
+		last   bool
+	}{
+		"-P FORWARD DROP\n": {0, false},
+		"-P FORWARD DROP\n-A FORWARD -j RKT-FORWARD\n-A FORWARD -j DOCKER-USER\n":                            {1, false},
+		"-P FORWARD DROP\n-A FORWARD -j GDN-FORWARD\n-A FORWARD -j RKT-FORWARD\n":                            {0, true},
+		"-P FORWARD DROP\n-A FORWARD -j RKT-FORWARD\n-A FORWARD -j RKT-FORWARD-X\n-A FORWARD -j RKT-FORWARD": {1, true},
+	} {
+		if before, last := jumps(listed); before != want.before || last != want.last {
+			t.Errorf("%q: %d %v", listed, before, last)
+		}
+	}
+}
+
+// FuzzConfiguration: a configuration that is taken can be kept for the end of the pod, and used then.
+func FuzzConfiguration(f *testing.F) {
+	for _, text := range []string{builtin(true)[Default], builtin(false)[Restricted], `{"name":"a","type":"ptp"}`, `{"name":"a","type":"bridge","bridge":"-x","ipMasq":true}`,
+		`{"name":"a","cniVersion":"9","plugins":[{"type":"x"},{"type":"y","capabilities":{"portMappings":true}}]}`, `{"name":"a","plugins":[]}`, `{"name":"a","plugins":null}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := parse(data)
+		if err != nil {
+			return
+		}
+		if !forwards(l) {
+			if err := addPortmap(l); err != nil {
+				return
+			}
+		}
+		for _, b := range bridges(l) {
+			rules(b)
+		}
+		kept, err := listBytes(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := libcni.NetworkConfFromBytes(kept)
+		if err != nil || again.Name != l.Name || len(again.Plugins) != len(l.Plugins) {
+			t.Errorf("kept as %s: %v", kept, err)
+		}
+	})
+}
+
+// FuzzSelection: --net is refused or names networks, each once.
+func FuzzSelection(f *testing.F) {
+	for _, text := range []string{"", "default", "host", "none,none", "a:IP=1;X=y,b", "all,a:;", ":"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseSelection([]string{text})
+		if err != nil {
+			return
+		}
+		seen := map[string]bool{}
+		for _, r := range s.Networks {
+			if r.Name == "" || seen[r.Name] || s.Host {
+				t.Errorf("%q: %+v", text, s)
+			}
+			seen[r.Name] = true
+		}
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/appc/spec/schema"
@@ -28,6 +30,7 @@ type App struct {
 	Mounts           []schema.Mount
 	ReadOnlyRootFS   *bool
 	Isolators        []types.Isolator
+	Annotations      map[string]string
 	UserAnnotations  map[string]string
 	UserLabels       map[string]string
 }
@@ -88,6 +91,13 @@ func (a App) runtime(p Pod) (*schema.RuntimeApp, error) {
 	}
 	if a.ReadOnlyRootFS != nil {
 		r.ReadOnlyRootFS = *a.ReadOnlyRootFS
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.Annotations)) {
+		id, err := types.NewACIdentifier(key)
+		if err != nil {
+			return nil, fmt.Errorf("annotation %q of app %s: %w", key, name, err)
+		}
+		r.Annotations.Set(*id, a.Annotations[key])
 	}
 	return r, nil
 }

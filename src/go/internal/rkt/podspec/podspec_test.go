@@ -145,7 +145,7 @@ func TestReifyRefuses(t *testing.T) {
 		"no volume":         func(m *schema.PodManifest) { m.Apps[0].Mounts = []schema.Mount{{Volume: "none", Path: "/x"}} },
 		"not absolute":      func(m *schema.PodManifest) { m.Apps[0].Mounts = []schema.Mount{{Volume: "data", Path: "/.."}} },
 		"no app has a port": func(m *schema.PodManifest) { m.Ports = []types.ExposedPort{{Name: "none", HostPort: 1}} },
-		"host port":         func(m *schema.PodManifest) { m.Ports = []types.ExposedPort{{Name: "many", HostPort: 65534}} },
+		"not all of 1-":     func(m *schema.PodManifest) { m.Ports = []types.ExposedPort{{Name: "many", HostPort: 65534}} },
 		"cannot be forwarded": func(m *schema.PodManifest) {
 			m.Ports = []types.ExposedPort{{Name: "x", HostPort: 1, PodPort: &types.Port{Name: "x", Protocol: "icmp", Port: 1}}}
 		},
@@ -210,4 +210,62 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("a reified manifest cannot be read again: %v\n%s", err, out)
 		}
 	})
+}
+
+func TestImplicitVolumesAreTheAppsOwn(t *testing.T) {
+	one, two := app(t, full), app(t, full)
+	one.Name, two.Name = "one", "two"
+	m := build(t, Pod{Apps: []App{one, two}})
+	shared, err := types.VolumeFromString("log,kind=empty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Volumes = []types.Volume{*shared}
+	if _, err := reify(t, m); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"one /data": "one-data", "two /data": "two-data", "one /log": "log", "two /log": "log"}
+	for i := range m.Apps {
+		for _, mt := range m.Apps[i].Mounts {
+			key := m.Apps[i].Name.String() + " " + mt.Path
+			v, _, err := MountVolume(m, &m.Apps[i], mt)
+			if err != nil || v.Name.String() != want[key] {
+				t.Errorf("%s: volume %s, want %s, %v", key, v.Name, want[key], err)
+			}
+		}
+	}
+	if len(m.Volumes) != 3 {
+		t.Errorf("volumes %v", m.Volumes)
+	}
+	if _, err := reify(t, m); err != nil || len(m.Volumes) != 3 {
+		t.Errorf("reified again: %v, %v", m.Volumes, err)
+	}
+}
+
+func TestAnImplicitVolumeIsNeverAnothersByName(t *testing.T) {
+	one := app(t, full)
+	one.Name = "one"
+	m := build(t, Pod{Apps: []App{one}})
+	foreign, err := types.VolumeFromString("one-data,kind=host,source=/etc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Volumes = []types.Volume{*foreign}
+	if _, err := reify(t, m); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, err := MountVolume(m, &m.Apps[0], m.Apps[0].Mounts[0]); err != nil || v.Kind != "empty" {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+func TestPortsOutOfRangeEnd(t *testing.T) {
+	const huge = ^uint(0)
+	for _, c := range []struct{ host, port, count uint }{{1, 1, huge}, {huge, 1, 2}, {2, huge - 1, huge - 1}, {65535, 1, 2}, {1, 65535, 2}, {0, 1, 1}, {1, 0, 1}, {1, 1, 65535}} {
+		m := build(t, Pod{Apps: []App{app(t, full)}})
+		m.Ports = []types.ExposedPort{{Name: "x", HostPort: c.host, PodPort: &types.Port{Name: "x", Protocol: "tcp", Port: c.port, Count: c.count}}}
+		if list, err := PortMappings(m); err == nil {
+			t.Errorf("%+v: %d mappings", c, len(list))
+		}
+	}
 }

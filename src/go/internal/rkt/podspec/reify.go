@@ -83,12 +83,22 @@ func Reify(m *schema.PodManifest, images Images) (warnings []string, err error) 
 	return append(warnings, ignored("the pod", m.Isolators, podIsolators)...), nil
 }
 
-// mounts satisfies the app's mount points. A mount of the same path comes first.
+// mounts satisfies the app's mount points. A mount of the same path comes first,
+// then a volume of the mount point's name; else the app gets one that no other
+// app has.
 func mounts(m *schema.PodManifest, a *schema.RuntimeApp) error {
 	for _, mp := range a.App.MountPoints {
-		if !mountsPath(a.Mounts, mp.Path) {
-			a.Mounts = append(a.Mounts, schema.Mount{Volume: mp.Name, Path: mp.Path})
+		if mountsPath(a.Mounts, mp.Path) {
+			continue
 		}
+		name := mp.Name
+		if volume(m, name) == nil {
+			var err error
+			if name, err = ownVolume(m, a.Name, mp.Name); err != nil {
+				return err
+			}
+		}
+		a.Mounts = append(a.Mounts, schema.Mount{Volume: name, Path: mp.Path})
 	}
 	for i := range a.Mounts {
 		mt := &a.Mounts[i]
@@ -99,14 +109,30 @@ func mounts(m *schema.PodManifest, a *schema.RuntimeApp) error {
 			if !isMountPoint(a.App.MountPoints, *mt) {
 				return fmt.Errorf("no volume is named %q, which is to be mounted at %s", mt.Volume, mt.Path)
 			}
-			empty, err := types.VolumeFromString(mt.Volume.String() + ",kind=empty")
+			name, err := ownVolume(m, a.Name, mt.Volume)
 			if err != nil {
 				return err
 			}
-			m.Volumes = append(m.Volumes, *empty)
+			mt.Volume = name
 		}
 	}
 	return overlap(a.Mounts)
+}
+
+// ownVolume adds an empty volume for an app's mount point. Where a volume has
+// its name already, which is then another's, the name gets a number.
+func ownVolume(m *schema.PodManifest, app, mountPoint types.ACName) (types.ACName, error) {
+	base := app.String() + "-" + mountPoint.String()
+	name := base
+	for n := 2; volume(m, types.ACName(name)) != nil; n++ {
+		name = fmt.Sprintf("%s-%d", base, n)
+	}
+	empty, err := types.VolumeFromString(name + ",kind=empty")
+	if err != nil {
+		return "", err
+	}
+	m.Volumes = append(m.Volumes, *empty)
+	return empty.Name, nil
 }
 
 func mountsPath(list []schema.Mount, p string) bool {
@@ -140,6 +166,18 @@ func overlap(list []schema.Mount) error {
 		}
 	}
 	return nil
+}
+
+// Implicit says whether an app's volume is one that Reify made for the mount
+// point at the path.
+func Implicit(a *schema.RuntimeApp, name types.ACName, at string) bool {
+	for _, mp := range a.App.MountPoints {
+		own := a.Name.String() + "-" + mp.Name.String()
+		if path.Clean(mp.Path) == path.Clean(at) && (name.String() == own || strings.HasPrefix(name.String(), own+"-")) {
+			return true
+		}
+	}
+	return false
 }
 
 func volume(m *schema.PodManifest, name types.ACName) *types.Volume {
@@ -177,6 +215,18 @@ type Mapping struct {
 	HostIP            string
 }
 
+// maxPort is the highest number of a port. maxMappings bounds what is forwarded:
+// each port is some rules of the packet filter.
+const (
+	maxPort     = 65535
+	maxMappings = 10000
+)
+
+// inRange says whether count ports from first on are ports.
+func inRange(first, count uint) bool {
+	return first >= 1 && first <= maxPort && count <= maxPort-first+1
+}
+
 // PortMappings resolves the exposed ports by the names that the apps give them.
 func PortMappings(m *schema.PodManifest) ([]Mapping, error) {
 	var list []Mapping
@@ -192,8 +242,11 @@ func PortMappings(m *schema.PodManifest) ([]Mapping, error) {
 			return nil, fmt.Errorf("port %s has the protocol %q, which cannot be forwarded", e.Name, port.Protocol)
 		}
 		count := max(port.Count, 1)
-		if e.HostPort < 1 || e.HostPort+count > 65536 {
-			return nil, fmt.Errorf("port %s: host port %d is not one of 1-65535", e.Name, e.HostPort)
+		if !inRange(e.HostPort, count) || !inRange(port.Port, count) {
+			return nil, fmt.Errorf("port %s: %d ports from %d on, at the host from %d on, are not all of 1-%d", e.Name, count, port.Port, e.HostPort, maxPort)
+		}
+		if uint(len(list))+count > maxMappings {
+			return nil, fmt.Errorf("more than %d ports are to be forwarded", maxMappings)
 		}
 		for i := range count {
 			mapping := Mapping{HostPort: e.HostPort + i, PodPort: port.Port + i, Protocol: protocol}

@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/appc/spec/schema"
-	"github.com/appc/spec/schema/types"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"photonbuild.invalid/compat/internal/kit/bundle"
@@ -62,7 +61,7 @@ func (s *supervisor) prepareApp(r *schema.RuntimeApp) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	vols, err := volumes(s.pod, s.manifest, r)
+	vols, err := volumes(s.pod, s.manifest, r, root)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +71,7 @@ func (s *supervisor) prepareApp(r *schema.RuntimeApp) (*app, error) {
 			return nil, err
 		}
 		if warning != "" {
-			fmt.Fprintf(s.stdio[2], "rkt: warning: app %s: %s\n", name, warning)
+			s.warn("app %s: %s", name, warning)
 		}
 	}
 	if wd := r.App.WorkingDirectory; wd != "" && !existsIn(root, vols, wd) {
@@ -125,17 +124,6 @@ func (s *supervisor) prepareApp(r *schema.RuntimeApp) (*app, error) {
 func console() specs.LinuxDevice {
 	mode := os.FileMode(0o620)
 	return specs.LinuxDevice{Path: "/dev/console", Type: "c", Major: 1, Minor: 3, FileMode: &mode}
-}
-
-func handlers(a *app, list []types.EventHandler) {
-	for _, h := range list {
-		switch h.Name {
-		case "pre-start":
-			a.pre = h.Exec
-		case "post-stop":
-			a.post = h.Exec
-		}
-	}
 }
 
 // mountRoot puts a writable layer over the image's rendered tree. Its root
@@ -263,35 +251,21 @@ func journalStream(identifier string) (*os.File, error) {
 	return c.File()
 }
 
-// preStart runs the app's pre-start handler. Its failure is the app's.
-func (s *supervisor) preStart(a *app) (int, error) {
-	if len(a.pre) == 0 {
-		return 0, nil
-	}
-	status, err := s.runOnce(a, a.pre, "")
-	if err != nil {
-		status = 1
-	}
-	return status, wrap("pre-start of app "+a.name, err)
-}
-
 // runApp runs the app and then its post-stop handler, and returns the app's status.
 func (s *supervisor) runApp(a *app) (int, error) {
 	if s.stopping() {
 		return 128 + int(syscall.SIGTERM), nil
 	}
-	status, err := s.runOnce(a, a.exec, a.pidFile())
+	status, err := s.runOnce(a, a.exec, a.pidFile(), false)
 	if err != nil {
 		return 1, wrap("app "+a.name, err)
 	}
-	if len(a.post) > 0 && !s.box.stopped.Load() {
-		post, err := s.runOnce(a, a.post, "")
-		if err != nil || post != 0 {
-			fmt.Fprintf(s.stdio[2], "rkt: warning: post-stop of app %s: status %d %v\n", a.name, post, err)
-		}
-		if status == 0 && post != 0 {
-			status = post
-		}
+	post, err := s.postStop(a)
+	if err != nil || post != 0 {
+		s.warn("post-stop of app %s: status %d %v", a.name, post, err)
+	}
+	if status == 0 {
+		status = post
 	}
 	return status, nil
 }
@@ -303,8 +277,9 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// runOnce runs one program in the app's environment to its end.
-func (s *supervisor) runOnce(a *app, args []string, pidFile string) (int, error) {
+// runOnce runs one program in the app's environment to its end; last says that it
+// is the post-stop handler.
+func (s *supervisor) runOnce(a *app, args []string, pidFile string, last bool) (int, error) {
 	c := a.container
 	c.Args = slices.Clone(args)
 	spec, err := c.Spec()
@@ -322,8 +297,8 @@ func (s *supervisor) runOnce(a *app, args []string, pidFile string) (int, error)
 		return 1, err
 	}
 	s.mu.Lock()
-	s.procs[a.name] = p
-	late := s.stopping()
+	s.procs[a.name] = running{p, last}
+	late := s.stopping() && !last
 	s.mu.Unlock()
 	if late {
 		p.Signal(syscall.SIGTERM)

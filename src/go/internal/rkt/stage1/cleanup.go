@@ -17,18 +17,18 @@ import (
 // It may be called again, and while the pod's service is ending.
 // The network namespace, when it is still there, is given by its path.
 func cleanup(p *pod.Pod, netns string) error {
-	var o Options
-	if err := p.Options(&o); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
 	dir, err := os.Open(RuntimeDir(p.UUID))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return nil // or the machine was started anew: whatever state its files are in, it has nothing
 	}
 	if err != nil {
 		return fmt.Errorf("pod %s: %w", p.UUID, err)
 	}
 	defer dir.Close()
+	var o Options
+	if err := p.Options(&o); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	// systemd's clean-up after a killed pod and rkt rm may meet.
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("pod %s: lock: %w", p.UUID, err)

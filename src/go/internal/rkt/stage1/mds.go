@@ -44,8 +44,8 @@ func (s *supervisor) prepareMetadata() (closer func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata service in the pod: %w", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
-	go server.Serve(l)
+	server := metadata.PodServer(handler)
+	go server.Serve(metadata.Bounded(l))
 	s.mdsURL = fmt.Sprintf("http://%s/%s", l.Addr(), r.Token)
 	go s.warmUp()
 	return func() { server.Close() }, nil

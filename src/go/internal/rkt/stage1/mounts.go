@@ -1,21 +1,14 @@
 package stage1
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 
-	"github.com/appc/spec/schema"
-	"github.com/appc/spec/schema/types"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"photonbuild.invalid/compat/internal/rkt/pod"
-	"photonbuild.invalid/compat/internal/rkt/podspec"
 )
 
 // mounted is a volume at its place in an app.
@@ -24,67 +17,6 @@ type mounted struct {
 	readOnly       bool
 	recursive      bool
 	directory      bool
-}
-
-// volumes resolves the app's mounts (ace.md, volume setup): a host volume must
-// be there and must not be reached by a symbolic link; an empty one is made.
-func volumes(p *pod.Pod, m *schema.PodManifest, a *schema.RuntimeApp) ([]mounted, error) {
-	var list []mounted
-	for _, mt := range a.Mounts {
-		v, readOnly, err := podspec.MountVolume(m, a, mt)
-		if err != nil {
-			return nil, fmt.Errorf("app %s: %w", a.Name, err)
-		}
-		one := mounted{source: v.Source, target: path.Clean(mt.Path), readOnly: readOnly, recursive: v.Recursive == nil || *v.Recursive}
-		if v.Kind == "empty" {
-			one.source, err = emptyVolume(p, v)
-			one.recursive, one.directory = false, true
-		} else {
-			one.directory, err = hostVolume(v)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("volume %s: %w", v.Name, err)
-		}
-		list = append(list, one)
-	}
-	return list, nil
-}
-
-func emptyVolume(p *pod.Pod, v types.Volume) (string, error) {
-	dir := p.File("sharedVolumes", v.Name.String())
-	mode, err := strconv.ParseUint(*v.Mode, 8, 12)
-	if err != nil {
-		return "", fmt.Errorf("mode %q is not an octal number up to 7777", *v.Mode)
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		if errors.Is(err, os.ErrExist) {
-			return dir, nil // another app of the pod came first
-		}
-		return "", err
-	}
-	if err := os.Chown(dir, *v.UID, *v.GID); err != nil {
-		return "", err
-	}
-	return dir, os.NewSyscallError("chmod", unix.Chmod(dir, uint32(mode)))
-}
-
-func hostVolume(v types.Volume) (directory bool, err error) {
-	fd, err := unix.Openat2(unix.AT_FDCWD, v.Source, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
-	switch {
-	case errors.Is(err, unix.ELOOP):
-		return false, fmt.Errorf("%s is or passes a symbolic link; give the path that it leads to", v.Source)
-	case err != nil:
-		return false, &os.PathError{Op: "open", Path: v.Source, Err: err}
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return false, os.NewSyscallError("fstat", err)
-	}
-	return st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
 }
 
 func (m mounted) spec() specs.Mount {

@@ -183,24 +183,26 @@ func TestPrecedenceOfEtcFiles(t *testing.T) {
 }
 
 func TestHostVolumes(t *testing.T) {
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Mkdir(dir+"/d", 0o755)
-	os.WriteFile(dir+"/f", nil, 0o644)
-	os.Symlink("d", dir+"/link")
-	for source, want := range map[string]string{"/d": "dir", "/f": "file", "/link": "symbolic link", "/link/..": "symbolic link", "/none": "no such file"} {
-		directory, err := hostVolume(types.Volume{Source: dir + source})
-		switch {
-		case want == "dir" || want == "file":
-			if err != nil || directory != (want == "dir") {
-				t.Errorf("%s: %v %v", source, directory, err)
-			}
-		case err == nil || !strings.Contains(err.Error(), want):
-			t.Errorf("%s: %v, want %s", source, err, want)
+	withMounts(t, func() {
+		dir, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		os.Mkdir(dir+"/d", 0o755)
+		os.WriteFile(dir+"/f", nil, 0o644)
+		os.Symlink("d", dir+"/link")
+		for source, want := range map[string]string{"/d": "dir", "/f": "file", "/link": "symbolic link", "/link/..": "symbolic link", "/none": "no such file"} {
+			directory, err := pin(dir+source, filepath.Join(dir, "pins", filepath.Base(source)), false)
+			switch {
+			case want == "dir" || want == "file":
+				if err != nil || directory != (want == "dir") {
+					t.Errorf("%s: %v %v", source, directory, err)
+				}
+			case err == nil || !strings.Contains(err.Error(), want):
+				t.Errorf("%s: %v, want %s", source, err, want)
+			}
+		}
+	})
 }
 
 func TestTargetsOfVolumes(t *testing.T) {

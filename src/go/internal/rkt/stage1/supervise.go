@@ -41,7 +41,7 @@ type supervisor struct {
 	killOnce sync.Once
 
 	mu    sync.Mutex
-	procs map[string]*bundle.Process // by app: what runs now
+	procs map[string]running // by app
 }
 
 // Supervise is the main process of a pod's service: it takes over from the
@@ -58,7 +58,7 @@ func Supervise(dataDir, uuid string) error {
 		return err
 	}
 	s := &supervisor{stdio: [3]*os.File{files[1], files[2], files[3]}, stop: make(chan struct{}), kill: make(chan struct{}),
-		procs: map[string]*bundle.Process{}}
+		procs: map[string]running{}}
 	status, err := s.load(dataDir, uuid)
 	if err == nil {
 		go s.listen(c)
@@ -106,11 +106,7 @@ func (s *supervisor) listen(c *net.UnixConn) {
 		case msgKill:
 			s.beginKill()
 		case msgWinch:
-			s.mu.Lock()
-			for _, p := range s.procs {
-				p.Signal(syscall.SIGWINCH)
-			}
-			s.mu.Unlock()
+			s.signalAll(syscall.SIGWINCH)
 		}
 	}
 }
@@ -142,8 +138,10 @@ func (s *supervisor) stopping() bool {
 // run runs the pod from its namespaces to its last app's end.
 func (s *supervisor) run() (status int, err error) {
 	id := s.pod.UUID
-	defer func() {
-		err = errors.Join(err, s.undo())
+	defer func() { // the apps' status is theirs, whatever becomes of what the pod leaves
+		if left := s.undo(); left != nil {
+			s.warn("%v; rkt gc tries again", left)
+		}
 	}()
 	if err := s.prepareHost(); err != nil {
 		return 0, err
@@ -307,7 +305,10 @@ func (s *supervisor) runApps(apps []*app) (int, error) {
 		select {
 		case e := <-ends:
 			left--
-			failed = errors.Join(failed, e.err, s.pod.SetStatus(e.app.name, e.status))
+			failed = errors.Join(failed, e.err)
+			if err := s.pod.SetStatus(e.app.name, e.status); err != nil {
+				s.warn("status of app %s: %v", e.app.name, err)
+			}
 			if e.status != 0 || e.err != nil {
 				if status == 0 {
 					status = e.status
@@ -317,11 +318,7 @@ func (s *supervisor) runApps(apps []*app) (int, error) {
 		case <-stop:
 			stop = nil
 			s.signalAll(syscall.SIGTERM)
-			within := s.options.StopWithin
-			if within <= 0 {
-				within = DefaultStop
-			}
-			timeout = time.After(within)
+			timeout = time.After(s.stopWithin())
 		case <-timeout:
 			s.killApps(apps)
 			timeout = time.After(time.Second)
@@ -331,21 +328,6 @@ func (s *supervisor) runApps(apps []*app) (int, error) {
 		}
 	}
 	return status, failed
-}
-
-func (s *supervisor) signalAll(sig os.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.procs {
-		p.Signal(sig)
-	}
-}
-
-// killApps kills every process of every app by its cgroup.
-func (s *supervisor) killApps(apps []*app) {
-	for _, a := range apps {
-		os.WriteFile(filepath.Join("/sys/fs/cgroup", a.container.CgroupsPath, "cgroup.kill"), []byte("1"), 0)
-	}
 }
 
 // awaitReady notes when every app's main process was started: runc writes the pid files.

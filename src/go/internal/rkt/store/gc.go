@@ -99,6 +99,9 @@ type GCOptions struct {
 	// Alive, when set, says whether an owner of Hold still exists; the holds
 	// of others are dropped.
 	Alive func(owner string) bool
+	// FetchedOnly: images that no URL and no registry gave stay: nobody can
+	// fetch them again.
+	FetchedOnly bool
 }
 
 // GCResult is what GC removed.
@@ -192,7 +195,14 @@ func (s *Store) gcImages(o GCOptions, res *GCResult) error {
 	if err != nil {
 		return err
 	}
+	fetched, err := s.fetched()
+	if err != nil {
+		return err
+	}
 	for _, i := range list {
+		if o.FetchedOnly && !fetched[i.ID] {
+			continue
+		}
 		if inUse[i.ID] || s.now().Sub(i.LastUsed) < o.Grace {
 			continue
 		}
@@ -223,9 +233,21 @@ func (s *Store) imagesOfTrees() (map[string]bool, error) {
 	return used, nil
 }
 
-// gcRest removes temporary files, blobs without a record and records of URLs
-// whose image is gone.
+// gcRest removes temporary files, torn records, blobs without a record and
+// records of URLs whose image is gone.
 func (s *Store) gcRest() error {
+	ids, err := s.ids()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		var torn *damagedError
+		if _, err := s.Info(id); errors.As(err, &torn) {
+			if err := os.Remove(s.path("info", id+".json")); err != nil {
+				return err
+			}
+		}
+	}
 	left, err := os.ReadDir(s.Tmp())
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"photonbuild.invalid/compat/internal/kit/archive"
+	"photonbuild.invalid/compat/internal/kit/durable"
 	"photonbuild.invalid/compat/internal/rkt/aci"
 )
 
@@ -45,7 +46,7 @@ func (s *Store) put(ctx context.Context, r io.Reader, latest bool) (string, erro
 	if err != nil {
 		return "", fmt.Errorf("import image: %w", err)
 	}
-	if err := os.Rename(f.Name(), s.path("blob", id)); err != nil {
+	if err := durable.Publish(f.Name(), s.path("blob", id)); err != nil {
 		return "", err
 	}
 	now := s.now()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,23 @@ func (s *Store) Remote(url string) (r Remote, ok bool, err error) {
 		return Remote{}, false, nil //nolint:nilerr // removed: fetch it again
 	}
 	return r, true, nil
+}
+
+// fetched returns the images that came over the network.
+func (s *Store) fetched() (map[string]bool, error) {
+	entries, err := os.ReadDir(s.path("remote"))
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string]bool{}
+	for _, e := range entries {
+		var r Remote
+		data, err := os.ReadFile(s.path("remote", e.Name()))
+		if err == nil && json.Unmarshal(data, &r) == nil && strings.Contains(r.URL, "://") {
+			ids[r.ID] = true // not oci:PATH and docker-archive:PATH
+		}
+	}
+	return ids, nil
 }
 
 func (s *Store) gcRemotes() error {

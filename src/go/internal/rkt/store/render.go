@@ -19,6 +19,7 @@ import (
 	"github.com/appc/spec/schema/types"
 
 	"photonbuild.invalid/compat/internal/kit/archive"
+	"photonbuild.invalid/compat/internal/kit/durable"
 	"photonbuild.invalid/compat/internal/rkt/aci"
 )
 
@@ -57,13 +58,32 @@ func (s *Store) RenderFor(ctx context.Context, id, owner string) (dir, treeID st
 			return "", "", err
 		}
 	}
-	if err := s.Touch(id); err != nil {
+	if err := s.touchAll(top); err != nil {
 		return "", "", err
 	}
 	if err := s.renderOnce(ctx, top, treeID); err != nil {
 		return "", "", fmt.Errorf("render image %s: %w", id, err)
 	}
 	return s.path("tree", treeID, aci.RootFS), treeID, nil
+}
+
+// touchAll notes that an image and those it needs were used now.
+func (s *Store) touchAll(top *image) error {
+	done := map[string]bool{}
+	var visit func(*image) error
+	visit = func(i *image) error {
+		if done[i.id] {
+			return nil
+		}
+		done[i.id] = true
+		for _, d := range i.deps {
+			if err := visit(d); err != nil {
+				return err
+			}
+		}
+		return s.Touch(i.id)
+	}
+	return visit(top)
 }
 
 // resolve finds the image and its dependencies, depth first.
@@ -138,10 +158,15 @@ func (s *Store) renderOnce(ctx context.Context, top *image, treeID string) error
 	}
 	defer unlock()
 	final := s.path("tree", treeID)
-	if _, err := os.Stat(final); err == nil {
+	whole, err := durable.Intact(final+"/"+aci.RootFS, final+"/"+wholeFile)
+	if err != nil {
+		return err
+	}
+	if whole {
 		now := s.now()
 		return os.Chtimes(final, now, now)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	}
+	if err := s.discard(final); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	tmp, err := os.MkdirTemp(s.Tmp(), "tree-")
@@ -152,8 +177,11 @@ func (s *Store) renderOnce(ctx context.Context, top *image, treeID string) error
 	if err := s.unpack(ctx, top, tmp); err != nil {
 		return err
 	}
-	return os.Rename(tmp, final)
+	return durable.Publish(tmp, final)
 }
+
+// wholeFile is the record of a tree's seal.
+const wholeFile = "whole"
 
 func (s *Store) lockTree(treeID string) (func(), error) {
 	f, err := os.OpenFile(s.path("tmp", treeID+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -189,7 +217,10 @@ func (s *Store) unpack(ctx context.Context, top *image, dir string) error {
 	if err := os.WriteFile(dir+"/sum", []byte(sum+"\n"), 0o600); err != nil {
 		return err
 	}
-	return os.WriteFile(dir+"/images", []byte(strings.Join(r.ids, "\n")+"\n"), 0o600)
+	if err := os.WriteFile(dir+"/images", []byte(strings.Join(r.ids, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	return durable.Seal(root, dir+"/"+wholeFile)
 }
 
 // ExtractTree unpacks a tree into the folder dir.
@@ -278,9 +309,24 @@ func (r *renderer) layers(tree *archive.Tree, i *image) error {
 	if err != nil {
 		return err
 	}
+	if err := sameID(i.id, io.NewSectionReader(f, 0, st.Size())); err != nil {
+		return err
+	}
 	o := archive.ApplyOptions{Map: aci.InRootFS, ReplaceLinks: true, MaxBytes: max(freeBytes(r.s.dir), 1)}
 	if err := tree.Apply(r.ctx, f, st.Size(), len(r.files), o); err != nil {
 		return fmt.Errorf("image %s: %w", i.id, err)
+	}
+	return nil
+}
+
+// sameID holds a stored archive to its image ID.
+func sameID(id string, r io.Reader) error {
+	h := sha512.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return &damagedError{id, err}
+	}
+	if got := fmt.Sprintf("sha512-%x", h.Sum(nil)); got != id {
+		return &damagedError{id, errors.New("its archive was changed on disk")}
 	}
 	return nil
 }

@@ -7,12 +7,13 @@
 //	blob/ID           the uncompressed archive
 //	info/ID.json      its manifest, when it came and was last used
 //	remote/HASH.json  what a URL gave, for HTTP caching
-//	tree/TREEID/      a rendered image: rootfs/, sum (its checksum), images
+//	tree/TREEID/      a rendered image: rootfs/, sum (its checksum), images, and
+//	                  whole, which tells a tree that a power cut tore
 //	hold/OWNER        the trees that a pod uses, one to a line
 //	tmp/, lock
 //
 // Everything appears by rename under a flock(2), so that several processes may
-// use a store at once.
+// use a store at once, and is on the disk before it does.
 package store
 
 import (
@@ -29,6 +30,7 @@ import (
 	"github.com/appc/spec/schema"
 	"golang.org/x/sys/unix"
 
+	"photonbuild.invalid/compat/internal/kit/durable"
 	"photonbuild.invalid/compat/internal/rkt/aci"
 )
 
@@ -132,19 +134,7 @@ func (s *Store) writeJSON(path string, v any) error {
 
 // writeFile writes a file that appears whole or not at all.
 func (s *Store) writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(s.Tmp(), "new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return durable.WriteFile(path, s.Tmp(), data, 0o600)
 }
 
 // Info returns what is known of the image with exactly this ID.
@@ -161,13 +151,25 @@ func (s *Store) Info(id string) (*Info, error) {
 	}
 	var i Info
 	if err := json.Unmarshal(data, &i); err != nil {
-		return nil, fmt.Errorf("read the record of image %s: %w", id, err)
+		return nil, &damagedError{id, fmt.Errorf("its record: %w", err)}
 	}
 	if i.Manifest, err = aci.ParseManifest(i.RawPayload); err != nil {
-		return nil, fmt.Errorf("read the record of image %s: %w", id, err)
+		return nil, &damagedError{id, fmt.Errorf("its record: %w", err)}
 	}
 	return &i, nil
 }
+
+// damagedError says that what the store has of an image is not what it stored.
+type damagedError struct {
+	id    string
+	cause error
+}
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("image %s is damaged in the local store: %v\n\nhint: rkt image rm %s, and fetch it again", e.id, e.cause, e.id)
+}
+
+func (e *damagedError) Unwrap() error { return e.cause }
 
 // Manifest returns the manifest of the image with exactly this ID.
 func (s *Store) Manifest(id string) (*schema.ImageManifest, error) {
@@ -229,8 +231,9 @@ func (s *Store) List() ([]*Info, error) {
 	for _, id := range ids {
 		i, err := s.Info(id)
 		var gone *NotFoundError
-		if errors.As(err, &gone) {
-			continue // removed meanwhile
+		var torn *damagedError
+		if errors.As(err, &gone) || errors.As(err, &torn) {
+			continue // removed meanwhile, or to be fetched again
 		}
 		if err != nil {
 			return nil, err

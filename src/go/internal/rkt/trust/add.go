@@ -11,13 +11,14 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/appc/spec/schema/types"
 
+	"photonbuild.invalid/compat/internal/kit/durable"
 	"photonbuild.invalid/compat/internal/rkt/aci"
 )
 
 // Add stores a key below configDir: for a prefix of image names, or for every
 // image when prefix is "". It returns the file.
 func Add(configDir string, prefix types.ACIdentifier, key *openpgp.Entity) (path string, err error) {
-	dir := filepath.Join(configDir, "trustedkeys", "root.d")
+	dir := filepath.Join(configDir, "trustedkeys", rootFolder)
 	if prefix != "" {
 		if err := aci.CheckName(prefix); err != nil {
 			return "", fmt.Errorf("prefix: %w", err)
@@ -32,7 +33,10 @@ func Add(configDir string, prefix types.ACIdentifier, key *openpgp.Entity) (path
 		return "", fmt.Errorf("trust key: %w", err)
 	}
 	path = filepath.Join(dir, Fingerprint(key))
-	return path, writeFile(path, data)
+	if err := durable.WriteFile(path, "", data, 0o644); err != nil {
+		return "", fmt.Errorf("trust key: %w", err)
+	}
+	return path, nil
 }
 
 // armored is the public part of a key.
@@ -47,20 +51,4 @@ func armored(key *openpgp.Entity) ([]byte, error) {
 	}
 	b.WriteByte('\n')
 	return b.Bytes(), nil
-}
-
-// writeFile writes a world-readable file that appears whole or not at all; its
-// temporary name begins with ".", which readers of key folders pass over.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return fmt.Errorf("trust key: %w", err)
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("trust key: %w", err)
-	}
-	return os.Rename(f.Name(), path)
 }

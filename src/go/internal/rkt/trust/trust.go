@@ -56,9 +56,12 @@ func NewKeystore(configDirs ...string) *Keystore {
 	return k
 }
 
+// rootFolder has the keys for every image.
+const rootFolder = "root.d"
+
 // folders are the key folders, below each of Dirs, that count for an image.
 func folders(name types.ACIdentifier) []string {
-	list := []string{"root.d"}
+	list := []string{rootFolder}
 	at := "prefix.d"
 	for part := range strings.SplitSeq(string(name), "/") {
 		at = filepath.Join(at, part)
@@ -84,6 +87,51 @@ func (k *Keystore) Keyring(name types.ACIdentifier) (openpgp.EntityList, error) 
 		}
 	}
 	return keys, nil
+}
+
+// Known says whether anything is said of keys for the name's own prefixes: a key
+// is trusted there, or one is disabled by an empty file. Keys that are found on
+// the network then have nothing to add.
+func (k *Keystore) Known(name types.ACIdentifier) (bool, error) {
+	known := false
+	err := k.each(name, func(sub string, f os.DirEntry) {
+		known = known || sub != rootFolder
+	})
+	return known, err
+}
+
+// Disabled says whether an empty file takes the key with this fingerprint away
+// from images of this name.
+func (k *Keystore) Disabled(name types.ACIdentifier, fingerprint string) (bool, error) {
+	disabled := false
+	err := k.each(name, func(_ string, f os.DirEntry) {
+		if f.Name() == fingerprint {
+			info, err := f.Info()
+			disabled = disabled || err != nil || info.Size() == 0
+		}
+	})
+	return disabled, err
+}
+
+// each goes through the files of all folders that count for a name.
+func (k *Keystore) each(name types.ACIdentifier, do func(sub string, f os.DirEntry)) error {
+	if err := aci.CheckName(name); err != nil {
+		return err
+	}
+	for _, dir := range k.Dirs {
+		for _, sub := range folders(name) {
+			entries, err := os.ReadDir(filepath.Join(dir, sub))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+				return err
+			}
+			for _, e := range entries {
+				if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+					do(sub, e)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // readFolder reads the keys of one folder, not those that seen has.
