@@ -30,7 +30,7 @@ SHARED = (
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
 )
 image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a disk, as a USB stick would be.")
+as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a USB stick.")
 platform_option = click.option(
     "--platform", type=click.Choice(["none", *CLOUDS]), help="Play this cloud; by default the one of the manifest."
 )

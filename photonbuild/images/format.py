@@ -14,7 +14,7 @@ from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsFile
 from photonbuild.images.sign import Signer
 
-Bus = Literal["virtio", "scsi", "pvscsi", "nvme", "sata", "cd"]
+Bus = Literal["virtio", "scsi", "pvscsi", "nvme", "sata", "cd", "usb-ehci", "usb-xhci"]
 Card = Literal["virtio", "vmxnet3", "e1000"]
 
 

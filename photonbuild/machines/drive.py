@@ -62,7 +62,7 @@ def boot_drive(
     if not image.is_file():
         raise VerifyError("no such image", where=str(image), hint="photonbuild image NAME makes one")
     how = attachment(image)
-    bus = "virtio" if how.bus == "cd" and as_disk else bus or how.bus
+    bus = "usb-xhci" if how.bus == "cd" and as_disk else bus or how.bus
     if firmware == "uefi":
         bus = UNREAD_BY_UEFI.get(bus, bus)
     with contextlib.ExitStack() as stack:

@@ -144,6 +144,8 @@ def _devices(name: str, bus: str) -> list[str]:
         "scsi": [f"virtio-scsi-pci,id={name}-bus", f"scsi-hd,drive={name},bus={name}-bus.0"],
         "nvme": [f"nvme,drive={name},serial={name}"],
         "sata": [f"ide-hd,drive={name},bus={port}"],
+        "usb-ehci": [f"usb-ehci,id={name}-bus", f"usb-storage,drive={name},bus={name}-bus.0,removable=on"],
+        "usb-xhci": [f"qemu-xhci,id={name}-bus", f"usb-storage,drive={name},bus={name}-bus.0,removable=on"],
     }[bus]
 
 

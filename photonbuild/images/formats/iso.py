@@ -20,7 +20,7 @@ from pydantic import Field
 
 from photonbuild.config.models import BootImage, Image
 from photonbuild.config.validation import Name
-from photonbuild.disk import grub
+from photonbuild.disk import gpt, grub
 from photonbuild.errors import ImageError
 from photonbuild.files import sha256_of
 from photonbuild.images import menu
@@ -92,7 +92,7 @@ def build_iso(request: ImageRequest) -> ImageResult:
     label = volume_label(image.volume_label, digest)
     write_loader(request, tree, label, digest)
     set_times(tree, request.workspace.epoch)
-    tools(request, xorriso_argv(label))
+    tools(request, xorriso_argv(label, digest))
     seconds["total"] = round(time.monotonic() - started, 2)
     return publish(request, work / "image.iso", facts={"volume_label": label}, seconds=seconds)
 
@@ -194,14 +194,19 @@ def erofs_argv(request: ImageRequest) -> list[str]:
     ]  # fmt: skip
 
 
-def xorriso_argv(label: str) -> list[str]:
-    """xorriso(1) as mkisofs: BIOS El Torito and MBR through GRUB, the ESP for UEFI, no time of its own."""
+def xorriso_argv(label: str, digest: str) -> list[str]:
+    """xorriso(1) as mkisofs: BIOS El Torito and MBR through GRUB, the ESP for UEFI, no time of its own.
+
+    On a stick the table is GPT, whose identifiers xorriso makes from the disk's. Its protective MBR has GRUB's code and
+    a partition with the boot flag, without which some BIOSes start no stick.
+    """
     return [
         "xorriso", "-as", "mkisofs", "-quiet", "-iso-level", "3", "-rational-rock", "-joliet",
-        "-volid", label,        "--set_all_file_dates", "set_to_mtime",
-        "--grub2-mbr", f"{grub.GRUB}/i386-pc/boot_hybrid.img",
+        "-volid", label, "--set_all_file_dates", "set_to_mtime",
+        "--grub2-mbr", f"{grub.GRUB}/i386-pc/boot_hybrid.img", "--mbr-force-bootable",
+        "-appended_part_as_gpt", "--gpt_disk_guid", str(uuid.uuid5(uuid.NAMESPACE_OID, digest)),
         "-eltorito-boot", "boot/grub/bios.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table",
-        "--grub2-boot-info", "-append_partition", "2", "0xef", "/work/esp.img", "-eltorito-alt-boot",
+        "--grub2-boot-info", "-append_partition", "2", gpt.TYPES[gpt.ESP], "/work/esp.img", "-eltorito-alt-boot",
         "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
         "-o", "/work/image.iso", "/work/iso",
     ]  # fmt: skip

@@ -24,7 +24,7 @@ def inspect(host: Host, name: str, template: str) -> str:
 
 def start_web_server(host: Host, facts: dict[str, Any], box: str, port: int, script: str) -> None:
     host.check_output(f"tar -C {box} -c . | docker import - local/side")
-    docker(host, f"run -d --name side -p {port}:80 local/side sh -c {shlex.quote(script)}")
+    docker(host, f"run -d --name side --restart always -p {port}:80 local/side sh -c {shlex.quote(script)}")
 
 
 def stop_web_server(host: Host) -> None:
@@ -65,7 +65,8 @@ def test_daemon(host: Host) -> None:
     info = json.loads(docker(host, "info --format '{{json .}}'"))
     assert (info["CgroupVersion"], info["CgroupDriver"]) == ("2", "systemd")
     assert "overlay" in info["Driver"]
-    assert info["LiveRestoreEnabled"] is True
+    # Swarm mode is refused where live-restore is on.
+    assert (info["LiveRestoreEnabled"], info["Swarm"]["LocalNodeState"]) == (False, "inactive")
     assert not info.get("Warnings") and not info.get("ServerErrors")
     assert info["ServerVersion"][0].isdigit(), "the version is not stamped into dockerd"
     assert info["InitBinary"] == "docker-init"
@@ -130,7 +131,20 @@ def test_default_seccomp_profile(confined: dict[str, str]) -> None:
     assert "\nSeccomp:\t2\n" in confined["/proc/self/status"]
 
 
-def test_the_daemon_restarts_under_a_live_container(host: Host, server: str, fetch: Callable[..., str]) -> None:
+@pytest.fixture
+def live_restore(host: Host, server: str) -> Iterator[None]:
+    """The daemon with live-restore, by its unit; the server was stopped with the daemon, and runs again."""
+    host.check_output("systemctl enable docker-live-restore && systemctl restart docker")
+    assert docker(host, "info --format '{{.LiveRestoreEnabled}}'") == "true"
+    docker(host, f"start {server}")
+    yield
+    host.check_output("systemctl disable docker-live-restore && systemctl restart docker")
+    assert docker(host, "info --format '{{.LiveRestoreEnabled}}'") == "false"
+
+
+def test_the_daemon_restarts_under_a_live_container(
+    host: Host, server: str, live_restore: None, fetch: Callable[..., str]
+) -> None:
     before = inspect(host, server, "{{.State.Pid}} {{.State.StartedAt}}")
     daemon = host.check_output("systemctl show -P MainPID docker")
     host.check_output("systemctl restart docker")
@@ -151,11 +165,6 @@ def test_remove_leaves_nothing(host: Host, server: str) -> None:
     docker(host, f"rm -f {server}")
     assert docker(host, "ps -aq") == ""
     assert host.check_output("ls /run/containerd/io.containerd.runtime.v2.task/moby 2>/dev/null | wc -l") == "0"
-
-
-def test_neither_swarm_mode_nor_live_restore(host: Host) -> None:
-    """Swarm mode is refused where live-restore is on."""
-    assert docker(host, "info --format '{{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}'") == "false inactive"
 
 
 # What contrib/check-config.sh of moby calls generally necessary, for cgroup v2; then its optional features, but for

@@ -73,6 +73,23 @@ def test_cgroup_v2(host: Host) -> None:
     assert host.check_output("stat -fc %T /sys/fs/cgroup") == "cgroup2fs"
 
 
+# A module without an interface, device or parameter of its own.
+MODULE = "nft_numgen"
+
+
+def test_only_modules_of_the_kernel_are_loaded(host: Host) -> None:
+    host.check_output(f"cp $(modinfo -n {MODULE}) /run/{MODULE}.ko && echo >> /run/{MODULE}.ko")
+    refused = host.run(f"insmod /run/{MODULE}.ko")
+    assert refused.rc != 0 and "rejected" in refused.stderr, refused.stderr
+    host.check_output(f"modprobe {MODULE} && modprobe -r {MODULE} && rm /run/{MODULE}.ko")
+
+
+def test_security_modules_and_io_uring(host: Host) -> None:
+    found = host.check_output("cat /sys/kernel/security/lsm").split(",")
+    assert {"lockdown", "landlock", "yama", "apparmor"} <= set(found)
+    assert host.check_output("sysctl -n kernel.io_uring_disabled") == "2"
+
+
 def test_network(host: Host) -> None:
     for unit in ("systemd-networkd", "systemd-resolved", "sshd"):
         assert host.check_output(f"systemctl is-active {unit}") == "active", unit

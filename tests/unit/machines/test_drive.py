@@ -14,7 +14,7 @@ from photonbuild.machines.drive import boot_drive
 
 @pytest.mark.parametrize(
     ("name", "as_disk", "kind", "bus"),
-    [("a.iso", False, "raw", "cd"), ("a.iso", True, "raw", "virtio"), ("a.vhd", False, "vpc", "sata"),
+    [("a.iso", False, "raw", "cd"), ("a.iso", True, "raw", "usb-xhci"), ("a.vhd", False, "vpc", "sata"),
      ("a.qcow2", False, "qcow2", "virtio"), ("a.raw", False, "raw", "virtio")],
 )  # fmt: skip
 def test_the_name_tells_format_and_bus(tmp_path: Path, name: str, as_disk: bool, kind: str, bus: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import VerifyError
+from photonbuild.images.format import Bus
 from photonbuild.machines.drive import BootDrive, Drive
 from photonbuild.machines.hardware import Hardware, qemu_argv, sandbox_for
 
@@ -40,6 +41,15 @@ def test_devices_of_vmware() -> None:
     devices = [device.partition(",")[0] for device in option(argv, "-device")]
     assert devices == ["virtio-rng-pci", "vmxnet3", "pvscsi", "scsi-hd"]
     assert option(argv, "-device")[-1].endswith(",bootindex=0")
+
+
+@pytest.mark.parametrize(("bus", "controller"), [("usb-ehci", "usb-ehci"), ("usb-xhci", "qemu-xhci")])
+def test_a_usb_stick(bus: Bus, controller: str) -> None:
+    argv = qemu_argv(Hardware(boot_drive=BootDrive(file=Path("a.iso"), format="raw", bus=bus)))
+    assert option(argv, "-device")[-2:] == [
+        f"{controller},id=image-bus",
+        "usb-storage,drive=image,bus=image-bus.0,removable=on,bootindex=0",
+    ]
 
 
 def test_more_drives() -> None:

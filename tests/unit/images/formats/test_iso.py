@@ -135,8 +135,9 @@ def test_esp_size(loader: int, size: int) -> None:
 
 
 def test_xorriso_boots_both_firmwares() -> None:
-    argv = iso.xorriso_argv("L_1")
+    argv = iso.xorriso_argv("L_1", "0123")
     assert argv[argv.index("-volid") + 1] == "L_1"
+    assert iso.xorriso_argv("L_1", "0123") == argv != iso.xorriso_argv("L_1", "4567")
     assert {"--grub2-mbr", "-eltorito-alt-boot", "--set_all_file_dates"} <= set(argv)
 
 
