@@ -25,7 +25,8 @@ import (
 
 const (
 	linger    = 15 * time.Minute // an end that nobody asked for is kept so long
-	flushTime = time.Second      // output after the end of the process is waited for so long
+	flushTime = time.Second      // who holds the output open after the end of the process and is silent so long is not waited for
+	drainTime = 10 * time.Minute // so long a listener may take for what is left
 )
 
 // keeper is the state of a shim.
@@ -209,6 +210,11 @@ func (k *keeper) pipes(o *bundle.ExecOptions) (finish func(bool) error, err erro
 	}
 	theirs = []*os.File{inR, outW, errW}
 	o.Stdin, o.Stdout, o.Stderr = inR, outW, errW
+	for _, f := range theirs { // so that /dev/stdout and the like can be opened
+		if err := f.Chown(k.c.UID, k.c.GID); err != nil {
+			return finish, fmt.Errorf("give the process its standard streams: %w", err)
+		}
+	}
 	k.in = newStdin(inW, func() { _ = inW.Close() })
 	k.outputs[kindStdout], k.outputs[kindStderr] = outR, errR
 	return finish, nil
@@ -253,10 +259,7 @@ func (k *keeper) stay(listener net.Listener) {
 
 	exit := k.wait()
 	k.endRest()
-	select { // whoever the process left behind may hold its output open for ever
-	case <-drained:
-	case <-time.After(flushTime):
-	}
+	k.hub.flush(drained, flushTime)
 	_ = proc.WriteJSON(filepath.Join(k.c.Dir, ExitFile), exit)
 	k.hub.finish(exit)
 	k.clean()
@@ -269,10 +272,10 @@ func (k *keeper) stay(listener net.Listener) {
 	_ = listener.Close()
 	_ = os.Remove(k.c.Socket)
 	if delivered {
-		k.hub.drained(5 * time.Second)
-		_ = os.RemoveAll(k.c.Dir)
+		k.hub.drained(drainTime)
 	}
-	<-drained // so that those left behind do not get SIGPIPE
+	_ = os.RemoveAll(k.c.Dir) // what nobody asked for in all that time is forgotten, too
+	<-drained                 // so that those left behind do not get SIGPIPE
 }
 
 // wait reaps the process. Its status is the exit code, or 128 and the signal's number.
