@@ -23,6 +23,10 @@ func (d *Depot) Metrics(handle string) (api.Metrics, error) {
 	var m api.Metrics
 	c, err := d.find(handle)
 	if err != nil {
+		if p, ok := d.sidecarOf(handle); ok {
+			err := p.Group().Metrics(&m)
+			return m, err
+		}
 		return m, err
 	}
 	s := c.get()

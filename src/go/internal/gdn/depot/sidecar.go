@@ -227,6 +227,23 @@ func join(config *specs.Spec, s State, p sidecar.Sidecar, process *specs.Process
 	}
 }
 
+// sidecarOf finds the sidecar of a process by the process's id, as Garden's clients ask for its
+// metrics.
+func (d *Depot) sidecarOf(process string) (sidecar.Sidecar, bool) {
+	handles, _ := d.Handles(nil)
+	for _, handle := range handles {
+		c, err := d.find(handle)
+		if err != nil {
+			continue
+		}
+		id := c.get().ID
+		if r, _, running, err := shim.Read(d.processDir(id, process)); err == nil && running && r.Sidecar != "" {
+			return sidecar.Load(id, r.Sidecar), true
+		}
+	}
+	return sidecar.Sidecar{}, false
+}
+
 // dropSidecar takes a sidecar away; what stays is taken away with the container.
 func (d *Depot) dropSidecar(p *sidecar.Sidecar) {
 	if p == nil {
