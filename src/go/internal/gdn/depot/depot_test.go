@@ -2,6 +2,7 @@ package depot
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"photonbuild.invalid/compat/internal/gdn/api"
+	"photonbuild.invalid/compat/internal/gdn/network"
 	"photonbuild.invalid/compat/internal/gdn/proc"
 	"photonbuild.invalid/compat/internal/kit/archive"
 	"photonbuild.invalid/compat/internal/kit/bundle"
@@ -119,7 +121,7 @@ func TestIDs(t *testing.T) {
 func TestStateFile(t *testing.T) {
 	dir := t.TempDir()
 	d := &Depot{c: Config{Depot: dir}}
-	s := State{Version: stateVersion, ID: "0123456789abcdef", Handle: "h", Status: active, Properties: map[string]string{"a": "b"}}
+	s := State{Version: stateVersion, ID: "0123456789abcdef", Handle: "h", Status: active, Lease: someLease(), Properties: map[string]string{"a": "b"}}
 	if err := os.Mkdir(d.dir(s.ID), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +142,11 @@ func TestStateFile(t *testing.T) {
 			t.Errorf("%q is a state", bad)
 		}
 	}
+}
+
+func someLease() network.Lease {
+	subnet := netip.MustParsePrefix("10.0.0.0/30")
+	return network.Lease{Subnet: subnet, IP: netip.MustParseAddr("10.0.0.1"), Gateway: netip.MustParseAddr("10.0.0.2")}
 }
 
 func TestUpdate(t *testing.T) {

@@ -124,10 +124,24 @@ func load(path string) (State, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &s)
 	}
-	if err != nil || s.Version != stateVersion || s.Handle == "" {
+	if err != nil || !s.usable() {
 		return s, errors.Join(errNoState, err)
 	}
 	return s, nil
+}
+
+// usable says whether a state has what the rest needs: one that has not is no container's, and
+// would keep the server from finding all others.
+func (s State) usable() bool {
+	if s.Version != stateVersion || s.Handle == "" || !isID(s.ID) {
+		return false
+	}
+	for _, r := range s.NetOut {
+		if r.Check() != nil {
+			return false
+		}
+	}
+	return s.Status == creating || s.Lease.IP.Is4() && s.Lease.Gateway.Is4() && s.Lease.Subnet.IsValid()
 }
 
 var errNoState = errors.New("no usable state file")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +30,7 @@ func oneContainer(t *testing.T) (*Depot, *container, func() string) {
 	}
 	d := &Depot{c: Config{Depot: dir}, containers: map[string]*container{}, ports: ports,
 		filter: network.NewFilter(network.Policy{}, filepath.Join(dir, "iptables"))}
-	c := &container{ready: true, state: State{Version: stateVersion, ID: someID, Handle: "h", Lease: network.Lease{IP: netip.MustParseAddr("10.0.0.1")}}}
+	c := &container{ready: true, state: State{Version: stateVersion, ID: someID, Handle: "h", Lease: someLease()}}
 	d.containers["h"] = c
 	if err := os.Mkdir(d.dir(someID), 0o700); err != nil {
 		t.Fatal(err)
