@@ -60,7 +60,8 @@ func (d *Depot) reserve(spec api.ContainerSpec) (*container, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.containers[handle] != nil {
-		return nil, fmt.Errorf("Handle '%s' already in use", handle) //nolint:staticcheck // Garden's words
+		//lint:ignore ST1005 Garden's words
+		return nil, fmt.Errorf("Handle '%s' already in use", handle)
 	}
 	if uint64(len(d.containers)) >= d.most() {
 		return nil, &api.Error{Type: api.TypeServiceUnavailable, Message: fmt.Sprintf("there are %d containers already, the most that this server allows", len(d.containers))}

@@ -108,6 +108,11 @@ func TestSecurity(t *testing.T) {
 		}
 		says(t, out(t, c, sh("ls -A /proc/scsi 2>/dev/null; true")), `\A\z`)
 	})
+	t.Run("processes are killed for memory like any other", func(t *testing.T) {
+		for _, spec := range []api.ProcessSpec{program("cat", "/proc/self/oom_score_adj"), inPea(program("cat", "/proc/self/oom_score_adj"))} {
+			says(t, out(t, c, spec), `\A0\n\z`)
+		}
+	})
 	t.Run("a stream gives no rights", func(t *testing.T) { streamedCapability(t, c) })
 }
 

@@ -6,6 +6,7 @@ package gardentest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ type Client struct {
 // New makes a client of the server at an address, as net.Dial takes both.
 func New(network, address string) *Client {
 	dial := func() (net.Conn, error) { return net.DialTimeout(network, address, dialTime) }
-	transport := &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return dial() }}
+	transport := &http.Transport{DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() }}
 	return &Client{dial: dial, http: &http.Client{Transport: transport}}
 }
 

@@ -176,6 +176,11 @@ func (k *keeper) runc() bundle.Runc {
 
 // runcExec starts the process in the container.
 func (k *keeper) runcExec(o bundle.ExecOptions) error {
+	restore, err := oomScore(0) // runc exec leaves the process what the shim has, which is the server's
+	if err != nil {
+		return err
+	}
+	defer restore()
 	p, err := k.runc().Exec(context.Background(), k.c.Container, o)
 	if err != nil {
 		return err
@@ -185,6 +190,19 @@ func (k *keeper) runcExec(o bundle.ExecOptions) error {
 		err = fmt.Errorf("runc exec ended with status %d", status)
 	}
 	return err
+}
+
+// oomScore sets the shim's own oom_score_adj (proc(5)), and what it starts has it, until restore.
+func oomScore(score int) (restore func(), err error) {
+	const file = "/proc/self/oom_score_adj"
+	old, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, []byte(strconv.Itoa(score)), 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the process's share of being killed for memory: %w", err)
+	}
+	return func() { _ = os.WriteFile(file, old, 0) }, nil
 }
 
 // pipes makes the three pipes; finish closes the process's ends of them.

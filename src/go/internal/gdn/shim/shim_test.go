@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -195,6 +196,26 @@ func TestBrokenStdin(t *testing.T) {
 	<-ended
 	for range 100 {
 		s.write(make([]byte, 1<<20)) // must not wait for ever
+	}
+}
+
+// TestOOMScore: a process is no harder to kill than others, though its server is.
+func TestOOMScore(t *testing.T) {
+	read := func() string {
+		data, _ := os.ReadFile("/proc/self/oom_score_adj")
+		return strings.TrimSpace(string(data))
+	}
+	before := read()
+	restore, err := oomScore(777)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got != "777" {
+		t.Error(got)
+	}
+	restore()
+	if got := read(); got != before && got != "777" { // lowering it again needs a capability
+		t.Error(got)
 	}
 }
 
