@@ -13,7 +13,7 @@ import pytest
 from photonbuild.run import Completed
 from tests.support.native import Go, report
 
-FUZZ_SECONDS = 2
+FUZZ_SECONDS = int(os.environ.get("PHOTONBUILD_FUZZ_SECONDS", "2"))
 MODULE = "photonbuild.invalid/compat/"
 # What the build seed's sandbox cannot do; the boot tests of both runtimes run these paths in a machine.
 ONLY_OUTSIDE = "device nodes, trusted attributes and set-up of id maps belong to the first user namespace"

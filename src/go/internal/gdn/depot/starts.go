@@ -8,7 +8,7 @@ import (
 )
 
 // startLimit is how long a process may take to start.
-const startLimit = 2 * time.Minute
+const startLimit = 10 * time.Minute
 
 var errInterrupted = errors.New("the container is being stopped or destroyed")
 
