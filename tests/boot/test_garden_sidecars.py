@@ -101,7 +101,7 @@ def test_user_folder_and_environment(lab: Lab) -> None:
     handle = lab.create(env=["A=container", "B=container"])
     script = "id -u; id -g; pwd; echo $A $B $HOME $USER"
     own = lab.out(handle, script, user="own", env=["B=process"], **OWN[0])
-    assert own.splitlines() == ["1234", "1234", "/home/own", "container process /home/own own"]
+    assert own.splitlines() == ["1234", "1234", "/", "container process /home/own own"]
     refused(lambda: lab.start(handle, "true", user="own"))
     refused(lambda: lab.start(handle, "true", user="own", **OWN[1]))
     refused(lambda: lab.start(handle, "true", user="nobody-here", **OWN[0]))
@@ -144,14 +144,15 @@ def test_no_link_leads_to_the_host(lab: Lab) -> None:
 
 
 def test_cgroup(lab: Lab) -> None:
-    """With limits of its own a process is counted for itself, else with the container."""
+    """With limits of its own, though they be none, a process is counted for itself, else with the container."""
     handle = lab.create(limits={"memory_limits": {"limit_in_bytes": 48 * MIB}, "pid_limits": {"max": 100}})
     read = "cd /sys/fs/cgroup; cat memory.max cpu.weight"
     assert lab.out(handle, read, **OWN[0]).splitlines()[0] == str(48 * MIB)
     assert lab.out(handle, read, **OWN[1]).splitlines()[0] == str(64 * MIB)
-    assert lab.out(handle, read, **OWN[2]).splitlines()[0] == str(48 * MIB)
+    assert lab.out(handle, read, **OWN[2]).splitlines()[0] == "max"
+    assert lab.out(handle, read, **OWN[0], limits={}).splitlines()[0] == "max"
     assert lab.out(handle, read, **OWN[2]).splitlines()[1] != lab.out(handle, read).splitlines()[1]
-    for own in OWN:
+    for own in OWN[:2]:
         assert lab.sh(handle, "exec tail /dev/zero", **own).code == 137
     assert lab.out(handle, "echo alive") == "alive"
     assert lab.sh(handle, "exec tail /dev/zero", limits={"memory_limits": {"limit_in_bytes": 24 * MIB}}).code == 137

@@ -16,10 +16,12 @@ def test_go_is_formatted(go: Go) -> None:
 
 def test_go_vet(go: Go) -> None:
     go.run("go", "vet", "./...")
+    go.run("go", "vet", "-tags", "garden", "./internal/gdn/gardensuite")
 
 
 def test_staticcheck(go: Go) -> None:
     go.run("/staticcheck/staticcheck", "./...")
+    go.run("/staticcheck/staticcheck", "-tags", "garden", "./internal/gdn/gardensuite")
 
 
 @pytest.mark.parametrize("name", ["pico-agent", "pico-zygote"])

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,13 @@ class Go:
         binds = [Bind(self.checkout / name, f"{INSIDE}/{name}", readonly=readonly) for name in ("src", "docs")]
         binds.append(Bind(staticcheck(self.session), "/staticcheck"))
         return go_offline(self.session, go_modules(self.session, ROOT / "src" / "go"), binds)
+
+    def tests_of(self, package: str, tags: str, folder: Path) -> Path:
+        """The tests of a package with these build tags as one static program, in an empty `folder`."""
+        sandbox = replace(self.sandbox, binds=[*self.sandbox.binds, Bind(folder, "/made", readonly=False)])
+        argv = ["env", "CGO_ENABLED=0", "go", "test", "-c", "-tags", tags, "-o", "/made/tests", package]
+        succeeded(sandbox.run(argv, cwd=GO, timeout=LIMIT, check=False))
+        return folder / "tests"
 
     def attempt(self, *argv: str, timeout: float = LIMIT) -> Completed:
         return self.sandbox.run(argv, cwd=GO, timeout=timeout, check=False)

@@ -8,13 +8,20 @@ import (
 
 	"photonbuild.invalid/compat/internal/gdn/cli"
 	"photonbuild.invalid/compat/internal/gdn/initproc"
+	"photonbuild.invalid/compat/internal/gdn/inside"
 	"photonbuild.invalid/compat/internal/gdn/shim"
 )
 
 func main() {
-	// The two that live in or beside containers take no flags and nothing of the rest.
-	if len(os.Args) == 2 {
+	// The three that live in or beside containers take no flags and nothing of the rest.
+	if len(os.Args) > 1 {
 		switch os.Args[1] {
+		case "inside":
+			if err := inside.Main(os.Args[2:], "/", os.Stdin, os.Stdout); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		case "init":
 			initproc.Main()
 		case "shim":

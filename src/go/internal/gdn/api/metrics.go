@@ -3,7 +3,7 @@ package api
 import "time"
 
 // Metrics is the answer to GET …/metrics. Its JSON keys are the field names, but for
-// MemoryStat, which has those of the kernel's memory.stat of cgroup v1.
+// MemoryStat, which has those of the kernel's memory.stat of cgroup v1, and some of v2.
 type Metrics struct {
 	MemoryStat     MemoryStat
 	CPUStat        CPUStat
@@ -44,6 +44,9 @@ type MemoryStat struct {
 	Swap                    uint64 `json:"swap"`
 	HierarchicalMemswLimit  uint64 `json:"hierarchical_memsw_limit"`
 	TotalSwap               uint64 `json:"total_swap"`
+	Anon                    uint64 `json:"anon"`
+	File                    uint64 `json:"file"`
+	SwapCached              uint64 `json:"swapcached"`
 	// TotalUsageTowardLimit is TotalRss + (TotalCache - TotalInactiveFile).
 	TotalUsageTowardLimit uint64
 }

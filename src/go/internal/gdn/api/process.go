@@ -16,16 +16,18 @@ type ProcessSpec struct {
 	BindMounts              []BindMount    `json:"bind_mounts,omitempty"` // in that root file system
 }
 
-// OwnLimits says whether the process has limits of its own.
+// OwnLimits says whether the process has limits of its own. With a root file system of its own
+// it has, though they be none, as soon as there is an OverrideContainerLimits.
 func (s *ProcessSpec) OwnLimits() bool {
-	return s.OverrideContainerLimits != nil && *s.OverrideContainerLimits != ProcessLimits{}
+	own := s.OverrideContainerLimits
+	return own != nil && (s.Image.URI != "" || *own != ProcessLimits{})
 }
 
 // Sidecar says whether the process has anything of its own that its container has another of.
 func (s *ProcessSpec) Sidecar() bool { return s.OwnLimits() || s.Image.URI != "" }
 
-// ProcessLimits are limits of one process alone, with what it starts. What is zero is as the
-// container has it.
+// ProcessLimits are limits of one process alone, with what it starts, instead of the container's.
+// What is zero is unlimited.
 type ProcessLimits struct {
 	CPU    CPULimits    `json:"cpu_limits,omitzero"`
 	Memory MemoryLimits `json:"memory_limits,omitzero"`

@@ -17,6 +17,7 @@ func TestProcessOfItsOwn(t *testing.T) {
 		{`{"path":"x","limits":{"cpu_limits":{},"memory_limits":{}},"image":{}}`, false, false, ""},
 		{`{"path":"x","limits":{"cpu_limits":{"weight":5}}}`, true, true, ""},
 		{`{"path":"x","image":{"uri":"/r"}}`, true, false, ""},
+		{`{"path":"x","image":{"uri":"/r"},"limits":{}}`, true, true, ""},
 		{`{"path":"x","image":{"uri":"/r"},"bind_mounts":[{"src_path":"/a","dst_path":"/b"}],"limits":{"memory_limits":{"limit_in_bytes":1}}}`, true, true, ""},
 		{`{"path":"x","bind_mounts":[{"src_path":"/a","dst_path":"/b"}]}`, false, false, "need a root file system"},
 		{`{"path":"x","image":{"uri":"/r"},"bind_mounts":[{"src_path":"a","dst_path":"/b"}]}`, true, false, "bind_mounts[0]: src_path"},

@@ -123,6 +123,8 @@ const (
 	ProtocolTCP  = 1
 	ProtocolUDP  = 2
 	ProtocolICMP = 3
+
+	ProtocolICMPv6 = 4
 )
 
 // NetOutRule allows outbound traffic.
@@ -170,6 +172,7 @@ type ContainerInfo struct {
 	Events        []string
 	HostIP        string
 	ContainerIP   string
+	ContainerIPv6 string // "": containers have none
 	ExternalIP    string
 	ContainerPath string
 	ProcessIDs    []string

@@ -154,8 +154,8 @@ func (n NetIn) Check() error {
 
 // Check says whether a rule can be carried out.
 func (r NetOutRule) Check() error {
-	if r.Protocol > ProtocolICMP {
-		return fmt.Errorf("protocol %d is none of 0 (all), 1 (TCP), 2 (UDP), 3 (ICMP)", r.Protocol)
+	if r.Protocol > ProtocolICMPv6 {
+		return fmt.Errorf("protocol %d is none of 0 (all), 1 (TCP), 2 (UDP), 3 (ICMP), 4 (ICMPv6)", r.Protocol)
 	}
 	if len(r.Ports) > 0 && r.Protocol == ProtocolAll {
 		return fmt.Errorf("ports need a protocol of TCP or UDP")
@@ -165,8 +165,8 @@ func (r NetOutRule) Check() error {
 		if n.Start == nil && n.End == nil {
 			return fmt.Errorf("a network needs a start or an end")
 		}
-		if start == nil || end == nil {
-			return fmt.Errorf("network %v-%v is not IPv4", n.Start, n.End)
+		if start == nil || end == nil || len(start) != len(end) {
+			return fmt.Errorf("network %v-%v does not have two addresses of the same kind", n.Start, n.End)
 		}
 		if compare(start, end) > 0 {
 			return fmt.Errorf("network %v-%v starts after its end", n.Start, n.End)
@@ -180,7 +180,8 @@ func (r NetOutRule) Check() error {
 	return nil
 }
 
-// Bounds returns both ends as IPv4 addresses, nil when they are none.
+// Bounds returns both ends, IPv4 addresses with four bytes, others with sixteen; nil when they are
+// none.
 func (n IPRange) Bounds() (start, end net.IP) {
 	start, end = n.Start, n.End
 	if start == nil {
@@ -189,7 +190,14 @@ func (n IPRange) Bounds() (start, end net.IP) {
 	if end == nil {
 		end = start
 	}
-	return start.To4(), end.To4()
+	return shortest(start), shortest(end)
+}
+
+func shortest(ip net.IP) net.IP {
+	if v4 := ip.To4(); v4 != nil {
+		return v4
+	}
+	return ip.To16()
 }
 
 // Last returns the end of the range, its start when none was given.

@@ -181,6 +181,7 @@ func memoryStat(s map[string]uint64, limit, swapLimit, swap uint64) api.MemorySt
 	m := api.MemoryStat{
 		ActiveAnon: s["active_anon"], ActiveFile: s["active_file"], InactiveAnon: s["inactive_anon"], InactiveFile: s["inactive_file"],
 		Cache: s["file"], Rss: s["anon"], MappedFile: s["file_mapped"], Unevictable: s["unevictable"],
+		Anon: s["anon"], File: s["file"], SwapCached: s["swapcached"],
 		Pgfault: s["pgfault"], Pgmajfault: s["pgmajfault"], Swap: swap,
 		HierarchicalMemoryLimit: limit, HierarchicalMemswLimit: memsw,
 	}

@@ -43,8 +43,8 @@ func Command() *cobra.Command {
 // options are the flags of `gdn server` as they are typed.
 type options struct {
 	depot                      depot.Config
-	socket, ip, level          string
-	port                       uint16
+	socket, ip, debugIP, level string
+	port, debugPort            uint16
 	pool                       string
 	deny, dns, moreDNS         []string
 	grace                      time.Duration
@@ -67,6 +67,8 @@ func serverCommand() *cobra.Command {
 	f.StringVar(&o.socket, "bind-socket", "/run/gdn/gdn.sock", "unix socket to listen on (root only, mode 0660)")
 	f.StringVar(&o.ip, "bind-ip", "", "listen on this address as well as on the socket; the API has NO authentication")
 	f.Uint16Var(&o.port, "bind-port", 7777, "port to listen on with --bind-ip")
+	f.StringVar(&o.debugIP, "debug-bind-ip", "", "serve what expvar knows of this server at /debug/vars on this address")
+	f.Uint16Var(&o.debugPort, "debug-bind-port", 17013, "port to listen on with --debug-bind-ip")
 	f.StringVar(&o.level, "log-level", "info", "debug, info, warn or error")
 
 	f.StringVar(&c.Depot, "depot", "/var/lib/gdn/depot", "directory of the containers")
@@ -113,14 +115,9 @@ func (o *options) parse() error {
 	if c.MoreDNS, err = addresses("--additional-dns-server", o.moreDNS); err != nil {
 		return err
 	}
-	if o.ip != "" {
-		if _, err := netip.ParseAddr(o.ip); err != nil {
-			return fmt.Errorf("--bind-ip: %w", err)
-		}
-	}
-	if c.ExternalIP != "" {
-		if _, err := netip.ParseAddr(c.ExternalIP); err != nil {
-			return fmt.Errorf("--external-ip: %w", err)
+	for _, a := range []struct{ flag, value string }{{"--bind-ip", o.ip}, {"--debug-bind-ip", o.debugIP}, {"--external-ip", c.ExternalIP}} {
+		if _, err := netip.ParseAddr(a.value); a.value != "" && err != nil {
+			return fmt.Errorf("%s: %w", a.flag, err)
 		}
 	}
 	if o.grace < 0 {

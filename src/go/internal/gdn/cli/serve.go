@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -55,6 +57,11 @@ func serve(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	debug, err := serveDebug(o)
+	if err != nil {
+		return err
+	}
+	defer debug()
 	s := server.New(d, log)
 	s.Watch(handles)
 	failed := make(chan error, len(listeners))
@@ -110,6 +117,22 @@ func listen(o *options, log *slog.Logger) ([]net.Listener, error) {
 		all = append(all, t)
 	}
 	return all, nil
+}
+
+// serveDebug serves the counters of expvar until the end; without an address it does nothing.
+func serveDebug(o *options) (end func(), err error) {
+	if o.debugIP == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(o.debugIP, strconv.Itoa(int(o.debugPort))))
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /debug/vars", expvar.Handler())
+	debug := &http.Server{Handler: mux, ReadHeaderTimeout: 15 * time.Second}
+	go func() { _ = debug.Serve(l) }()
+	return func() { _ = debug.Close() }, nil
 }
 
 // listenUnix takes the place of a socket that nobody serves any more.

@@ -50,8 +50,8 @@ func (c Config) check() error {
 			return fmt.Errorf("%q is not an absolute path", p)
 		}
 	}
-	if c.UIDStart == 0 || c.UIDSize < 65536 || uint64(c.UIDStart)+uint64(c.UIDSize) > 1<<32-2 {
-		return fmt.Errorf("uid map of %d ids from %d: it needs at least 65536 ids, none of them 0 or 4294967295", c.UIDSize, c.UIDStart)
+	if c.UIDStart < c.UIDSize || c.UIDSize < 65536 || uint64(c.UIDStart)+uint64(c.UIDSize) > maxID {
+		return fmt.Errorf("uid map of %d ids from %d: it needs at least 65536 ids, the first not below their number, none of them 4294967294 or above", c.UIDSize, c.UIDStart)
 	}
 	if c.MTU < 0 || c.MTU > 65535 {
 		return fmt.Errorf("MTU %d is not within 0 and 65535", c.MTU)
@@ -88,9 +88,19 @@ func (c Config) searchable(dir string) error {
 func (c Config) runcRoot() string { return filepath.Join(c.Run, "runc") }
 func (c Config) sockets() string  { return filepath.Join(c.Run, "s") }
 
-// mapping is the id mapping of containers that are not privileged.
+// maxID is the largest id that there can be.
+const maxID = 1<<32 - 2
+
+// mapping is the id mapping of containers that are not privileged, over the whole range but for
+// the ids that it starts at: those below UIDSize, where a machine's own users are, lie where
+// nobody else's do; higher ones, which no user of the machine has, are the same on both sides.
 func (c Config) mapping() []specs.LinuxIDMapping {
-	return []specs.LinuxIDMapping{{ContainerID: 0, HostID: c.UIDStart, Size: c.UIDSize}}
+	end := c.UIDStart + c.UIDSize
+	list := []specs.LinuxIDMapping{{ContainerID: 0, HostID: c.UIDStart, Size: c.UIDSize}}
+	if c.UIDStart > c.UIDSize {
+		list = append(list, specs.LinuxIDMapping{ContainerID: c.UIDSize, HostID: c.UIDSize, Size: c.UIDStart - c.UIDSize})
+	}
+	return append(list, specs.LinuxIDMapping{ContainerID: end, HostID: end, Size: maxID - end})
 }
 
 func (c Config) idMap(privileged bool) *overlay.IDMap {
@@ -105,19 +115,16 @@ func (c Config) hostID(privileged bool, id uint32) int {
 	if privileged {
 		return int(id)
 	}
-	if id >= c.UIDSize {
+	if !c.mapped(privileged, id) {
 		id = 65534
 	}
-	return int(c.UIDStart + id)
+	if id < c.UIDSize {
+		id += c.UIDStart
+	}
+	return int(id)
 }
 
-// insideID is the id in a container of an id on the host; 65534 for one that is not mapped.
-func (c Config) insideID(privileged bool, id int) int {
-	switch {
-	case privileged:
-		return id
-	case id < int(c.UIDStart) || id >= int(c.UIDStart)+int(c.UIDSize):
-		return 65534
-	}
-	return id - int(c.UIDStart)
+// mapped says whether a container can have a user or group of that id.
+func (c Config) mapped(privileged bool, id uint32) bool {
+	return privileged || id < c.UIDSize || id < maxID && (id < c.UIDStart || id >= c.UIDStart+c.UIDSize)
 }

@@ -60,7 +60,8 @@ func (d *Depot) reserve(spec api.ContainerSpec) (*container, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.containers[handle] != nil {
-		return nil, fmt.Errorf("handle %q is already in use", handle)
+		//lint:ignore ST1005 Garden's words
+		return nil, fmt.Errorf("Handle '%s' already in use", handle)
 	}
 	if uint64(len(d.containers)) >= d.most() {
 		return nil, &api.Error{Type: api.TypeServiceUnavailable, Message: fmt.Sprintf("there are %d containers already, the most that this server allows", len(d.containers))}
@@ -131,7 +132,7 @@ func (d *Depot) makeDir(id string) error {
 			return err
 		}
 	}
-	return d.makeSearchable(filepath.Join(dir, "etc"))
+	return nil
 }
 
 // makeSearchable makes a directory on the way to what containers' root needs to reach.
@@ -235,7 +236,7 @@ func (d *Depot) writeBundle(spec api.ContainerSpec, s State) error {
 	if err := d.etc(s); err != nil {
 		return err
 	}
-	mounts := append(d.etcMounts(s.ID), specs.Mount{Destination: initPath, Source: d.c.Program, Type: "bind", Options: []string{"bind", "ro", "nosuid", "nodev"}})
+	mounts := append(d.etcMounts(s), specs.Mount{Destination: initPath, Source: d.c.Program, Type: "bind", Options: []string{"bind", "ro", "nosuid", "nodev"}})
 	binds, err := d.binds(spec.BindMounts, s)
 	if err != nil {
 		return err
@@ -256,18 +257,40 @@ func (d *Depot) plan(s State, root string, mounts []specs.Mount, l api.Limits) (
 	c := bundle.Container{ID: s.ID, RootFS: root, Args: []string{initPath, "init"}, Env: []string{"GOGC=off", "GOMAXPROCS=1"},
 		NoNewPrivileges: true, Hostname: hostname(s.Handle), Mounts: mounts,
 		Namespaces:  map[specs.LinuxNamespaceType]string{specs.PIDNamespace: "", specs.NetworkNamespace: "", specs.IPCNamespace: "", specs.UTSNamespace: "", specs.CgroupNamespace: ""},
-		CgroupsPath: cgroup.Path(s.ID), Resources: resources, Privileged: s.Privileged}
+		CgroupsPath: cgroup.Path(s.ID), Resources: resources, Capabilities: capabilities(s.Privileged, 0)}
 	if s.Privileged {
-		if c.Devices, err = bundle.HostDevices(); err != nil {
-			return nil, err
-		}
+		c.MaskedPaths, c.ReadonlyPaths, c.Devices = []string{}, []string{}, []specs.LinuxDevice{fuse()}
 	} else {
 		c.UIDMappings, c.GIDMappings = d.c.mapping(), d.c.mapping()
 		if c.Seccomp, err = bundle.DefaultSeccomp(bundle.DefaultCapabilities()); err != nil {
 			return nil, err
 		}
 	}
-	return c.Spec()
+	// Its size is that of the memory limit: what is in it counts there.
+	c.Mounts = append([]specs.Mount{{Destination: "/dev/shm", Source: "tmpfs", Type: "tmpfs", Options: []string{"nodev", "relatime", "mode=1777"}}}, c.Mounts...)
+	spec, err := c.Spec()
+	if err == nil && s.Privileged { // who is root on the machine steers no limits from inside
+		spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
+	}
+	return spec, err
+}
+
+// fuse is the device that a privileged container has more than others.
+func fuse() specs.LinuxDevice {
+	mode := os.FileMode(0o666)
+	return specs.LinuxDevice{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, FileMode: &mode}
+}
+
+// capabilities are those that a process can have, as Guardian gives them: all up to Linux 5.7's in
+// a privileged container, but to other users than root only the default ones and CAP_SYS_ADMIN.
+func capabilities(privileged bool, uid uint32) []string {
+	switch {
+	case !privileged:
+		return bundle.DefaultCapabilities()
+	case uid == 0:
+		return bundle.AllCapabilities()[:38]
+	}
+	return append(bundle.DefaultCapabilities(), "CAP_SYS_ADMIN")
 }
 
 // binds turns Garden's bind mounts into runc's. A source has to be there.
@@ -295,6 +318,9 @@ func (d *Depot) binds(list []api.BindMount, s State) ([]specs.Mount, error) {
 	return out, nil
 }
 
+// maxHostname is how much of a handle is in the host name: its end.
+const maxHostname = 49
+
 // hostname makes a valid one of a handle.
 func hostname(handle string) string {
 	name := strings.Map(func(r rune) rune {
@@ -303,7 +329,7 @@ func hostname(handle string) string {
 		}
 		return '-'
 	}, handle)
-	name = strings.Trim(name[:min(len(name), 63)], "-.")
+	name = strings.Trim(name[max(0, len(name)-maxHostname):], "-.")
 	if name == "" {
 		return "garden"
 	}

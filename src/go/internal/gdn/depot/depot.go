@@ -175,6 +175,7 @@ func (d *Depot) Destroy(ctx context.Context, handle string) error {
 	if err != nil {
 		return err
 	}
+	c.starts.interrupt()
 	c.op.Lock()
 	defer c.op.Unlock()
 	c.mu.Lock()

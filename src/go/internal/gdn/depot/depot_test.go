@@ -2,6 +2,7 @@ package depot
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"photonbuild.invalid/compat/internal/gdn/api"
+	"photonbuild.invalid/compat/internal/gdn/network"
 	"photonbuild.invalid/compat/internal/gdn/proc"
+	"photonbuild.invalid/compat/internal/kit/archive"
 	"photonbuild.invalid/compat/internal/kit/bundle"
 )
 
@@ -51,9 +54,9 @@ func TestEnvironment(t *testing.T) {
 		user               bundle.User
 		want               string
 	}{
-		{nil, nil, root, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root"},
-		{[]string{"A=1", "PATH=/x"}, []string{"A=2"}, alice, "PATH=/x HOME=/home/alice USER=alice A=2"},
-		{[]string{"USER=image"}, []string{"PATH=/p"}, alice, "HOME=/home/alice USER=alice PATH=/p"},
+		{nil, nil, root, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin USER=root HOME=/root"},
+		{[]string{"A=1", "PATH=/x"}, []string{"A=2"}, alice, "PATH=/x A=2 USER=alice HOME=/home/alice"},
+		{[]string{"USER=image"}, []string{"PATH=/p"}, alice, "USER=image PATH=/p HOME=/home/alice"},
 	} {
 		if got := strings.Join(environment(c.container, c.process, c.user), " "); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)
@@ -69,7 +72,7 @@ func TestReachable(t *testing.T) {
 }
 
 func TestHostname(t *testing.T) {
-	for handle, want := range map[string]string{"web-1": "web-1", "a b/ü": "a-b", "-._": "garden", strings.Repeat("x", 99): strings.Repeat("x", 63)} {
+	for handle, want := range map[string]string{"web-1": "web-1", "a b/ü": "a-b", "-._": "garden", "x1-" + strings.Repeat("x", 97) + "yz": strings.Repeat("x", 47) + "yz"} {
 		if got := hostname(handle); got != want {
 			t.Errorf("%q: %q, want %q", handle, got, want)
 		}
@@ -91,11 +94,24 @@ func TestStartError(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	c := Config{UIDStart: 1 << 20, UIDSize: 65536}
-	if c.hostID(false, 7) != 1<<20+7 || c.hostID(true, 7) != 7 || c.hostID(false, 70000) != 1<<20+65534 {
-		t.Error("wrong ids on the host")
+	for id, want := range map[uint32]int{0: 1 << 20, 7: 1<<20 + 7, 65536: 65536, 1<<20 - 1: 1<<20 - 1, 1 << 20: 1<<20 + 65534,
+		1<<20 + 65536: 1<<20 + 65536, 1_000_000_000: 1_000_000_000, 1<<32 - 2: 1<<20 + 65534} {
+		if got := c.hostID(false, id); got != want {
+			t.Errorf("%d is %d on the host, want %d", id, got, want)
+		}
 	}
-	if c.insideID(false, 1<<20+7) != 7 || c.insideID(false, 0) != 65534 || c.insideID(true, 7) != 7 {
-		t.Error("wrong ids inside")
+	if c.hostID(true, 7) != 7 {
+		t.Error("wrong ids of a privileged container on the host")
+	}
+	var mapped uint64
+	for _, m := range c.mapping() {
+		if m.HostID < 65536 || m.HostID+m.Size > 1<<32-2 {
+			t.Errorf("a container has the machine's own users: %+v", m)
+		}
+		mapped += uint64(m.Size)
+	}
+	if want := uint64(1<<32 - 2 - 65536); mapped != want {
+		t.Errorf("%d ids are mapped, want %d", mapped, want)
 	}
 	if id := newID(); !isID(id) || isID("0123456789abcdeg") || isID("0123") {
 		t.Error("wrong ids of containers")
@@ -105,7 +121,7 @@ func TestIDs(t *testing.T) {
 func TestStateFile(t *testing.T) {
 	dir := t.TempDir()
 	d := &Depot{c: Config{Depot: dir}}
-	s := State{Version: stateVersion, ID: "0123456789abcdef", Handle: "h", Status: active, Properties: map[string]string{"a": "b"}}
+	s := State{Version: stateVersion, ID: "0123456789abcdef", Handle: "h", Status: active, Lease: someLease(), Properties: map[string]string{"a": "b"}}
 	if err := os.Mkdir(d.dir(s.ID), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +142,11 @@ func TestStateFile(t *testing.T) {
 			t.Errorf("%q is a state", bad)
 		}
 	}
+}
+
+func someLease() network.Lease {
+	subnet := netip.MustParsePrefix("10.0.0.0/30")
+	return network.Lease{Subnet: subnet, IP: netip.MustParseAddr("10.0.0.1"), Gateway: netip.MustParseAddr("10.0.0.2")}
 }
 
 func TestUpdate(t *testing.T) {
@@ -169,7 +190,7 @@ func TestOpenIn(t *testing.T) {
 		_ = os.Symlink(target, filepath.Join(root, name))
 	}
 	for _, name := range []string{"abs", "/up", "../../etc/passwd"} {
-		f, err := openIn(root, name, os.O_RDONLY)
+		f, err := archive.OpenIn(root, name, os.O_RDONLY)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -181,7 +202,7 @@ func TestOpenIn(t *testing.T) {
 			t.Errorf("%s leads to %q", name, data)
 		}
 	}
-	if f, err := openIn(root, "self", os.O_RDONLY); err == nil {
+	if f, err := archive.OpenIn(root, "self", os.O_RDONLY); err == nil {
 		f.Close()
 		t.Error("a link through proc was followed")
 	}

@@ -16,13 +16,17 @@ func (d *Depot) etc(s State) error {
 	if err != nil {
 		return err
 	}
+	dir := d.etcDir(s)
+	if err := d.makeSearchable(dir); err != nil {
+		return err
+	}
 	name := hostname(s.Handle)
 	hosts := fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", s.Lease.IP, name)
 	for _, e := range d.c.HostEntries {
 		hosts += e + "\n"
 	}
 	for _, f := range []struct{ name, text string }{{"hosts", hosts}, {"hostname", name + "\n"}, {"resolv.conf", resolver}} {
-		path := filepath.Join(d.dir(s.ID), "etc", f.name)
+		path := filepath.Join(dir, f.name)
 		if err := os.WriteFile(path, []byte(f.text), 0o644); err != nil {
 			return err
 		}
@@ -37,11 +41,20 @@ func (d *Depot) etc(s State) error {
 	return nil
 }
 
+// etcDir is where they lie: what a container writes to them counts with what else it writes.
+func (d *Depot) etcDir(s State) string {
+	dir := filepath.Join(d.dir(s.ID), "etc")
+	if _, err := os.Stat(dir); err == nil || s.Limits.Disk.ByteHard == 0 { // there: made by an older server
+		return dir
+	}
+	return filepath.Join(d.diskDir(s.ID), "etc")
+}
+
 // etcMounts are those of what etc wrote.
-func (d *Depot) etcMounts(id string) []specs.Mount {
+func (d *Depot) etcMounts(s State) []specs.Mount {
 	var mounts []specs.Mount
 	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
-		mounts = append(mounts, specs.Mount{Destination: "/etc/" + name, Source: filepath.Join(d.dir(id), "etc", name),
+		mounts = append(mounts, specs.Mount{Destination: "/etc/" + name, Source: filepath.Join(d.etcDir(s), name),
 			Type: "bind", Options: []string{"bind", "rw", "nosuid", "nodev"}})
 	}
 	return mounts

@@ -1,47 +1,28 @@
 package depot
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"photonbuild.invalid/compat/internal/gdn/inside"
 	"photonbuild.invalid/compat/internal/kit/archive"
 	"photonbuild.invalid/compat/internal/kit/bundle"
 )
 
-// openIn opens a path as a process would that has root as its root directory (openat2(2),
-// RESOLVE_IN_ROOT): no link leads out.
-func openIn(root, name string, flags int) (*os.File, error) {
-	dir, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	for {
-		fd, err := unix.Openat2(int(dir.Fd()), path.Clean("/"+name), &how)
-		switch err {
-		case nil:
-			return os.NewFile(uintptr(fd), name), nil
-		case unix.EAGAIN, unix.EINTR:
-		default:
-			return nil, &os.PathError{Op: "open", Path: name, Err: err}
-		}
-	}
-}
+// maxComplaint is how much of what a process inside says of its failure is passed on.
+const maxComplaint = 16 << 10
 
 // resolve returns the path on the host of a path in the container.
 func resolve(root, name string) (string, error) {
-	f, err := openIn(root, name, unix.O_PATH)
+	f, err := archive.OpenIn(root, name, unix.O_PATH)
 	if err != nil {
 		return "", err
 	}
@@ -50,49 +31,88 @@ func resolve(root, name string) (string, error) {
 }
 
 func isDir(root, name string) bool {
-	f, err := openIn(root, name, unix.O_PATH|unix.O_DIRECTORY)
+	f, err := archive.OpenIn(root, name, unix.O_PATH|unix.O_DIRECTORY)
 	if err == nil {
 		_ = f.Close()
 	}
 	return err == nil
 }
 
-func (d *Depot) owner(s State, u bundle.User) *archive.Owner {
-	return &archive.Owner{UID: d.c.hostID(s.Privileged, u.UID), GID: d.c.hostID(s.Privileged, u.GID)}
+// work is a process inside a container that does something to its files.
+type work struct {
+	process *bundle.Process
+	says    *os.File // its standard error
 }
 
-// makeDirIn makes a directory below a root of the container, with those above it, for a user, unless it is
-// there.
-func (d *Depot) makeDirIn(ctx context.Context, s State, root, name string, u bundle.User) error {
-	if isDir(root, name) {
-		return nil
+// do starts work in a container. The ends in and out, which may be nil, are the process's, and
+// are closed here.
+func (d *Depot) do(ctx context.Context, s State, w inside.Work, in, out *os.File) (*work, error) {
+	defer closeAll(in, out)
+	if !s.alive() {
+		return nil, fmt.Errorf("container %s has lost its first process", s.Handle)
 	}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	clean := strings.TrimPrefix(path.Clean("/"+name), "/")
-	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: clean + "/", Mode: 0o755}); err != nil {
-		return err
+	says, err, perr := os.Pipe()
+	if perr != nil {
+		return nil, perr
 	}
-	if err := w.Close(); err != nil {
-		return err
+	defer err.Close()
+	c := bundle.Container{Args: append([]string{initPath}, w.Args()...), Env: []string{"GOMAXPROCS=1"}, NoNewPrivileges: true}
+	p, perr := d.runc.Exec(ctx, s.ID, bundle.ExecOptions{Process: c.Process(),
+		StartOptions: bundle.StartOptions{Stdio: bundle.Stdio{Stdin: in, Stdout: out, Stderr: err}}})
+	if perr != nil {
+		_ = says.Close()
+		return nil, perr
 	}
-	return archive.Extract(ctx, &b, root, archive.Options{ChownTo: d.owner(s, u)})
+	return &work{p, says}, nil
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// wait waits for the end. The container's processes can stop the process, but not the waiting.
+func (w *work) wait(ctx context.Context) error {
+	defer w.says.Close()
+	defer context.AfterFunc(ctx, func() { _ = w.says.SetReadDeadline(time.Now()) })()
+	said, _ := io.ReadAll(io.LimitReader(w.says, maxComplaint))
+	status, err := w.process.Wait()
+	if text := strings.TrimSpace(strings.ToValidUTF8(string(said), "?")); err == nil && status != 0 {
+		err = fmt.Errorf("exit status %d. Output: %s", status, text)
+	}
+	return err
 }
 
 // workingDir makes the working directory that a process asks for.
-func (d *Depot) workingDir(s State, root, name string, u bundle.User) error {
-	if name == "" {
+func (d *Depot) workingDir(ctx context.Context, s State, at place, name string, u bundle.User) error {
+	if name == "" || isDir(at.root, name) {
 		return nil
 	}
-	if err := d.makeDirIn(context.Background(), s, root, name, u); err != nil {
+	var err error
+	if at.own { // nothing of anybody else's is mounted there
+		err = inside.MakeDir(ctx, at.root, name, archive.Owner{UID: d.c.hostID(s.Privileged, u.UID), GID: d.c.hostID(s.Privileged, u.GID)})
+	} else {
+		var w *work
+		if w, err = d.do(ctx, s, inside.Work{Verb: inside.Mkdir, Path: name, User: insideUser(u)}, nil, nil); err == nil {
+			err = w.wait(ctx)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("working directory %s: %w", name, err)
 	}
 	return nil
 }
 
+func insideUser(u bundle.User) inside.User {
+	return inside.User{UID: u.UID, GID: u.GID, Home: u.Home}
+}
+
 // StreamIn unpacks a tar stream into a directory of the container, which is made when it is not
-// there. Everything belongs to the user, with whose rights it is written. Streams do not hold up
-// stopping or destroying.
+// there; none means the user's home directory. Everything belongs to the user, with whose rights
+// it is written. Streams do not hold up stopping or destroying.
 func (d *Depot) StreamIn(ctx context.Context, handle, destination, user string, r io.Reader) error {
 	c, err := d.find(handle)
 	if err != nil {
@@ -100,32 +120,31 @@ func (d *Depot) StreamIn(ctx context.Context, handle, destination, user string, 
 	}
 	s := c.get()
 	fail := func(err error) error {
-		return fmt.Errorf("stream into %s of container %s: %w", destination, handle, err)
+		return fmt.Errorf("error streaming in: %w (into %q of container %s)", err, destination, handle)
 	}
 	u, err := d.user(s, d.root(s), user)
 	if err != nil {
 		return fail(err)
 	}
-	if err := d.makeDirIn(ctx, s, d.root(s), destination, u); err != nil {
-		return fail(err)
-	}
-	dir, err := openIn(d.root(s), destination, unix.O_PATH|unix.O_DIRECTORY)
+	in, body, err := os.Pipe()
 	if err != nil {
 		return fail(err)
 	}
-	defer dir.Close()
-	where := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd()))
-	var fs unix.Statfs_t
-	if err := unix.Statfs(where, &fs); err != nil {
+	w, err := d.do(ctx, s, inside.Work{Verb: inside.In, Path: destination, User: insideUser(u)}, in, nil)
+	if err != nil {
+		_ = body.Close()
 		return fail(err)
 	}
-	// A stream of few bytes can hold sparse files of any size: no more than there is room for.
-	o := archive.Options{ChownTo: d.owner(s, u), MaxBytes: max(1, int64(fs.Bavail)*fs.Bsize)}
-	if err := d.as(s, u, func() error { return archive.Extract(ctx, r, where, o) }); err != nil {
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(body, r)
+		_ = body.Close()
+		copied <- err
+	}()
+	if err := w.wait(ctx); err != nil {
 		return fail(err)
 	}
-	// What follows the end of the archive is padding; a client that still sends is heard out.
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	if err := <-copied; err != nil {
 		return fail(err)
 	}
 	return nil
@@ -139,25 +158,28 @@ func (d *Depot) StreamOut(ctx context.Context, handle, source, user string) (io.
 		return nil, err
 	}
 	s := c.get()
+	fail := func(err error) error {
+		return fmt.Errorf("error streaming out: %w (%q of container %s)", err, source, handle)
+	}
 	u, err := d.user(s, d.root(s), user)
 	if err != nil {
-		return nil, err
+		return nil, fail(err)
 	}
-	root, err := os.OpenFile(d.root(s), unix.O_PATH|unix.O_DIRECTORY, 0) // the way there is the server's alone
+	tar, out, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("stream out of container %s: %w", handle, err)
+		return nil, fail(err)
 	}
-	o := archive.CreateOptions{ContentsOnly: strings.HasSuffix(source, "/"), Owner: func(o archive.Owner) archive.Owner {
-		return archive.Owner{UID: d.c.insideID(s.Privileged, o.UID), GID: d.c.insideID(s.Privileged, o.GID)}
-	}}
+	work, err := d.do(ctx, s, inside.Work{Verb: inside.Out, Path: source, User: insideUser(u)}, nil, out)
+	if err != nil {
+		_ = tar.Close()
+		return nil, fail(err)
+	}
 	r, w := io.Pipe()
 	go func() {
-		defer root.Close()
-		err := d.as(s, u, func() error {
-			return archive.Create(ctx, w, "/proc/self/fd/"+strconv.Itoa(int(root.Fd())), source, o)
-		})
-		if err != nil {
-			err = errors.Join(fmt.Errorf("stream %s out of container %s", source, handle), err)
+		_, err := io.Copy(w, tar)
+		_ = tar.Close() // who still writes is told so
+		if werr := work.wait(ctx); werr != nil {
+			err = errors.Join(fail(werr), err)
 		}
 		_ = w.CloseWithError(err)
 	}()

@@ -23,6 +23,10 @@ func (d *Depot) Metrics(handle string) (api.Metrics, error) {
 	var m api.Metrics
 	c, err := d.find(handle)
 	if err != nil {
+		if p, ok := d.sidecarOf(handle); ok {
+			err := p.Group().Metrics(&m)
+			return m, err
+		}
 		return m, err
 	}
 	s := c.get()
@@ -104,10 +108,9 @@ func (d *Depot) change(ctx context.Context, handle string, l api.Limits, note fu
 	if r.Memory == nil && r.CPU == nil {
 		return fmt.Errorf("a limit cannot be taken away again: give a value other than 0")
 	}
-	c.op.Lock()
-	defer c.op.Unlock()
-	return d.update(c, func(s *State) error {
-		note(&s.Limits)
+	c.op.RLock()
+	defer c.op.RUnlock()
+	return d.carryOut(c, func(s *State) error { note(&s.Limits); return nil }, func(s State) error {
 		return d.runc.Update(ctx, s.ID, &specs.LinuxResources{Memory: r.Memory, CPU: r.CPU})
 	})
 }
@@ -118,9 +121,10 @@ func (d *Depot) SetDisk(_ context.Context, handle string, l api.DiskLimits) erro
 	if err != nil {
 		return err
 	}
-	c.op.Lock()
-	defer c.op.Unlock()
-	return d.update(c, func(s *State) error {
+	c.op.RLock()
+	defer c.op.RUnlock()
+	var size uint64
+	return d.carryOut(c, func(s *State) error {
 		old := s.Limits.Disk
 		switch {
 		case old.ByteHard == 0:
@@ -129,18 +133,17 @@ func (d *Depot) SetDisk(_ context.Context, handle string, l api.DiskLimits) erro
 			return fmt.Errorf("a disk limit cannot be taken away again: give byte_hard")
 		case l.Scope != old.Scope || l.InodeHard != 0 && l.InodeHard != old.InodeHard:
 			return fmt.Errorf("scope and inode_hard cannot be changed")
+		case old.InodeHard != 0:
+			return fmt.Errorf("a disk limit cannot be changed where there is a limit of inodes: the file system would get more of them")
 		}
-		size := l.ByteHard
+		size = l.ByteHard
 		if l.Scope == api.DiskScopeTotal {
 			size -= min(size, s.ImageUsage.Bytes)
-		}
-		if err := disk.Grow(d.diskImage(s.ID), d.diskDir(s.ID), size); err != nil {
-			return err
 		}
 		l.InodeHard, l.InodeSoft = old.InodeHard, old.InodeSoft
 		s.Limits.Disk = l
 		return nil
-	})
+	}, func(s State) error { return disk.Grow(d.diskImage(s.ID), d.diskDir(s.ID), size) })
 }
 
 // NetIn maps a port.
@@ -153,12 +156,12 @@ func (d *Depot) NetIn(_ context.Context, handle string, want api.NetIn) (api.Net
 	if err != nil {
 		return api.NetIn{}, err
 	}
-	c.op.Lock()
-	defer c.op.Unlock()
-	err = d.update(c, func(s *State) error {
+	c.op.RLock()
+	defer c.op.RUnlock()
+	err = d.carryOut(c, func(s *State) error {
 		s.Ports = append(slices.Clone(s.Ports), m)
-		return d.filter.Set(s.endpoint())
-	})
+		return nil
+	}, d.setFilter)
 	if err != nil {
 		d.ports.Release(m.HostPort)
 		return api.NetIn{}, err
@@ -172,13 +175,15 @@ func (d *Depot) NetOut(_ context.Context, handle string, rules []api.NetOutRule)
 	if err != nil {
 		return err
 	}
-	c.op.Lock()
-	defer c.op.Unlock()
-	return d.update(c, func(s *State) error {
+	c.op.RLock()
+	defer c.op.RUnlock()
+	return d.carryOut(c, func(s *State) error {
 		s.NetOut = append(slices.Clone(s.NetOut), rules...)
-		return d.filter.Set(s.endpoint())
-	})
+		return nil
+	}, d.setFilter)
 }
+
+func (d *Depot) setFilter(s State) error { return d.filter.Set(s.endpoint()) }
 
 // GraceTime is that of the container.
 func (d *Depot) GraceTime(handle string) (time.Duration, error) {

@@ -202,7 +202,7 @@ func (d *Depot) mountRoot(s State, layers []string) error {
 			size -= s.ImageUsage.Bytes
 		}
 		own = d.diskDir(s.ID)
-		if err := os.Mkdir(own, 0o700); err != nil {
+		if err := d.makeSearchable(own); err != nil {
 			return err
 		}
 		if err := disk.Create(d.diskImage(s.ID), own, size, limit.InodeHard); err != nil {

@@ -39,6 +39,8 @@ func (d *Depot) Run(ctx context.Context, handle string, spec api.ProcessSpec) (s
 	}
 	c.op.RLock()
 	defer c.op.RUnlock()
+	ctx, end := c.starts.begin(ctx)
+	defer end()
 	s := c.get()
 	if err := d.runnable(c, s); err != nil {
 		return nil, err
@@ -54,12 +56,13 @@ func (d *Depot) Run(ctx context.Context, handle string, spec api.ProcessSpec) (s
 		Socket: filepath.Join(d.c.sockets(), newID()+".sock")}
 	if spec.Sidecar() {
 		var held pins
-		held, err = d.sidecar(s, spec, image, &config)
+		held, err = d.sidecar(ctx, s, spec, image, &config)
 		defer held.release()
 	} else {
-		config.Process, err = d.process(s, place{d.root(s), s.Env}, spec)
+		config.Process, err = d.process(ctx, s, place{root: d.root(s), env: s.Env}, spec)
 	}
 	if err == nil {
+		config.UID, config.GID = d.c.hostID(s.Privileged, config.Process.User.UID), d.c.hostID(s.Privileged, config.Process.User.GID)
 		err = d.startShim(ctx, config, s, spec)
 	}
 	if err != nil {
@@ -77,8 +80,6 @@ func (d *Depot) runnable(c *container, s State) error {
 	switch {
 	case gone:
 		return api.ContainerNotFound(s.Handle)
-	case s.Status == stopped:
-		return fmt.Errorf("container %s is stopped: no processes can be started in it", s.Handle)
 	case !s.alive():
 		return fmt.Errorf("container %s has lost its first process: no processes can be started in it", s.Handle)
 	}
@@ -145,13 +146,19 @@ func (d *Depot) startShim(ctx context.Context, config shim.Config, s State, spec
 		unit := fmt.Sprintf("gdn-shim-%s-%s.scope", s.ID, filepath.Base(config.Dir))
 		moved <- d.scopes.move(context.WithoutCancel(ctx), unit, "Garden process "+spec.ID+" of container "+s.Handle, cmd.Process.Pid)
 	}()
+	stuck := context.AfterFunc(ctx, func() { // with runc and what runc has begun
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	})
 	var answer shim.Started
 	derr := json.NewDecoder(out).Decode(&answer)
+	stuck()
 	if err := <-moved; err != nil && derr == nil && answer.Error == "" {
 		d.log.Warn("a shim stays in the server's unit", "handle", s.Handle, "process", spec.ID, "error", err)
 	}
 	go func() { _ = cmd.Wait() }()
 	switch {
+	case derr != nil && ctx.Err() != nil:
+		return fmt.Errorf("cannot run %s: %w", spec.Path, context.Cause(ctx))
 	case derr != nil:
 		return fmt.Errorf("the process's shim ended without an answer: %w", derr)
 	case answer.Error != "":
@@ -174,27 +181,27 @@ func startError(path, message string) error {
 type place struct {
 	root string   // its root directory, as the server gets there
 	env  []string // what comes before its own
+	own  bool     // the root directory is the process's own
 }
 
 // process is the specification of a process for runc; its working directory is made.
-func (d *Depot) process(s State, at place, spec api.ProcessSpec) (*specs.Process, error) {
+func (d *Depot) process(ctx context.Context, s State, at place, spec api.ProcessSpec) (*specs.Process, error) {
 	user, err := d.user(s, at.root, spec.User)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.workingDir(s, at.root, spec.Dir, user); err != nil {
+	if err := d.workingDir(ctx, s, at, spec.Dir, user); err != nil {
 		return nil, err
 	}
 	cwd := spec.Dir
 	if cwd == "" {
-		cwd = user.Home
-	}
-	if !filepath.IsAbs(cwd) || !isDir(at.root, cwd) && spec.Dir == "" {
-		cwd = "/"
+		if cwd = user.Home; at.own || !filepath.IsAbs(cwd) || !isDir(at.root, cwd) {
+			cwd = "/"
+		}
 	}
 	zero := 0
 	c := bundle.Container{Args: append([]string{spec.Path}, spec.Args...), Env: environment(at.env, spec.Env, user), Cwd: cwd,
-		UID: user.UID, GID: user.GID, AdditionalGIDs: user.Groups, Terminal: spec.TTY != nil, Privileged: s.Privileged, OOMScoreAdj: &zero}
+		UID: user.UID, GID: user.GID, Terminal: spec.TTY != nil, Capabilities: capabilities(s.Privileged, user.UID), OOMScoreAdj: &zero}
 	for _, l := range spec.Limits.Named() {
 		c.Rlimits = append(c.Rlimits, specs.POSIXRlimit{Type: l.Name, Hard: l.Value, Soft: l.Value})
 	}
@@ -215,33 +222,44 @@ func (d *Depot) user(s State, root, name string) (bundle.User, error) {
 		return bundle.User{}, fmt.Errorf("user %q is neither a name nor uid:gid", name)
 	}
 	u, err := bundle.LookupUser(root, user, group)
+	if err != nil && user == "root" && group == "" { // a root file system without etc/passwd
+		user, err = "", nil
+	}
+	var none *bundle.NoSuchAccount
+	if errors.As(err, &none) { // Garden's words
+		return u, fmt.Errorf("unable to find %s %s: no matching entries in %s file", none.Kind, none.Name, none.File)
+	}
 	if err != nil {
 		return u, fmt.Errorf("user %q: %w", name, err)
 	}
-	if !s.Privileged && (u.UID >= d.c.UIDSize || u.GID >= d.c.UIDSize) {
-		return u, fmt.Errorf("user %q: ids above %d are not mapped into the container", name, d.c.UIDSize-1)
+	if !d.c.mapped(s.Privileged, u.UID) || !d.c.mapped(s.Privileged, u.GID) {
+		return u, fmt.Errorf("user %q: one of the ids %d and %d is not mapped into the container", name, u.UID, u.GID)
 	}
-	if user == "" && group == "" && u.Name == "" { // a root file system without etc/passwd
+	if user == "" && group == "" && u.Name == "" {
 		u.Name, u.Home = "root", "/root"
 	}
 	return u, nil
 }
 
-// environment is that of a container and of a process, with PATH, HOME and USER when nobody
-// sets them.
+// environment is that of a container, then that of a process, then PATH, USER and HOME unless one
+// of them has it: Garden's order.
 func environment(container, process []string, u bundle.User) []string {
 	path := "/usr/local/bin:/usr/bin:/bin"
 	if u.UID == 0 {
 		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	}
-	defaults := []string{"PATH=" + path, "HOME=" + u.Home}
+	defaults := []string{"PATH=" + path}
 	if u.Name != "" {
 		defaults = append(defaults, "USER="+u.Name)
 	}
-	if slices.ContainsFunc(container, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
-		defaults = defaults[1:]
+	env := mergeEnv(container, process)
+	for _, e := range append(defaults, "HOME="+u.Home) {
+		name, _, _ := strings.Cut(e, "=")
+		if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
+			env = append(env, e)
+		}
 	}
-	return mergeEnv(container, defaults, process)
+	return env
 }
 
 // Attach connects to a process that runs, or whose end nobody has been told of.

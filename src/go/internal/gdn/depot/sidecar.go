@@ -18,6 +18,7 @@ import (
 	"photonbuild.invalid/compat/internal/gdn/cgroup"
 	"photonbuild.invalid/compat/internal/gdn/shim"
 	"photonbuild.invalid/compat/internal/gdn/sidecar"
+	"photonbuild.invalid/compat/internal/kit/archive"
 	"photonbuild.invalid/compat/internal/kit/bundle"
 	"photonbuild.invalid/compat/internal/kit/overlay"
 )
@@ -37,8 +38,8 @@ func (d *Depot) processImage(ctx context.Context, c *container, spec api.Process
 // sidecar makes ready what a process needs that has a root file system or limits of its own, and
 // notes it in config. Without an image its root is the container's, with the container's mounts.
 // What is held can be released when the process runs.
-func (d *Depot) sidecar(s State, spec api.ProcessSpec, image base, config *shim.Config) (pins, error) {
-	limits, err := sidecarLimits(s, spec)
+func (d *Depot) sidecar(ctx context.Context, s State, spec api.ProcessSpec, image base, config *shim.Config) (pins, error) {
+	limits, err := sidecarLimits(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -47,17 +48,17 @@ func (d *Depot) sidecar(s State, spec api.ProcessSpec, image base, config *shim.
 	if err != nil {
 		return nil, err
 	}
-	at := place{d.root(s), s.Env}
+	at := place{root: d.root(s), env: s.Env}
 	root, mounts := d.rootfs(s.ID), []specs.Mount(nil)
 	if spec.Image.URI != "" {
 		if err := d.mountSidecar(s, *p, image); err != nil {
 			return nil, err
 		}
-		at, root = place{p.RootFS(), mergeEnv(image.env, s.SpecEnv)}, p.RootFS()
+		at, root = place{root: p.RootFS(), env: mergeEnv(image.env, s.SpecEnv), own: true}, p.RootFS()
 		if mounts, err = d.binds(spec.BindMounts, s); err != nil {
 			return nil, err
 		}
-		mounts = append(d.etcMounts(s.ID), mounts...)
+		mounts = append(d.etcMounts(s), mounts...)
 	}
 	plan, err := d.plan(s, root, mounts, limits)
 	if err != nil {
@@ -68,7 +69,7 @@ func (d *Depot) sidecar(s State, spec api.ProcessSpec, image base, config *shim.
 			return nil, err
 		}
 	}
-	if config.Process, err = d.process(s, at, spec); err != nil {
+	if config.Process, err = d.process(ctx, s, at, spec); err != nil {
 		return nil, err
 	}
 	join(plan, s, *p, config.Process)
@@ -111,7 +112,7 @@ func (d *Depot) pin(s State, p sidecar.Sidecar, mounts []specs.Mount) (pins, err
 
 // bindInside binds a file or folder of a root file system to target, which is made.
 func bindInside(root, name, target string) error {
-	f, err := openIn(root, name, unix.O_PATH)
+	f, err := archive.OpenIn(root, name, unix.O_PATH)
 	if err != nil {
 		return err
 	}
@@ -140,18 +141,13 @@ func bindInside(root, name, target string) error {
 }
 
 // sidecarLimits are those of the process's own cgroup; none when it shares that of the container.
-// The container's hold where the process has none of its own.
-func sidecarLimits(s State, spec api.ProcessSpec) (api.Limits, error) {
+// What is 0 is unlimited there, as Garden has it: the container's limits hold for its own cgroup.
+func sidecarLimits(spec api.ProcessSpec) (api.Limits, error) {
 	if !spec.OwnLimits() {
 		return api.Limits{}, nil
 	}
-	l := api.Limits{CPU: s.Limits.CPU, Memory: s.Limits.Memory, Pid: s.Limits.Pid}
-	if own := spec.OverrideContainerLimits.CPU; own.Shares() != 0 {
-		l.CPU = own
-	}
-	if own := spec.OverrideContainerLimits.Memory; own.LimitInBytes != 0 {
-		l.Memory = own
-	}
+	own := spec.OverrideContainerLimits
+	l := api.Limits{CPU: own.CPU, Memory: own.Memory}
 	if _, err := cgroup.Resources(l); err != nil {
 		return l, fmt.Errorf("limits: %w", err)
 	}
@@ -229,6 +225,23 @@ func join(config *specs.Spec, s State, p sidecar.Sidecar, process *specs.Process
 		}
 		n.Path = filepath.Join("/proc", strconv.Itoa(s.InitPID), "ns", name)
 	}
+}
+
+// sidecarOf finds the sidecar of a process by the process's id, as Garden's clients ask for its
+// metrics.
+func (d *Depot) sidecarOf(process string) (sidecar.Sidecar, bool) {
+	handles, _ := d.Handles(nil)
+	for _, handle := range handles {
+		c, err := d.find(handle)
+		if err != nil {
+			continue
+		}
+		id := c.get().ID
+		if r, _, running, err := shim.Read(d.processDir(id, process)); err == nil && running && r.Sidecar != "" {
+			return sidecar.Load(id, r.Sidecar), true
+		}
+	}
+	return sidecar.Sidecar{}, false
 }
 
 // dropSidecar takes a sidecar away; what stays is taken away with the container.

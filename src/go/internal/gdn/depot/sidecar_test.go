@@ -28,23 +28,21 @@ func someDepot(t *testing.T) (*Depot, State) {
 }
 
 func TestSidecarLimits(t *testing.T) {
-	s := State{Limits: api.Limits{Memory: api.MemoryLimits{LimitInBytes: 9}, CPU: api.CPULimits{Weight: 7}, Pid: api.PidLimits{Max: 3}, Disk: api.DiskLimits{ByteHard: 1}}}
 	for _, c := range []struct {
 		own         *api.ProcessLimits
 		memory, cpu uint64
-		pids        uint64
 	}{
-		{nil, 0, 0, 0},
-		{&api.ProcessLimits{}, 0, 0, 0},
-		{&api.ProcessLimits{Memory: api.MemoryLimits{LimitInBytes: 5}}, 5, 7, 3},
-		{&api.ProcessLimits{CPU: api.CPULimits{LimitInShares: 4}}, 9, 4, 3},
+		{nil, 0, 0},
+		{&api.ProcessLimits{}, 0, 0},
+		{&api.ProcessLimits{Memory: api.MemoryLimits{LimitInBytes: 5}}, 5, 0},
+		{&api.ProcessLimits{CPU: api.CPULimits{LimitInShares: 4}}, 0, 4},
 	} {
-		l, err := sidecarLimits(s, api.ProcessSpec{OverrideContainerLimits: c.own})
-		if err != nil || l.Memory.LimitInBytes != c.memory || l.CPU.Shares() != c.cpu || l.Pid.Max != c.pids || l.Disk.ByteHard != 0 {
+		l, err := sidecarLimits(api.ProcessSpec{OverrideContainerLimits: c.own})
+		if err != nil || l.Memory.LimitInBytes != c.memory || l.CPU.Shares() != c.cpu || l.Pid.Max != 0 || l.Disk.ByteHard != 0 {
 			t.Errorf("%+v: %+v %v", c.own, l, err)
 		}
 	}
-	if _, err := sidecarLimits(s, api.ProcessSpec{OverrideContainerLimits: &api.ProcessLimits{CPU: api.CPULimits{Weight: 1}}}); err == nil {
+	if _, err := sidecarLimits(api.ProcessSpec{OverrideContainerLimits: &api.ProcessLimits{CPU: api.CPULimits{Weight: 1}}}); err == nil {
 		t.Error("a share that is none is accepted")
 	}
 }

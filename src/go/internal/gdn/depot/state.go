@@ -50,9 +50,11 @@ const (
 
 // container is one that the depot knows.
 type container struct {
-	// op is held for reading while a process is started or files are streamed, for writing
-	// while the container is stopped or destroyed.
+	// op is held for reading while a process is started or something of the container changed, for
+	// writing while it is stopped or destroyed.
 	op sync.RWMutex
+
+	starts starts // processes that are being started
 
 	over chan struct{} // closed when creation is over
 
@@ -88,6 +90,12 @@ func (d *Depot) save(s State) error { return proc.WriteJSON(d.stateFile(s.ID), s
 
 // update changes the state and saves it; nothing changes when it cannot be saved.
 func (d *Depot) update(c *container, change func(*State) error) error {
+	return d.carryOut(c, change, nil)
+}
+
+// carryOut changes the state, saves it, and then does what the state says. When that fails the
+// state is as before. What is saved comes first: after a crash it is done again.
+func (d *Depot) carryOut(c *container, change func(*State) error, do func(State) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -100,6 +108,11 @@ func (d *Depot) update(c *container, change func(*State) error) error {
 	if err := d.save(next); err != nil {
 		return err
 	}
+	if do != nil {
+		if err := do(next); err != nil {
+			return errors.Join(err, d.save(c.state))
+		}
+	}
 	c.state = next
 	return nil
 }
@@ -111,10 +124,24 @@ func load(path string) (State, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &s)
 	}
-	if err != nil || s.Version != stateVersion || s.Handle == "" {
+	if err != nil || !s.usable() {
 		return s, errors.Join(errNoState, err)
 	}
 	return s, nil
+}
+
+// usable says whether a state has what the rest needs: one that has not is no container's, and
+// would keep the server from finding all others.
+func (s State) usable() bool {
+	if s.Version != stateVersion || s.Handle == "" || !isID(s.ID) {
+		return false
+	}
+	for _, r := range s.NetOut {
+		if r.Check() != nil {
+			return false
+		}
+	}
+	return s.Status == creating || s.Lease.IP.Is4() && s.Lease.Gateway.Is4() && s.Lease.Subnet.IsValid()
 }
 
 var errNoState = errors.New("no usable state file")

@@ -22,6 +22,7 @@ func (d *Depot) Stop(ctx context.Context, handle string, kill bool) error {
 	if err != nil {
 		return err
 	}
+	c.starts.interrupt()
 	c.op.Lock()
 	defer c.op.Unlock()
 	if err := d.update(c, func(s *State) error { s.Status = stopped; return nil }); err != nil {

@@ -53,8 +53,9 @@ func argv(image string, inodes uint64) []string {
 	a := []string{"-q", "-F", "-b", strconv.Itoa(block), "-m", "0", "-O", "^has_journal,^resize_inode",
 		"-E", "nodiscard,lazy_itable_init=1,root_owner=0:0"}
 	if inodes != 0 {
-		// 11 are the file system's own, upper and work of overlayfs take three.
-		a = append(a, "-N", strconv.FormatUint(inodes+14, 10))
+		// 11 are the file system's own, upper and work of overlayfs take three, etc and what is
+		// in it four.
+		a = append(a, "-N", strconv.FormatUint(inodes+18, 10))
 	}
 	return append(a, image)
 }

@@ -9,7 +9,7 @@ import (
 
 func TestArgv(t *testing.T) {
 	got := argv("/i", 100)
-	if !slices.Contains(got, "114") || got[len(got)-1] != "/i" {
+	if !slices.Contains(got, "118") || got[len(got)-1] != "/i" {
 		t.Errorf("%q", got)
 	}
 	if slices.Contains(argv("/i", 0), "-N") {

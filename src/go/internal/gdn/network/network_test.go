@@ -122,10 +122,14 @@ func TestOutRules(t *testing.T) {
 			{Protocol: api.ProtocolUDP, Log: true},
 			{Protocol: api.ProtocolICMP, ICMPs: &api.ICMPControl{Type: 3, Code: &code}},
 			{Protocol: api.ProtocolTCP, Log: true},
+			{Protocol: api.ProtocolICMPv6},
+			{Networks: []api.IPRange{{Start: net.ParseIP("2001:db8::1")}}},
+			{Networks: []api.IPRange{{Start: net.ParseIP("::"), End: net.ParseIP("ffff::")}, {Start: net.ParseIP("5.5.5.5")}}},
 		}}
 	got := outRules(Policy{Deny: []netip.Prefix{netip.MustParsePrefix("8.8.0.0/16")}}, e)
 	want := []string{
 		"-d 10.1.0.0/24 -j ACCEPT",
+		"-d 5.5.5.5/32 -j ACCEPT",
 		`-p tcp -m conntrack --ctstate NEW -j LOG --log-prefix "bad__name_ "`,
 		"-p tcp -j ACCEPT",
 		"-p icmp --icmp-type 3/1 -j ACCEPT",

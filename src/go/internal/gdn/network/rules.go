@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"math/bits"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -148,6 +149,9 @@ func outRules(p Policy, e Endpoint) []string {
 // allow turns a rule into matches, one for each network and port range.
 func allow(handle string, r api.NetOutRule) []string {
 	var out []string
+	if r.Protocol == api.ProtocolICMPv6 { // containers have no IPv6
+		return nil
+	}
 	for _, network := range destinations(r.Networks) {
 		for _, what := range traffic(r) {
 			match := strings.TrimSpace(network + what)
@@ -190,7 +194,8 @@ func ports(proto string, ranges []api.PortRange) []string {
 	return out
 }
 
-// destinations turns ranges into prefixes, which need no further module of the kernel.
+// destinations turns ranges into prefixes, which need no further module of the kernel. Those of
+// IPv6 lead nowhere and are left out.
 func destinations(ranges []api.IPRange) []string {
 	if len(ranges) == 0 {
 		return []string{""}
@@ -198,6 +203,9 @@ func destinations(ranges []api.IPRange) []string {
 	var out []string
 	for _, r := range ranges {
 		start, end := r.Bounds()
+		if len(start) != net.IPv4len {
+			continue
+		}
 		a, _ := netip.AddrFromSlice(start)
 		z, _ := netip.AddrFromSlice(end)
 		for _, p := range prefixes(a, z) {

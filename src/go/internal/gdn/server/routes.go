@@ -179,11 +179,7 @@ func bulk[T any](r *http.Request, one func(string) T) map[string]T {
 
 func (s *Server) streamIn(_ http.ResponseWriter, r *http.Request) (any, error) {
 	q := r.URL.Query()
-	destination := q.Get("destination")
-	if destination == "" {
-		return nil, api.BadRequest("the query has no destination")
-	}
-	return nil, s.backend.StreamIn(r.Context(), r.PathValue("handle"), destination, q.Get("user"), r.Body)
+	return nil, s.backend.StreamIn(r.Context(), r.PathValue("handle"), q.Get("destination"), q.Get("user"), r.Body)
 }
 
 // streamOut sends the tar stream. An error before the first byte is a Garden error; a later one

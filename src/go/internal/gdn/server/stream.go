@@ -107,7 +107,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.converse(w, handle, process)
+	return nil, s.converse(w, http.StatusCreated, handle, process)
 }
 
 func (s *Server) attach(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -116,34 +116,31 @@ func (s *Server) attach(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.converse(w, handle, process)
+	return nil, s.converse(w, http.StatusOK, handle, process)
 }
 
-// hijack answers 200 by hand and returns the bare connection. The body has no length and no
-// chunks: it ends when the connection does.
-func hijack(w http.ResponseWriter, contentType string) (net.Conn, *bufio.Reader, error) {
+// hijack answers and takes the connection over. The header is that of net/http, chunked and
+// without an end of the connection, which Garden's client (httputil.ClientConn) demands; what
+// follows has no chunks all the same and ends when the connection does.
+func hijack(w http.ResponseWriter, status int, contentType string) (net.Conn, *bufio.Reader, error) {
 	h, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, nil, errors.New("this connection cannot carry a stream: use HTTP/1.1")
 	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
 	conn, rw, err := h.Hijack()
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot take over the connection: %w", err)
-	}
-	_ = conn.SetDeadline(time.Time{})
-	_ = conn.SetWriteDeadline(time.Now().Add(controlWrites))
-	_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: "+contentType+"\r\nConnection: close\r\n\r\n")
-	if err != nil {
-		_ = conn.Close()
+	if err != nil { // the client is gone
 		return nil, nil, errAnswered
 	}
+	_ = conn.SetDeadline(time.Time{})
 	return conn, rw.Reader, nil
 }
 
 // converse serves the control connection of a process until the process ends or the client is
 // gone. The process goes on without the client.
-func (s *Server) converse(w http.ResponseWriter, handle string, process Process) error {
-	conn, reader, err := hijack(w, "application/json")
+func (s *Server) converse(w http.ResponseWriter, status int, handle string, process Process) error {
+	conn, reader, err := hijack(w, status, "application/json")
 	if err != nil {
 		_ = process.Close()
 		return err
@@ -326,7 +323,7 @@ func (s *Server) output(w http.ResponseWriter, r *http.Request, pick func(*strea
 	if err := k.attach(); err != nil {
 		return err
 	}
-	conn, reader, err := hijack(w, "application/octet-stream")
+	conn, reader, err := hijack(w, http.StatusOK, "application/octet-stream")
 	if err != nil {
 		k.detach()
 		return err

@@ -20,6 +20,8 @@ type hub struct {
 	backlog   []frame
 	kept      int
 	exit      *frame
+	emitting  int       // outputs that wait for their listeners
+	last      time.Time // when there was output last
 	delivered chan struct{}
 	once      sync.Once
 	act       func(frame) // messages of the server
@@ -33,15 +35,43 @@ func newHub(act func(frame)) *hub {
 func (h *hub) emit(kind byte, data []byte) {
 	f := frame{kind, append([]byte(nil), data...)}
 	h.mu.Lock()
+	h.last = time.Now()
 	if len(h.conns) == 0 {
 		h.keep(f)
 		h.mu.Unlock()
 		return
 	}
 	peers := h.peers()
+	h.emitting++
 	h.mu.Unlock()
 	for _, p := range peers {
 		p.send(f, true)
+	}
+	h.mu.Lock()
+	h.emitting--
+	h.last = time.Now()
+	h.mu.Unlock()
+}
+
+// flush waits for the end of all output. Whoever the process left behind may hold it open for
+// ever; who has written nothing for the time quiet is not waited for. A slow listener is.
+func (h *hub) flush(drained <-chan struct{}, quiet time.Duration) {
+	for began := time.Now(); ; {
+		select {
+		case <-drained:
+			return
+		case <-time.After(quiet / 20):
+		}
+		h.mu.Lock()
+		last := began
+		if h.last.After(last) {
+			last = h.last
+		}
+		over := h.emitting == 0 && time.Since(last) > quiet
+		h.mu.Unlock()
+		if over {
+			return
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ type Config struct {
 	Dir       string         `json:"dir"` // of this process: process.json, exit.json
 	Socket    string         `json:"socket"`
 	Process   *specs.Process `json:"process"`
+	UID       int            `json:"uid"` // on the host, of the process
+	GID       int            `json:"gid"`
 
 	// Sidecar is set for a process that is a container of runc's own; its bundle holds Process.
 	Sidecar *sidecar.Sidecar `json:"sidecar,omitempty"`

@@ -25,7 +25,8 @@ import (
 
 const (
 	linger    = 15 * time.Minute // an end that nobody asked for is kept so long
-	flushTime = time.Second      // output after the end of the process is waited for so long
+	flushTime = time.Second      // who holds the output open after the end of the process and is silent so long is not waited for
+	drainTime = 10 * time.Minute // so long a listener may take for what is left
 )
 
 // keeper is the state of a shim.
@@ -175,6 +176,11 @@ func (k *keeper) runc() bundle.Runc {
 
 // runcExec starts the process in the container.
 func (k *keeper) runcExec(o bundle.ExecOptions) error {
+	restore, err := oomScore(0) // runc exec leaves the process what the shim has, which is the server's
+	if err != nil {
+		return err
+	}
+	defer restore()
 	p, err := k.runc().Exec(context.Background(), k.c.Container, o)
 	if err != nil {
 		return err
@@ -184,6 +190,19 @@ func (k *keeper) runcExec(o bundle.ExecOptions) error {
 		err = fmt.Errorf("runc exec ended with status %d", status)
 	}
 	return err
+}
+
+// oomScore sets the shim's own oom_score_adj (proc(5)), and what it starts has it, until restore.
+func oomScore(score int) (restore func(), err error) {
+	const file = "/proc/self/oom_score_adj"
+	old, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, []byte(strconv.Itoa(score)), 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the process's share of being killed for memory: %w", err)
+	}
+	return func() { _ = os.WriteFile(file, old, 0) }, nil
 }
 
 // pipes makes the three pipes; finish closes the process's ends of them.
@@ -209,6 +228,11 @@ func (k *keeper) pipes(o *bundle.ExecOptions) (finish func(bool) error, err erro
 	}
 	theirs = []*os.File{inR, outW, errW}
 	o.Stdin, o.Stdout, o.Stderr = inR, outW, errW
+	for _, f := range theirs { // so that /dev/stdout and the like can be opened
+		if err := f.Chown(k.c.UID, k.c.GID); err != nil {
+			return finish, fmt.Errorf("give the process its standard streams: %w", err)
+		}
+	}
 	k.in = newStdin(inW, func() { _ = inW.Close() })
 	k.outputs[kindStdout], k.outputs[kindStderr] = outR, errR
 	return finish, nil
@@ -253,10 +277,7 @@ func (k *keeper) stay(listener net.Listener) {
 
 	exit := k.wait()
 	k.endRest()
-	select { // whoever the process left behind may hold its output open for ever
-	case <-drained:
-	case <-time.After(flushTime):
-	}
+	k.hub.flush(drained, flushTime)
 	_ = proc.WriteJSON(filepath.Join(k.c.Dir, ExitFile), exit)
 	k.hub.finish(exit)
 	k.clean()
@@ -269,10 +290,10 @@ func (k *keeper) stay(listener net.Listener) {
 	_ = listener.Close()
 	_ = os.Remove(k.c.Socket)
 	if delivered {
-		k.hub.drained(5 * time.Second)
-		_ = os.RemoveAll(k.c.Dir)
+		k.hub.drained(drainTime)
 	}
-	<-drained // so that those left behind do not get SIGPIPE
+	_ = os.RemoveAll(k.c.Dir) // what nobody asked for in all that time is forgotten, too
+	<-drained                 // so that those left behind do not get SIGPIPE
 }
 
 // wait reaps the process. Its status is the exit code, or 128 and the signal's number.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,6 +120,46 @@ func TestSlowListener(t *testing.T) {
 	<-done
 }
 
+// TestASlowListenerGetsAll: the end of the process waits for what it has written.
+func TestASlowListenerGetsAll(t *testing.T) {
+	h, path, _ := listening(t)
+	c, err := Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	out, in := io.Pipe()
+	drained := make(chan struct{})
+	go func() { h.pump(kindStdout, out); close(drained) }()
+	const size = 4 << 20
+	go func() { _, _ = in.Write(make([]byte, size)); in.Close() }()
+	go func() { h.flush(drained, 100*time.Millisecond); h.finish(Exit{}) }()
+	time.Sleep(500 * time.Millisecond) // longer than anything silent is waited for
+	got := 0
+	for {
+		m := next(t, c)
+		if m.Exit != nil {
+			break
+		}
+		got += len(m.Data)
+	}
+	if got != size {
+		t.Errorf("%d of %d bytes came before the end", got, size)
+	}
+}
+
+// TestWhoHoldsTheOutputIsNotWaitedFor: a process's end is told though others have its output open.
+func TestWhoHoldsTheOutputIsNotWaitedFor(t *testing.T) {
+	h := newHub(nil)
+	done := make(chan struct{})
+	go func() { h.flush(make(chan struct{}), 50*time.Millisecond); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for ever")
+	}
+}
+
 type gate struct {
 	open chan struct{}
 	bytes.Buffer
@@ -155,6 +196,26 @@ func TestBrokenStdin(t *testing.T) {
 	<-ended
 	for range 100 {
 		s.write(make([]byte, 1<<20)) // must not wait for ever
+	}
+}
+
+// TestOOMScore: a process is no harder to kill than others, though its server is.
+func TestOOMScore(t *testing.T) {
+	read := func() string {
+		data, _ := os.ReadFile("/proc/self/oom_score_adj")
+		return strings.TrimSpace(string(data))
+	}
+	before := read()
+	restore, err := oomScore(777)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got != "777" {
+		t.Error(got)
+	}
+	restore()
+	if got := read(); got != before && got != "777" { // lowering it again needs a capability
+		t.Error(got)
 	}
 }
 

@@ -41,10 +41,7 @@ func (k *keeper) endRest() {
 	if err != nil {
 		return
 	}
-	group := cgroup.Of(k.c.Sidecar.ID)
-	if dir := k.c.Sidecar.Cgroup; dir != "" {
-		group = cgroup.Group(dir)
-	}
+	group := k.c.Sidecar.Group()
 	for end := time.Now().Add(restTime); time.Now().Before(end) && killIn(group, own) > 0; {
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -52,6 +52,14 @@ func (s Sidecar) Source(i int) string { return filepath.Join(s.Dir, "sources", s
 // Bundle is runc's bundle.
 func (s Sidecar) Bundle() string { return filepath.Join(s.Dir, "bundle") }
 
+// Group is the cgroup that the process is in.
+func (s Sidecar) Group() cgroup.Group {
+	if s.Cgroup != "" {
+		return cgroup.Group(s.Cgroup)
+	}
+	return cgroup.Of(s.ID)
+}
+
 // Save writes the record.
 func (s Sidecar) Save() error { return proc.WriteJSON(filepath.Join(s.Dir, recordFile), s) }
 

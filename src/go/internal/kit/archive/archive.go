@@ -41,6 +41,9 @@ type Options struct {
 	MaxBytes int64
 	// ChownTo, when set, owns everything, whatever the archive says.
 	ChownTo *Owner
+	// NoSecurityXattrs leaves out attributes that begin with "security.", which
+	// give rights (capabilities(7)); they are for images, not for who sends files.
+	NoSecurityXattrs bool
 	// ImplicitDir is asked for owner and mode of a folder that an entry lies
 	// in and that the archive has no entry for; nil, or ok = false, means
 	// root:root 0755 (or ChownTo).
@@ -60,12 +63,20 @@ func (e *EntryError) Error() string { return fmt.Sprintf("archive entry %q: %v",
 
 func (e *EntryError) Unwrap() error { return e.Err }
 
+// maxName is the longest name, in bytes; no longer one can be given to the
+// kernel (PATH_MAX, the NUL at its end left out).
+const maxName = 4095
+
 // CleanName returns the slash-separated relative form of an archive name:
 // no leading "/" or "./", no empty parts; "." for the top folder. A part ".."
-// and a NUL byte are errors, because no honest archive of an image has them.
+// and a NUL byte are errors, because no honest archive of an image has them,
+// and so are more than 4095 bytes.
 func CleanName(name string) (string, error) {
 	if strings.IndexByte(name, 0) >= 0 {
 		return "", errors.New("name contains a NUL byte")
+	}
+	if len(name) > maxName {
+		return "", fmt.Errorf("name of %d bytes, at most %d are allowed", len(name), maxName)
 	}
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {

@@ -35,7 +35,7 @@ func (x *extractor) regular(parent int, base string, h *tar.Header, data io.Read
 	if err := unix.Fchmod(fd, modeBits(h)); err != nil {
 		return fmt.Errorf("chmod: %w", err)
 	}
-	if err := setXattrs(h, func(k string, v []byte) error { return unix.Fsetxattr(fd, k, v, 0) }); err != nil {
+	if err := x.setXattrs(h, func(k string, v []byte) error { return unix.Fsetxattr(fd, k, v, 0) }); err != nil {
 		return err
 	}
 	if err := setTimes(fd, "", h.ModTime); err != nil {
@@ -95,7 +95,7 @@ func (x *extractor) finishDir(fd int, name string, h *tar.Header) error {
 		return fmt.Errorf("chmod: %w", err)
 	}
 	x.dirs = append(x.dirs, dirTime{name, h.ModTime})
-	return setXattrs(h, func(k string, v []byte) error { return unix.Fsetxattr(fd, k, v, 0) })
+	return x.setXattrs(h, func(k string, v []byte) error { return unix.Fsetxattr(fd, k, v, 0) })
 }
 
 func (x *extractor) symlink(parent int, base string, h *tar.Header) error {
@@ -114,7 +114,7 @@ func (x *extractor) symlink(parent int, base string, h *tar.Header) error {
 		}
 		return unix.Lsetxattr(procPath(parent, base), k, v, 0)
 	}
-	if err := setXattrs(h, set); err != nil {
+	if err := x.setXattrs(h, set); err != nil {
 		return err
 	}
 	return setTimes(parent, base, h.ModTime)
@@ -167,7 +167,7 @@ func (x *extractor) node(parent int, base string, h *tar.Header) error {
 		}
 		return unix.Lsetxattr(procPath(parent, base), k, v, 0)
 	}
-	if err := setXattrs(h, set); err != nil {
+	if err := x.setXattrs(h, set); err != nil {
 		return err
 	}
 	return setTimes(parent, base, h.ModTime)
@@ -236,10 +236,11 @@ func keepXattr(name string) bool {
 
 // setXattrs sets the attributes in the pax records of h, in order of their
 // names. A file system without such attributes is not an error.
-func setXattrs(h *tar.Header, set func(name string, value []byte) error) error {
+func (x *extractor) setXattrs(h *tar.Header, set func(name string, value []byte) error) error {
 	var names []string
 	for k := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(k, paxXattr); ok && keepXattr(name) {
+		if name, ok := strings.CutPrefix(k, paxXattr); ok && keepXattr(name) &&
+			!(x.o.NoSecurityXattrs && strings.HasPrefix(name, "security.")) {
 			names = append(names, name)
 		}
 	}

@@ -128,6 +128,9 @@ func charge(used *int64, n, limit int64) error {
 
 // implicitDir makes a folder that the archive names only as part of others.
 func (x *extractor) implicitDir(parent int, base, name string) error {
+	if err := x.spend(entryCost); err != nil {
+		return err
+	}
 	if err := unix.Mkdirat(parent, base, 0o755); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,21 @@ func openRoot(dir string) (*rootDir, error) {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	return &rootDir{os.NewFile(uintptr(fd), dir)}, nil
+}
+
+// OpenIn opens a path as a process would that has root as its root folder
+// (openat2(2), RESOLVE_IN_ROOT): no link leads out.
+func OpenIn(root, name string, flags int) (*os.File, error) {
+	dir, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	fd, err := (&rootDir{dir}).open(path.Clean("/"+name), uint64(flags))
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func (r *rootDir) Close() error { return r.f.Close() }

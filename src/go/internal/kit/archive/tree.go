@@ -108,6 +108,14 @@ type applier struct {
 	names int64 // of maxNames
 }
 
+// spendNode charges a folder that the archive names only as part of others.
+func (a *applier) spendNode() error {
+	if a.names += entryCost; a.names > maxNames {
+		return fmt.Errorf("names and headers %w of %d bytes", ErrTooLarge, maxNames)
+	}
+	return nil
+}
+
 // spend charges an entry before anything is done with it.
 func (a *applier) spend(h *tar.Header) error {
 	a.names += int64(len(h.Name)+len(h.Linkname)) + entryCost
@@ -159,6 +167,9 @@ func (a *applier) entry(h *tar.Header, off int64) error {
 }
 
 func (a *applier) place(parent *node, base string, n *node) error {
+	if len(n.h.Linkname) > maxName {
+		return fmt.Errorf("link to a name of %d bytes, at most %d are allowed", len(n.h.Linkname), maxName)
+	}
 	switch n.h.Typeflag {
 	//lint:ignore SA1019 old archives have RegA
 	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse,

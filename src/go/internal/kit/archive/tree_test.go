@@ -22,6 +22,43 @@ func apply(t *testing.T, tree *Tree, gen int, o ApplyOptions, entries ...e) erro
 	return tree.Apply(context.Background(), bytes.NewReader(raw), int64(len(raw)), gen, o)
 }
 
+// TestAPathIsNotFree: what an archive makes of folders by naming them counts, and a name that no
+// system call takes is refused.
+func TestAPathIsNotFree(t *testing.T) {
+	long := strings.Repeat("a/", 1<<18)
+	for name, entry := range map[string]tar.Header{
+		"name":    {Name: long + "f", Typeflag: tar.TypeReg},
+		"symlink": {Name: "l", Typeflag: tar.TypeSymlink, Linkname: long},
+	} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		entry.Format = tar.FormatPAX
+		if err := w.WriteHeader(&entry); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		err := NewTree().Apply(context.Background(), bytes.NewReader(b.Bytes()), int64(b.Len()), 1, ApplyOptions{})
+		if err == nil || !strings.Contains(err.Error(), "at most 4095") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	a := &applier{tree: NewTree(), names: maxNames - 10*entryCost}
+	if _, err := a.folder("1/2/3/4/5/6/7/8/9/10"); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.folder("11"); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a folder beyond the limit: %v", err)
+	}
+}
+
+// TestImplicitFoldersCount: of MaxBytes, as entries do.
+func TestImplicitFoldersCount(t *testing.T) {
+	err := extract(t, t.TempDir(), Options{MaxBytes: 4 * entryCost}, e{name: "1/2/3/4/5/", kind: tar.TypeDir})
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%v", err)
+	}
+}
+
 // listing writes a tree as "name=contents" and so on.
 func listing(t *testing.T, tree *Tree) string {
 	t.Helper()

@@ -13,14 +13,17 @@ import (
 // folder returns the folder name, symbolic links resolved inside the tree;
 // what is missing is made.
 func (a *applier) folder(name string) (*node, error) {
-	return a.tree.walk(name, func(parent *node, base string) *node {
+	return a.tree.walk(name, func(parent *node, base string) (*node, error) {
 		old := parent.children[base]
 		if old != nil && !(a.o.ReplaceLinks && old.gen != a.gen && old.h.Typeflag == tar.TypeSymlink) {
-			return old
+			return old, nil
+		}
+		if err := a.spendNode(); err != nil {
+			return nil, err
 		}
 		n := implicitNode(a.gen)
 		parent.children[base] = n
-		return n
+		return n, nil
 	})
 }
 
@@ -94,7 +97,7 @@ func (t *Tree) lookup(name string) *node {
 
 // walk resolves a folder name. Missing folders are made by mk, which is
 // asked for every part, or end in nil.
-func (t *Tree) walk(name string, mk func(*node, string) *node) (*node, error) {
+func (t *Tree) walk(name string, mk func(*node, string) (*node, error)) (*node, error) {
 	stack := []*node{t.top}
 	todo := strings.Split(name, "/")
 	for links := 0; len(todo) > 0; {
@@ -110,7 +113,10 @@ func (t *Tree) walk(name string, mk func(*node, string) *node) (*node, error) {
 		}
 		n := at.children[part]
 		if mk != nil {
-			n = mk(at, part)
+			var err error
+			if n, err = mk(at, part); err != nil {
+				return nil, err
+			}
 		}
 		switch {
 		case n == nil:

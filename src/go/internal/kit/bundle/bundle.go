@@ -45,9 +45,6 @@ type Container struct {
 	Resources                *specs.LinuxResources
 	Devices                  []specs.LinuxDevice // besides null, zero, full, random, urandom, tty; usable and there
 	Annotations, Sysctl      map[string]string
-	// Privileged: all capabilities, nothing masked, /sys and cgroup writable,
-	// every device usable (the nodes themselves: Devices, see HostDevices).
-	Privileged bool
 	// MaskedPaths and ReadonlyPaths override the defaults when not nil.
 	MaskedPaths, ReadonlyPaths []string
 }
@@ -75,8 +72,8 @@ func (c Container) Spec() (*specs.Spec, error) {
 			Seccomp:       c.Seccomp,
 			Namespaces:    c.namespaces(),
 			Resources:     c.resources(),
-			MaskedPaths:   override(c.MaskedPaths, maskedPaths, c.Privileged),
-			ReadonlyPaths: override(c.ReadonlyPaths, readonlyPaths, c.Privileged),
+			MaskedPaths:   override(c.MaskedPaths, maskedPaths),
+			ReadonlyPaths: override(c.ReadonlyPaths, readonlyPaths),
 		},
 	}
 	return s, nil
@@ -150,30 +147,25 @@ func (c Container) namespaces() []specs.LinuxNamespace {
 }
 
 // resources returns a copy of the limits with the device rules: nothing but
-// the given devices and those that runc always allows, or all of them.
+// the given devices and those that runc always allows.
 func (c Container) resources() *specs.LinuxResources {
 	var r specs.LinuxResources
 	if c.Resources != nil {
 		r = *c.Resources
 	}
-	rules := []specs.LinuxDeviceCgroup{{Allow: c.Privileged, Access: "rwm"}}
-	if !c.Privileged {
-		for _, d := range c.Devices {
-			major, minor := d.Major, d.Minor
-			rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &major, Minor: &minor, Access: "rwm"})
-		}
+	rules := []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
+	for _, d := range c.Devices {
+		major, minor := d.Major, d.Minor
+		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &major, Minor: &minor, Access: "rwm"})
 	}
 	r.Devices = append(rules, r.Devices...)
 	return &r
 }
 
-// override picks the given list, else the default one, else nothing for a privileged container.
-func override(given, def []string, privileged bool) []string {
-	switch {
-	case given != nil:
+// override picks the given list, else the default one.
+func override(given, def []string) []string {
+	if given != nil {
 		return given
-	case privileged:
-		return nil
 	}
 	return def
 }

@@ -35,10 +35,7 @@ func AllCapabilities() []string { return slices.Clone(allCapabilities) }
 func knownCapability(name string) bool { return slices.Contains(allCapabilities, name) }
 
 func (c Container) capabilities() []string {
-	switch {
-	case c.Privileged:
-		return AllCapabilities()
-	case c.Capabilities == nil:
+	if c.Capabilities == nil {
 		return DefaultCapabilities()
 	}
 	return c.Capabilities

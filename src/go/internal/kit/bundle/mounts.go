@@ -71,24 +71,17 @@ func maps(list []specs.LinuxIDMapping, id uint32) bool {
 // sysMount: a new sysfs may be mounted only by the owner of the network
 // namespace, so a user namespace over another's network gets the host's, bound.
 func (c Container) sysMount() specs.Mount {
-	ro := []string{"ro"}
-	if c.Privileged {
-		ro = nil
-	}
 	netPath, ownNet := c.Namespaces[specs.NetworkNamespace]
 	if c.userNamespace() && (!ownNet || netPath != "") {
 		return specs.Mount{Destination: "/sys", Type: "none", Source: "/sys",
-			Options: append([]string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}, ro...)}
+			Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"}}
 	}
-	return specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: append([]string{"nosuid", "noexec", "nodev"}, ro...)}
+	return specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}}
 }
 
 func (c Container) cgroupMount() specs.Mount {
-	o := []string{"nosuid", "noexec", "nodev", "relatime"}
-	if !c.Privileged {
-		o = append(o, "ro")
-	}
-	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: o}
+	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+		Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}
 }
 
 // mqueueMount: like sysfs, mqueue belongs to its IPC namespace's owner.

@@ -21,6 +21,16 @@ type User struct {
 	Home, Name string   // "/" and "" when the account is a bare number
 }
 
+// NoSuchAccount is the error for a name that the container's files do not have.
+type NoSuchAccount struct {
+	Kind, Name string // "user" or "group"
+	File       string // below etc
+}
+
+func (e *NoSuchAccount) Error() string {
+	return fmt.Sprintf("no %s %q in the container's etc/%s", e.Kind, e.Name, e.File)
+}
+
 // maxAccounts bounds etc/passwd and etc/group, which an image's author chose.
 const maxAccounts = 4 << 20
 
@@ -88,7 +98,7 @@ func findUser(root *os.File, user string) (User, error) {
 	case numeric:
 		return User{UID: id, Home: "/"}, nil
 	}
-	return User{}, fmt.Errorf("no user %q in the container's etc/passwd", user)
+	return User{}, &NoSuchAccount{"user", user, "passwd"}
 }
 
 func withHome(u User) User {
@@ -119,7 +129,7 @@ func findGroup(root *os.File, group string) (uint32, error) {
 	case found, numeric:
 		return id, nil
 	}
-	return 0, fmt.Errorf("no group %q in the container's etc/group", group)
+	return 0, &NoSuchAccount{"group", group, "group"}
 }
 
 // memberOf lists the groups that name the user as a member, sorted.
