@@ -58,8 +58,10 @@ def create(host: Host, request: Request, image: Image, say: Say) -> tuple[Contai
     record, spec = record_of(host, request, image), spec_of(host, request, image)
     if request.ports and not spec.network:
         raise PicoError("a machine without a network has no ports to publish")
-    if request.cpus is not None and not cgroups.writable():
-        say("warning: control groups cannot be written here: --cpus bounds the number of processors only")
+    asked = [f"--{name}" for name in ("cpus", "memory") if getattr(request, name) is not None]
+    if asked and (reason := cgroups.problem()):
+        what = " and ".join(asked)
+        say(f"warning: control groups cannot be written here: {what} of the guest only, not of its QEMU ({reason})")
     machine, record = factory.create(host, record, spec, say)
     try:
         session, _ = launch.connect_agent(machine.folder, "port0", host.timeout)
@@ -112,7 +114,7 @@ def spec_of(host: Host, request: Request, image: Image) -> MachineSpec:
         image=image.disk,
         network=request.network != "none",
         shares=request.shares,
-        forwards=[port.forward for port in request.ports],
+        ports=request.ports,
         cpus=request.cpus,
         cold=request.cold,
         use_spares=request.use_spares,
