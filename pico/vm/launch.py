@@ -256,6 +256,18 @@ def connect_agent(folder: Path, name: str, seconds: float) -> tuple[Session, Wel
         patience *= 2  # on a busy host an answer takes its time
 
 
+def port_lock(machine: Machine, number: int) -> int | None:
+    """Descriptor that holds a port for its user until it is closed; None when another has it."""
+    path = machine.folder / f"port{number}.lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
 def connect_qemu(folder: Path) -> Qmp:
     """A connection to the machine's QEMU itself. Raises QmpError, as all that is done with it."""
     return Qmp(connect(folder, "qmp"), error=QmpError)

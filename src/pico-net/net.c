@@ -134,10 +134,10 @@ __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *a
         errno = EACCES;
         return -1;
     }
-    int result = dup3(bound, fd, O_CLOEXEC);
+    bool done = dup3(bound, fd, O_CLOEXEC) == fd;
     close(bound);
     bound = -1;
-    return result < 0 ? -1 : 0;
+    return done ? 0 : -1;
 }
 
 /* It listens since before we were started. */
