@@ -49,6 +49,7 @@ boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run contain
 test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
 	$(PYTEST) tests/pico -m long $(ARGS)
+	FUZZ_SECONDS=600 $(PYTEST) tests/unit/pico/fuzz -n auto $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache
