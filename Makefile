@@ -8,8 +8,10 @@ IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 # One image for each file.
 IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
 
+FUZZ_SECONDS ?= 600
+
 .DEFAULT_GOAL := help
-.PHONY: $(IMAGES) images test test-matrix lint unit native integration boot clean help
+.PHONY: $(IMAGES) images test test-matrix lint unit native integration boot fuzz clean help
 
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -46,11 +48,15 @@ integration: ## real tools on small packages: minutes
 boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
 	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
-test-matrix: images ## boot every image and install from every kickstart, several machines at once: half an hour; FUZZ_SECONDS=600 fuzzes each of Go's targets for so long
+test-matrix: images ## boot every image, install from every kickstart, kill 50 builds, then make fuzz: an hour and more
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
 	$(PYTEST) tests/pico -m long $(ARGS)
 	$(PYTEST) tests/integration/test_faults_kill.py --kills 50 $(ARGS)
-	$(if $(FUZZ_SECONDS),$(PYTEST) tests/native/test_fuzz.py --fuzz-seconds $(FUZZ_SECONDS) $(ARGS))
+	$(MAKE) --no-print-directory fuzz
+
+fuzz: ## every parser of what a guest, an image or the network wrote: ten minutes each, or FUZZ_SECONDS=N
+	$(PYTEST) tests/native/test_fuzz.py --fuzz-seconds $(FUZZ_SECONDS) $(ARGS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/unit/pico/fuzz -n auto $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache

@@ -15,9 +15,13 @@ from pico.cli.output import say, tell
 from pico.cli.parser import MISUSE, parser
 from pico.context import Context
 
+STDERR = 2
+
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; its exit code. Errors are told on stderr."""
+    while os.open(os.devnull, os.O_RDWR) <= STDERR:  # a stream that is closed would be another file's number
+        pass
     options = parser().parse_args(argv)
     os.umask(0o022)
     try:

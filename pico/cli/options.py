@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pico.cli import terminal
-from pico.containers.request import WINDOW, Port, Request
+from pico.containers.request import WINDOW, Request
 from pico.errors import PicoError
 from pico.vm.launch import Share
+from pico.vm.network import Port
 from pico.vm.qemu import VOLUMES
 
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}

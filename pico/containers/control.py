@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 
 from pico.containers.request import WINDOW
-from pico.containers.run import Attach, docker_error
+from pico.containers.run import GRACE, Attach, docker_error, settling, writes_volumes
 from pico.errors import PicoError
-from pico.guest.errors import GuestError, GuestGoneError
+from pico.guest.errors import GuestGoneError
 from pico.guest.messages import Process
-from pico.guest.protocol import MAIN, MAX_PROCESS
+from pico.guest.protocol import MAIN, MAX_PROCESS, ProtocolError
 from pico.guest.session import Session
 from pico.vm import cgroups, launch
 from pico.vm.state import KILLED, Machine
@@ -21,6 +21,7 @@ from pico.vm.state import KILLED, Machine
 # Ports by what they are for: 0 is the main process's, the last one is kept free for `stop` and `kill`.
 EXEC_PORTS, CONTROL_PORT = (1, 2, 0), 3
 ANSWER = 30.0
+AGAIN = 0.1  # seconds until a connection that is in use is tried again
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def session(machine: Machine, ports: Sequence[int], *, seconds: float = ANSWER) 
     with _free_port(machine, ports) as name:
         try:
             found, _ = launch.connect_agent(machine.folder, name, seconds)
-        except GuestError as exc:
+        except ProtocolError as exc:
             raise PicoError(f"machine {machine.id} gives no answer: {exc.message}") from exc
         with contextlib.closing(found):
             yield found
@@ -40,7 +41,7 @@ def session(machine: Machine, ports: Sequence[int], *, seconds: float = ANSWER) 
 @contextlib.contextmanager
 def _free_port(machine: Machine, ports: Sequence[int]) -> Iterator[str]:
     for number in ports:
-        handle = port_lock(machine, number)
+        handle = launch.port_lock(machine, number)
         if handle is None:
             continue
         try:
@@ -49,18 +50,6 @@ def _free_port(machine: Machine, ports: Sequence[int]) -> Iterator[str]:
             os.close(handle)
         return
     raise PicoError(f"all {len(ports)} connections to machine {machine.id} are in use", hint="end one, then try again")
-
-
-def port_lock(machine: Machine, number: int) -> int | None:
-    """Descriptor that holds a port for its user until it is closed; None when another has it."""
-    path = machine.folder / f"port{number}.lock"
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
 
 
 def execute(
@@ -99,7 +88,7 @@ def execute(
             ended = attach(found)
         except GuestGoneError:
             return KILLED
-        except GuestError as exc:
+        except ProtocolError as exc:
             raise docker_error(exc) from exc
     return ended.status if ended else 0
 
@@ -115,21 +104,40 @@ def stop(machine: Machine, seconds: float) -> None:
     if machine.pid() is None:
         return
     if record is not None:
-        with contextlib.suppress(PicoError, GuestError), session(machine, (CONTROL_PORT,), seconds=5) as found:
-            found.shutdown(signal=record.stop_signal, seconds=seconds)
-            machine.wait(seconds + 5)
+        _end(machine, record.stop_signal, seconds, patience=settling(record))
     machine.kill()
     cgroups.remove(machine.id)
 
 
 def kill(machine: Machine, number: int) -> None:
-    """Send a signal to the container's main process; SIGKILL ends the machine at once. Raises PicoError."""
+    """Send a signal to the container's main process; SIGKILL ends the machine at once. Raises PicoError.
+
+    What the container has written to a volume is kept as its kernel would be: the machine is given a moment for it.
+    """
     if machine.pid() is None:
         raise PicoError(f"machine {machine.id} does not run", hint="pico ps --all")
     if number == signal.SIGKILL:
+        record = machine.record()
+        if record is not None and writes_volumes(record):
+            _end(machine, number, 0, patience=GRACE)
         machine.kill()
         cgroups.remove(machine.id)
         return
     with session(machine, (CONTROL_PORT,)) as found:
         found.signal(number, MAIN)
         found.ping(ANSWER)
+
+
+def _end(machine: Machine, number: int, seconds: float, *, patience: float) -> None:
+    """Ask the agent to end the container: by a signal, after `seconds` by force, and to write out what is left.
+
+    Returns when the machine is gone, or after `seconds` and `patience`.
+    """
+    ends = time.monotonic() + seconds + patience
+    while (left := ends - time.monotonic()) > 0 and machine.pid() is not None:
+        try:
+            with session(machine, (CONTROL_PORT,), seconds=left) as found:
+                found.shutdown(signal=number, seconds=seconds)
+                machine.wait(max(ends - time.monotonic(), 0))
+        except (PicoError, ProtocolError):  # another one talks to it just now, or it is busy
+            machine.wait(min(AGAIN, left))

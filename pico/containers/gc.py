@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from photonbuild.files import locked
+from pico.containers import control
 from pico.errors import PicoError
 from pico.factory import pool, template
+from pico.guest.protocol import ProtocolError, read_log
 from pico.oci import store
 from pico.oci.reference import Reference
 from pico.vm import cgroups, launch
 from pico.vm.host import Host
-from pico.vm.state import Machine, machines
+from pico.vm.state import RECORD, Machine, machines
 
 # Seconds after which a machine that has no record yet is taken as given up.
 YOUNG = 30
+STARTS = 8  # entries of a log, among which is the start
 
 
 def remove(machine: Machine, *, force: bool) -> None:
@@ -29,6 +34,9 @@ def remove(machine: Machine, *, force: bool) -> None:
         raise PicoError(
             f"machine {record.name if record else machine.id} runs", hint="stop it first, or remove it with --force"
         )
+    with contextlib.suppress(PicoError):  # it has ended meanwhile
+        if machine.pid() is not None and machine.record() is not None:
+            control.kill(machine, signal.SIGKILL)
     launch.discard(machine)
 
 
@@ -48,11 +56,14 @@ def remove_image(root: Path, reference: Reference, *, force: bool) -> list[str]:
 
 
 def ended(root: Path) -> list[str]:
-    """Remove machines that have ended and were started with --rm; their ids."""
+    """Remove machines that have ended and were started with --rm, or whose start was given up; their ids."""
     gone = []
     for machine in machines(root):
         record = machine.record()
-        if record is not None and record.remove and machine.state() == "exited":
+        if record is not None and _given_up(machine):
+            launch.discard(machine)
+            gone.append(machine.id)
+        elif record is not None and record.remove and machine.state() == "exited":
             cgroups.remove(machine.id)
             machine.remove()
             gone.append(machine.id)
@@ -63,7 +74,7 @@ def collect(host: Host, *, exited: bool) -> Iterator[str]:
     """Remove all that nobody needs; a line for each thing. With `exited` also machines that have ended."""
     root = host.folder
     for identity in ended(root):
-        yield f"machine {identity}: it was to be removed at its end"
+        yield f"machine {identity}: it was to be removed at its end, or its start was given up"
     for machine in machines(root):
         if line := _machine(machine, exited=exited):
             yield line
@@ -98,6 +109,20 @@ def _machine(machine: Machine, *, exited: bool) -> str | None:
     cgroups.remove(machine.id)
     machine.remove()
     return f"machine {machine.id}: {reason}"
+
+
+def _given_up(machine: Machine) -> bool:
+    """Does it wait for a container that nobody is there to start any more?"""
+    if _age(machine.folder / RECORD) < YOUNG or machine.pid() is None:
+        return False
+    with contextlib.suppress(ProtocolError):
+        if any(entry.kind == "started" for entry in itertools.islice(read_log(machine.log), STARTS)):
+            return False
+    held = launch.port_lock(machine, 0)
+    if held is None:
+        return False
+    os.close(held)
+    return True
 
 
 def _templates(host: Host) -> Iterator[str]:

@@ -6,26 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pico.vm.launch import Share
+from pico.vm.network import Port
 
 WINDOW = 24, 80
-
-
-@dataclass(frozen=True)
-class Port:
-    """A published port. `address` is empty for all of the host's."""
-
-    protocol: str
-    address: str
-    here: int
-    there: int
-
-    @property
-    def forward(self) -> str:
-        """QEMU's value of hostfwd."""
-        return f"{self.protocol}:{self.address}:{self.here}-:{self.there}"
-
-    def __str__(self) -> str:
-        return f"{self.address or '0.0.0.0'}:{self.here}->{self.there}/{self.protocol}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pico.factory import pool
 from pico.factory.create import MachineSpec
 from pico.guest.errors import GuestError, GuestGoneError
 from pico.guest.messages import Process, Setup, Volume
-from pico.guest.protocol import Exit
+from pico.guest.protocol import Exit, ProtocolError
 from pico.guest.session import Session
 from pico.oci.config import arguments, environment, signal_number
 from pico.oci.store import Image
@@ -27,7 +27,8 @@ from pico.vm.state import Machine, Record
 Say = Callable[[str], None]
 # Carries the streams of a session's process until it ends; None when another has attached to it.
 Attach = Callable[[Session], Exit | None]
-GRACE = 10.0
+# Seconds for the end of a machine; much of what was written to a volume may still be on its way.
+GRACE, LONG_GRACE = 10.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Container:
     machine: Machine
     record: Record
     session: Session
+    held: int  # the lock of the port: it is being started, or attached to
+
+    def let_go(self) -> None:
+        """Others may attach to it."""
+        self.session.close()
+        os.close(self.held)
 
 
 def start(host: Host, request: Request, image: Image, say: Say) -> Container:
@@ -58,19 +65,23 @@ def create(host: Host, request: Request, image: Image, say: Say) -> tuple[Contai
     record, spec = record_of(host, request, image), spec_of(host, request, image)
     if request.ports and not spec.network:
         raise PicoError("a machine without a network has no ports to publish")
-    if request.cpus is not None and not cgroups.writable():
-        say("warning: control groups cannot be written here: --cpus bounds the number of processors only")
+    asked = [f"--{name}" for name in ("cpus", "memory") if getattr(request, name) is not None]
+    if asked and (reason := cgroups.problem()):
+        what = " and ".join(asked)
+        say(f"warning: control groups cannot be written here: {what} of the guest only, not of its QEMU ({reason})")
     machine, record = factory.create(host, record, spec, say)
     try:
+        held = launch.port_lock(machine, 0)
+        assert held is not None, "nobody else knows of it"
         session, _ = launch.connect_agent(machine.folder, "port0", host.timeout)
-    except GuestError as exc:
+    except ProtocolError as exc:
         exc.detail = exc.detail or launch.qemu_output(machine.folder)
         launch.discard(machine)
         raise docker_error(exc) from exc
     except BaseException:
         launch.discard(machine)
         raise
-    return Container(machine, record, session), spec
+    return Container(machine, record, session, held), spec
 
 
 def record_of(host: Host, request: Request, image: Image) -> Record:
@@ -112,7 +123,7 @@ def spec_of(host: Host, request: Request, image: Image) -> MachineSpec:
         image=image.disk,
         network=request.network != "none",
         shares=request.shares,
-        forwards=[port.forward for port in request.ports],
+        ports=request.ports,
         cpus=request.cpus,
         cold=request.cold,
         use_spares=request.use_spares,
@@ -165,7 +176,7 @@ def wait(container: Container, attach: Attach) -> int:
     except GuestGoneError:
         machine.wait(GRACE)
         return finish(container, None)
-    except GuestError as exc:
+    except ProtocolError as exc:
         launch.discard(machine)
         raise docker_error(exc) from exc
     if ended is None:  # taken over by another one who attached
@@ -176,9 +187,8 @@ def wait(container: Container, attach: Attach) -> int:
 def finish(container: Container, ended: Exit | None) -> int:
     """End the machine of a container that has ended, and remove it if that was asked; the exit code."""
     machine, record = container.machine, container.record
-    written = any(volume.endswith(":rw") for volume in record.volumes)
-    if written or not record.remove:
-        machine.wait(GRACE)
+    if writes_volumes(record) or not record.remove:
+        machine.wait(settling(record))
     machine.kill()
     status = ended.status if ended else machine.exit_code()
     cgroups.remove(machine.id)
@@ -187,18 +197,31 @@ def finish(container: Container, ended: Exit | None) -> int:
     return status
 
 
+def writes_volumes(record: Record) -> bool:
+    """Can there be data of the caller's that the guest's kernel has not written yet?"""
+    return any(volume.endswith(":rw") for volume in record.volumes)
+
+
+def settling(record: Record) -> float:
+    """Seconds that a machine has for its end, after all its processes have ended."""
+    return LONG_GRACE if writes_volumes(record) else GRACE
+
+
 def detach(container: Container, host: Host) -> str:
     """Let the container go on by itself once it has started; its id. Raises PicoError."""
     try:
         container.session.started(host.timeout)
-    except GuestError as exc:
+    except ProtocolError as exc:
         launch.discard(container.machine)
         raise docker_error(exc) from exc
+    container.let_go()
     return container.machine.id
 
 
-def docker_error(error: GuestError) -> PicoError:
+def docker_error(error: ProtocolError) -> PicoError:
     """The guest's error with the exit code that docker has for it."""
+    if not isinstance(error, GuestError):
+        return PicoError(f"the guest does not speak as it should: {error.message}", where=error.where)
     kinds = {"ENOENT": NotFoundError, "EACCES": CannotRunError, "ENOEXEC": CannotRunError, "EISDIR": CannotRunError}
     kind = kinds.get(error.code, PicoError) if error.what == "start" else PicoError
     return kind(error.message, where=error.where, detail=error.detail, hint=error.hint)

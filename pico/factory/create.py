@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from photonbuild.machines.qmp import Qmp
-from pico.errors import PicoError, QmpError
+from pico.errors import QmpError
 from pico.factory import pool, template, zygote
-from pico.vm import cgroups, launch, state
+from pico.vm import cgroups, launch, network, state
 from pico.vm.host import Host
 from pico.vm.launch import Share, VMConfig
+from pico.vm.network import Port
 from pico.vm.qemu import DISK, Hardware
 from pico.vm.state import Machine, Record
 
@@ -23,13 +24,13 @@ FDSET = 9  # of a spare: holds the image that it is given
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSpec:
-    """What a machine is made of, beyond its record. `forwards` are values of QEMU's hostfwd."""
+    """What a machine is made of, beyond its record."""
 
     hardware: Hardware
     image: Path
     network: bool
     shares: Sequence[Share] = ()
-    forwards: Sequence[str] = ()
+    ports: Sequence[Port] = ()
     cpus: float | None = None
     cold: bool = False
     use_spares: bool = True
@@ -45,22 +46,20 @@ def create(host: Host, record: Record, spec: MachineSpec, say: Say) -> tuple[Mac
 
     Raises PicoError, SandboxError.
     """
-    if spec.cold:
-        return _start(host, replace(record, birth="cold"), spec, None)
-    frozen = template.ensure(host, spec.hardware, say)
-    record = replace(record, template=frozen.name)
-    if spec.takes_spares and spec.hardware.copied:
-        copied = _copy(host, replace(record, birth="copy"), spec)
-        if copied is not None:
-            return copied
-    elif spec.takes_spares:
-        claimed = _claim(host, replace(record, birth="spare"), spec)
-        if claimed is not None:
-            return claimed
-    return _start(host, replace(record, birth="clone"), spec, frozen)
+    frozen = None if spec.cold else template.ensure(host, spec.hardware, say)
+    record = replace(record, template=frozen.name if frozen else "")
+    with network.published(spec.ports) as sockets:
+        if frozen and spec.takes_spares:
+            found = (_copy if spec.hardware.copied else _claim)(host, record, spec, sockets)
+            if found is not None:
+                return found
+        return _start(host, record, spec, sockets, frozen)
 
 
-def _start(host: Host, record: Record, spec: MachineSpec, frozen: Path | None) -> tuple[Machine, Record]:
+def _start(
+    host: Host, record: Record, spec: MachineSpec, sockets: Sequence[socket.socket], frozen: Path | None
+) -> tuple[Machine, Record]:
+    record = replace(record, birth="clone" if frozen else "cold")
     machine = state.create(host.folder, record)
     try:
         config = VMConfig(
@@ -73,13 +72,11 @@ def _start(host: Host, record: Record, spec: MachineSpec, frozen: Path | None) -
             cpus=spec.cpus,
         )
         launch.start(host, machine, config)
-        if frozen or spec.forwards:
+        _connect(host, machine, spec, sockets)
+        if frozen:
             qmp = launch.connect_qemu(machine.folder)
-            if frozen:
-                template.restore(qmp)
-            _forward(qmp, spec.forwards)
-            if frozen:
-                qmp.call("cont")
+            template.restore(qmp)
+            qmp.call("cont")
             qmp.close()
     except QmpError as exc:
         launch.discard(machine)
@@ -91,18 +88,27 @@ def _start(host: Host, record: Record, spec: MachineSpec, frozen: Path | None) -
     return machine, record
 
 
-def _copy(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Record] | None:
+def _connect(host: Host, machine: Machine, spec: MachineSpec, sockets: Sequence[socket.socket]) -> None:
+    """Its network, before anything in it is told to use one."""
+    if spec.network:
+        launch.connect_network(host, machine, spec.ports, sockets, cgroups.of(machine.id))
+
+
+def _copy(
+    host: Host, record: Record, spec: MachineSpec, sockets: Sequence[socket.socket]
+) -> tuple[Machine, Record] | None:
     """A copy of the template's zygote; None when there is none, or it makes none."""
     parent = zygote.of(host, record.template)
     if parent is None:
         return None
+    record = replace(record, birth="copy")
     machine = state.create(host.folder, record)
     try:
-        zygote.copy(parent, machine, spec.hardware, spec.image, network=spec.network, cpus=spec.cpus)
+        zygote.copy(parent, machine, spec.hardware, spec.image, cpus=spec.cpus)
         qmp = launch.connect_qemu(machine.folder)
-        _forward(qmp, spec.forwards)
         qmp.call("cont")
         qmp.close()
+        _connect(host, machine, spec, sockets)
     except (zygote.NoCopyError, QmpError) as exc:
         launch.discard(machine)
         if isinstance(exc, zygote.NoCopyError) and exc.lost:
@@ -114,7 +120,9 @@ def _copy(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Recor
     return machine, record
 
 
-def _claim(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Record] | None:
+def _claim(
+    host: Host, record: Record, spec: MachineSpec, sockets: Sequence[socket.socket]
+) -> tuple[Machine, Record] | None:
     """A spare of the pool; None when none waits, or those that do are broken."""
     for spare in pool.ready_spares(host, record.template):
         handle = os.open(spare.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -123,10 +131,11 @@ def _claim(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Reco
             machine = Machine(host.folder / "machines" / spare.id)
             machine.folder.parent.mkdir(exist_ok=True)
             os.rename(spare.folder, machine.folder)
-            taken = replace(record, id=machine.id)
+            taken = replace(record, id=machine.id, birth="spare")
             try:
                 state.adopt(machine, taken, host.folder)
                 _assign(machine, spec)
+                _connect(host, machine, spec, sockets)
             except QmpError:
                 launch.discard(machine)
                 continue
@@ -142,7 +151,7 @@ def _claim(host: Host, record: Record, spec: MachineSpec) -> tuple[Machine, Reco
 
 
 def _assign(machine: Machine, spec: MachineSpec) -> None:
-    """Give a spare its image, its ports and its share of the processors, and let it run."""
+    """Give a spare its image and its share of the processors, and let it run."""
     qmp = launch.connect_qemu(machine.folder)
     image = os.open(spec.image, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -151,23 +160,9 @@ def _assign(machine: Machine, spec: MachineSpec) -> None:
         qmp.send("blockdev-add", {**file, "read-only": True, "locking": "off"})
         disk = {"driver": "raw", "node-name": DISK, "file": "file1", "read-only": True}
         qmp.send("blockdev-reopen", {"options": [disk]})
-        _forward(qmp, spec.forwards)
         if spec.cpus is not None:
             cgroups.restrict(machine.id, spec.cpus)
         qmp.call("cont")
     finally:
         os.close(image)
         qmp.close()
-
-
-def _forward(qmp: Qmp, forwards: Sequence[str]) -> None:
-    """Publish ports. Raises PicoError when one is taken."""
-    for forward in forwards:
-        try:
-            qmp.monitor(f"hostfwd_add net {forward}")
-        except QmpError as exc:
-            if "forwarding" in exc.message:
-                raise PicoError(
-                    f"cannot publish {forward.partition('-')[0]}: {exc.message}", hint="is the port taken?"
-                ) from exc
-            raise

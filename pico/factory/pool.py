@@ -18,8 +18,6 @@ from pico.vm.launch import VMConfig
 from pico.vm.qemu import Hardware
 from pico.vm.state import Machine
 
-NICE = 10
-
 
 def folder_of(host_folder: Path, key: str) -> Path:
     return host_folder / "spares" / key
@@ -128,7 +126,6 @@ def fill_in_background(host: Host, hardware: Hardware) -> None:
             for number in range(3):
                 os.dup2(null, number)
             os.closerange(3, 1024)
-            os.nice(NICE)
             fill(host, hardware)
     finally:
         os._exit(0)

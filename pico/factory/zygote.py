@@ -27,7 +27,6 @@ from pico.vm.qemu import Hardware
 from pico.vm.state import Machine
 
 READY = "ready-to-copy"
-NO_NETWORK = 1
 TRIES, PATIENCE = 10, 3.0
 QUIET = 1.5  # seconds, after which the guest does nothing by itself any more
 STEPS = ("", "request", "threads", "clone", "ids", "files", "rights", "filter", "restart")
@@ -85,10 +84,8 @@ def _open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def copy(
-    zygote: Machine, machine: Machine, hardware: Hardware, image: Path, *, network: bool, cpus: float | None
-) -> None:
-    """Make `machine`, whose folder exists, a copy of the zygote with this image; it is stopped.
+def copy(zygote: Machine, machine: Machine, hardware: Hardware, image: Path, *, cpus: float | None) -> None:
+    """Make `machine`, whose folder exists, a copy of the zygote with this image; it is stopped, and has no network yet.
 
     Raises NoCopyError when the zygote cannot, PicoError.
     """
@@ -99,10 +96,13 @@ def copy(
         except (OSError, ValueError) as exc:
             raise NoCopyError("the zygote is gone", lost=True) from exc
         files = launch.open_files(stack, machine, image)
-        request = struct.pack("=II", 0 if network else NO_NETWORK, len(old))
-        request += b"".join(struct.pack("=QQ", *pair) for pair in old)
-        groups = cgroups.create(machine.id, memory=hardware.memory, cpus=cpus)
-        _ask(zygote, request, files.all())
+        request = struct.pack("=II", 0, len(old) + 1)
+        request += b"".join(struct.pack("=QQ", *pair) for pair in (*old, (0, 0)))
+        # It begins where the zygote is, which whoever made that may end: it has to be taken out of there.
+        groups = cgroups.create(machine.id, hardware, cpus) or cgroups.own(zygote.pid())
+        if groups is None:
+            raise NoCopyError("the zygote is in another session, which would take its copies with it")
+        _ask(zygote, request, [*files.all(), files.identity])
         pid = os.pread(files.alive, 32, 0)
     # The kernel takes 10 ms and more for this, in which it only waits: the copy starts meanwhile.
     threading.Thread(target=_join, args=(groups, pid)).start()

@@ -17,11 +17,16 @@ class GuestGoneError(GuestError):
     """The other end closed the connection: the machine has ended, or is not up yet."""
 
 
+def printable(text: str) -> str:
+    """A guest's text for a terminal of ours: nothing in it moves the cursor, or cannot be written."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def guest_error(frame: Frame) -> GuestError:
     """The exception for an ERROR frame."""
     fields = frame.fields
     return GuestError(
-        fields.get("message", "unknown error"),
+        printable(fields.get("message", "unknown error")),
         what=fields.get("what", ""),
         code=fields.get("code", ""),
         process=frame.process,

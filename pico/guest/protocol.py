@@ -18,6 +18,7 @@ MAX_PAYLOAD = 64 << 10
 WINDOW = 256 << 10
 MAIN = 1
 MAX_PROCESS = 0xFFFF
+LATEST = 2**63 - 1  # ns since 1970
 
 
 class Type(IntEnum):
@@ -51,7 +52,7 @@ class Type(IntEnum):
 class ProtocolError(PhotonbuildError):
     """Bytes that are no frames of this protocol, or a frame that does not belong here."""
 
-    exit_code = 9
+    exit_code = 125
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,13 @@ def records(payload: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
+def number(text: str, most: int) -> int:
+    """A decimal number of the guest's, 0 to `most`. Raises ProtocolError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= most):
+        raise ProtocolError(f"{text[:20]!r} is no number up to {most}")
+    return int(text)
+
+
 class Decoder:
     """Bytes in pieces of any size → frames. After a ProtocolError the stream cannot be read any further."""
 
@@ -146,10 +154,12 @@ class Exit:
     @staticmethod
     def of(frame: Frame) -> Exit:
         """What an EXITED frame says. Raises ProtocolError."""
-        numbers = {key: int(value) for key, value in frame.fields.items() if value.isdecimal()}
-        if "code" not in numbers and "signal" not in numbers:
-            raise ProtocolError("an EXITED frame without code and signal")
-        return Exit(code=numbers.get("code"), signal=numbers.get("signal"))
+        fields = frame.fields
+        if "code" in fields:
+            return Exit(code=number(fields["code"], 255))
+        if "signal" in fields:
+            return Exit(signal=number(fields["signal"], 127))
+        raise ProtocolError("an EXITED frame without code and signal")
 
 
 LogKind = Literal["ready", "started", "stdout", "stderr", "exited", "error"]
@@ -202,10 +212,7 @@ class LogReader:
     def _decoded(self, data: bytes) -> Iterator[LogEntry]:
         for frame in self._decoder.feed(data):
             if frame.type == Type.TIME:
-                clock = frame.fields.get("clock", "")
-                if not clock.isdecimal():
-                    raise ProtocolError("a TIME frame without a clock")
-                self._clock = int(clock)
+                self._clock = number(frame.fields.get("clock", ""), LATEST)
             elif kind := LOG_KINDS.get(frame.type):
                 yield LogEntry(kind, self._clock, frame)
 

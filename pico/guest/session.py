@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from pico.guest.errors import GuestError, GuestGoneError, guest_error
+from pico.guest.errors import GuestError, GuestGoneError, guest_error, printable
 from pico.guest.messages import Process, Setup, Welcome
 from pico.guest.protocol import (
     HEADER,
@@ -24,13 +24,18 @@ from pico.guest.protocol import (
     ProtocolError,
     Type,
     encode,
+    number,
     payload,
 )
 from pico.guest.sink import Sink
 
 READ = 64 << 10
+MOST_VERSION = 1 << 16
+OUTPUT = (Type.STDOUT, Type.STDERR)
 # Credit is given in steps, not for every write.
 STEP = WINDOW // 8
+# Bytes of frames, beside output, that nobody has asked for yet; how often the socket is read before they are looked at.
+INBOX, READS = 1 << 20, 16
 
 
 class Session:
@@ -48,6 +53,8 @@ class Session:
         self._process = 0
         self._credit = 0
         self._owed = 0
+        self._left = 0  # what the guest may still send of the process's output
+        self._waiting = 0  # bytes of the inbox that are no output
 
     def close(self) -> None:
         self._sock.close()
@@ -65,14 +72,15 @@ class Session:
         frame = self.wait({Type.WELCOME}, timeout)
         fields = frame.fields
         state = fields.get("state")
-        if not fields.get("version", "").isdecimal() or state not in ("waiting", "ready", "stopping"):
+        version = number(fields.get("version", ""), MOST_VERSION)
+        if state not in ("waiting", "ready", "stopping"):
             raise ProtocolError(f"an unusable WELCOME: {fields}")
         return Welcome(
-            version=int(fields["version"]),
-            agent=fields.get("agent", ""),
-            kernel=fields.get("kernel", ""),
+            version=version,
+            agent=printable(fields.get("agent", "")),
+            kernel=printable(fields.get("kernel", "")),
             state=state,  # type: ignore[arg-type]
-            clock=fields.get("clock", ""),
+            clock=printable(fields.get("clock", "")),
         )
 
     def setup(self, setup: Setup) -> None:
@@ -82,12 +90,12 @@ class Session:
     def start(self, process: Process, number: int = MAIN) -> None:
         """Send START; from now on this session carries the streams of that process."""
         self._send(Type.START, number, process.pairs())
-        self._process, self._credit, self._owed = number, WINDOW, 0
+        self._process, self._credit, self._owed, self._left = number, WINDOW, 0, WINDOW
 
     def attach(self, number: int = MAIN) -> None:
         """Take over the streams of a process that runs. The guest answers STARTED, or EXITED if it has ended."""
         self._send(Type.ATTACH, number, [])
-        self._process, self._credit, self._owed = number, 0, 0
+        self._process, self._credit, self._owed, self._left = number, 0, 0, WINDOW
 
     def signal(self, number: int, process: int | None = None) -> None:
         self._send(Type.SIGNAL, self._process if process is None else process, [("number", str(number))])
@@ -126,6 +134,7 @@ class Session:
             for frame in self._inbox:
                 if frame.type == Type.ERROR or frame.type in types:
                     self._inbox.remove(frame)
+                    self._taken(frame)
                     if frame.type == Type.ERROR:
                         raise guest_error(frame)
                     return frame
@@ -153,6 +162,7 @@ class Session:
         while True:
             while self._inbox and not done:
                 frame = self._inbox.popleft()
+                self._taken(frame)
                 if frame.type == Type.ERROR and frame.process in (0, self._process):
                     failure, done = guest_error(frame), True
                 elif frame.process != self._process:
@@ -160,7 +170,7 @@ class Session:
                 elif frame.type in (Type.STDOUT, Type.STDERR):
                     sinks[Type(frame.type)].pending += frame.payload
                 elif frame.type == Type.CREDIT:
-                    self._credit += _number(frame, "bytes")
+                    self._credit = min(self._credit + number(frame.fields.get("bytes", ""), WINDOW), WINDOW)
                 elif frame.type in (Type.EXITED, Type.DETACHED):
                     ended, done = (Exit.of(frame) if frame.type == Type.EXITED else None), True
             if done and not any(sink.pending for sink in sinks.values()):
@@ -223,7 +233,25 @@ class Session:
         self._owed += count
         if self._owed >= STEP:
             self._send(Type.WINDOW, self._process, [("bytes", str(self._owed))])
+            self._left += self._owed
             self._owed = 0
+
+    def _keep(self, frame: Frame) -> None:
+        """Into the inbox. Raises GuestError for more than a guest may send unasked."""
+        if frame.type in OUTPUT:
+            if not self._process or frame.process != self._process:
+                return
+            self._left -= len(frame.payload)
+        else:
+            self._waiting += HEADER.size + len(frame.payload)
+        if self._left < 0 or self._waiting > INBOX:
+            raise GuestError("the guest sends more than it may")
+        self._inbox.append(frame)
+
+    def _taken(self, frame: Frame) -> None:
+        """Out of the inbox."""
+        if frame.type not in OUTPUT:
+            self._waiting -= HEADER.size + len(frame.payload)
 
     # -- the socket
 
@@ -254,7 +282,7 @@ class Session:
         return data
 
     def _receive(self) -> None:
-        while True:
+        for _ in range(READS):
             try:
                 data = self._read()
             except GuestGoneError:
@@ -263,7 +291,8 @@ class Session:
                 raise
             if data is None:
                 return
-            self._inbox.extend(self._decoder.feed(data))
+            for frame in self._decoder.feed(data):
+                self._keep(frame)
 
     def _poll_socket(self, deadline: float, what: str) -> None:
         poll = select.poll()
@@ -284,11 +313,7 @@ class Session:
             self._poll_socket(deadline, "WELCOME")
             buffer = buffer[-(len(mark) + HEADER.size) :] + (self._read() or b"")
         self._decoder = Decoder()
-        self._inbox = deque(self._decoder.feed(buffer[at - HEADER.size :]))
-
-
-def _number(frame: Frame, key: str) -> int:
-    value = frame.fields.get(key, "")
-    if not value.isdecimal():
-        raise ProtocolError(f"a frame of type {frame.type} without {key}")
-    return int(value)
+        self._inbox.clear()
+        self._waiting = 0
+        for frame in self._decoder.feed(buffer[at - HEADER.size :]):
+            self._keep(frame)

@@ -45,6 +45,8 @@ def parse(document: Any, where: str) -> ImageConfig:
             hint=f"get the image for {SYSTEM}/{ARCHITECTURE}",
         )
     config = document.get("config") or {}
+    if not isinstance(config, dict):
+        raise PicoError("key 'config' of the image's configuration must be a mapping", where=where)
     result = ImageConfig(
         entrypoint=_texts(config, "Entrypoint", where),
         command=_texts(config, "Cmd", where),
@@ -64,21 +66,29 @@ def parse(document: Any, where: str) -> ImageConfig:
 
 def _texts(config: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     value = config.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+    if not isinstance(value, list) or not all(map(_is_text, value)):
         raise PicoError(f"key '{key}' of the image's configuration must be a list of strings", where=where)
     return tuple(value)
 
 
+def _is_text(value: Any) -> bool:
+    """Something that a program can be given: JSON also has NUL, and halves of characters."""
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def _text(config: Mapping[str, Any], key: str, where: str) -> str:
     value = config.get(key) or ""
-    if not isinstance(value, str):
+    if not _is_text(value):
         raise PicoError(f"key '{key}' of the image's configuration must be a string", where=where)
     return value
 
 
 def _keys(config: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     value = config.get(key) or {}
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(map(_is_text, value)):
         raise PicoError(f"key '{key}' of the image's configuration must be a mapping", where=where)
     return tuple(sorted(value))
 
@@ -108,10 +118,14 @@ def environment(image: ImageConfig, given: Sequence[str], *, tty: bool) -> list[
 def signal_number(name: str) -> int:
     """``TERM``, ``SIGTERM``, ``15`` or ``SIGRTMIN+3``. Raises PicoError."""
     base, plus, offset = name.upper().removeprefix("SIG").partition("+")
-    if name.isdecimal() and 0 < int(name) < signal.NSIG:
+    if _is_small(name) and 0 < int(name) < signal.NSIG:
         return int(name)
-    if f"SIG{base}" in signal.Signals.__members__ and (not plus or offset.isdecimal()):
+    if f"SIG{base}" in signal.Signals.__members__ and (not plus or _is_small(offset)):
         number = signal.Signals[f"SIG{base}"] + int(offset or 0)
         if number < signal.NSIG:
             return number
-    raise PicoError(f"unknown signal '{name}'")
+    raise PicoError(f"unknown signal '{name[:40]}'")
+
+
+def _is_small(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 4

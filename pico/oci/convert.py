@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from pico.builder import Builder
 from pico.errors import PicoError
 from pico.oci import layers, store
 from pico.oci.archive import Files, Manifest, opened, read
+from pico.oci.bounds import Limits
 from pico.oci.flatten import flatten
-from pico.oci.reference import Reference
+from pico.oci.reference import Reference, by_name
 from pico.oci.store import FORMAT, Image
 
 NAMESPACE = uuid.UUID("6f6b2cf5-9d0b-5a55-9c5e-3f1c8d3f0c52")
@@ -27,8 +29,9 @@ def convert(root: Path, reference: Reference, builder: Builder, *, verify_tls: b
         from pico.oci.pull import pull
 
         builder.say(f"pulling {reference.text}")
-        layout, blobs = pull(root, reference.text, builder, work, verify_tls=verify_tls)
-        return from_layout(root, reference, builder, work, layout, blobs)
+        with store.pulling(root):  # its layers belong to no image yet
+            layout, blobs = pull(root, reference.text, builder, work, verify_tls=verify_tls)
+            return from_layout(root, reference, builder, work, layout, blobs)
 
 
 def from_layout(
@@ -46,18 +49,35 @@ def from_layout(
             else:
                 builder.say(f"converting {len(found.layers)} layers")
                 image = _make(root, files, found, builder, work, identity, blobs)
-    for name in dict.fromkeys((reference.text, *(_tagged(name) for name in found.names))):
-        store.point(root, name, identity, before if name == reference.text else [])
+    store.point(root, reference.text, identity, before)
+    for name in dict.fromkeys(found.names):
+        if not claim(root, name, identity, reference):
+            builder.say(f"'{name}', as it calls itself, is another image's name here, or a registry's")
     return image
+
+
+def claim(root: Path, name: str, identity: str, reference: Reference) -> bool:
+    """Give the image a name that it has given itself; False when it may not be called so.
+
+    What names a registry means what that registry gives; another name is taken once, and again by the same file.
+    """
+    try:
+        wanted = by_name(name)
+    except PicoError:
+        return False
+    if wanted.text == reference.text:
+        return True
+    known = store.pointer(root, wanted.text)
+    taken = known is not None and known["image"] != identity and known.get("source") != reference.text
+    if taken or (wanted.has_host and not wanted.text.startswith("localhost/")):
+        return False
+    store.point(root, wanted.text, identity, [], source=reference.text)
+    return True
 
 
 def image_id(digest: str, nominal: int) -> str:
     """An image's name in the store: what is in it, and how it was made."""
     return hashlib.sha256(f"{FORMAT} {nominal} {digest}".encode()).hexdigest()
-
-
-def _tagged(name: str) -> str:
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _make(
@@ -67,15 +87,18 @@ def _make(
     folder.mkdir()
     box = builder.sandbox("build", writable={"/work": work}, hostname="image")
 
-    def zstd(packed: Path, plain: Path) -> None:
-        argv = ["zstd", "-qdf", f"/work/{packed.name}", "-o", f"/work/{plain.name}"]
+    def zstd(packed: Path, plain: Path, most: int) -> None:
+        argv = ["prlimit", f"--fsize={most}", "zstd", "-qdf", f"/work/{packed.name}", "-o", f"/work/{plain.name}"]
         box.run(argv, error=PicoError)
 
-    tars = []
+    nominal = builder.settings.disk
+    # All layers, the tree made of them, and its disk are here at once.
+    most = min(nominal, shutil.disk_usage(work).free // 3)
+    tars, left = [], most
     for number, (layer, diff_id) in enumerate(zip(found.layers, found.config.diff_ids, strict=True)):
         tars.append(work / f"layer{number}.tar")
-        layers.unpack(files, layer, diff_id, tars[-1], zstd)
-    flatten(tars, work / "root.tar")
+        left -= layers.unpack(files, layer, diff_id, tars[-1], zstd, most=left)
+    flatten(tars, work / "root.tar", Limits(size=most))
     for tar in tars:
         tar.unlink()
     name = uuid.uuid5(NAMESPACE, identity)
@@ -83,7 +106,6 @@ def _make(
     box.run(argv, error=PicoError)
     disk = folder / "disk"
     size = disk.stat().st_size
-    nominal = builder.settings.disk
     if size > nominal:
         raise PicoError(f"the image has {size >> 30} GiB, machines have disks of {nominal >> 30} GiB", where=files.name)
     os.truncate(disk, nominal)

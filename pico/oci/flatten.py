@@ -7,7 +7,6 @@ one's, ``.wh.NAME`` removes NAME of the layers below, ``.wh..wh..opq`` all that 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import IO
 
 from pico.errors import PicoError
 from pico.oci import tarout
+from pico.oci.bounds import Limits, damaged, members, opened
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 MOST_LINKS = 40
@@ -50,31 +50,26 @@ class Node:
     children: dict[str, Node] = field(default_factory=dict)
 
 
-def flatten(layers: Sequence[Path], target: Path) -> int:
+def flatten(layers: Sequence[Path], target: Path, limits: Limits) -> int:
     """Merge uncompressed layer tars, lowest first, into the tar `target`; the number of names in it.
 
-    Raises PicoError for an archive that is damaged or has a name that leads out of the root.
+    Raises PicoError for an archive that is damaged, larger than `limits`, or has a name that leads out of the root.
     """
-    root = Node("dir")
+    root, left = Node("dir"), limits
     for number, layer in enumerate(layers):
-        _apply(root, layer, number)
+        left = _apply(root, layer, number, left)
     with target.open("wb") as out:
         return _write(root, layers, out)
 
 
-def _apply(root: Node, layer: Path, number: int) -> None:
-    members = list(_members(layer))
-    for member in members:  # whiteouts speak of the layers below only, wherever they stand in this one
-        parts = _parts(member.name, layer)
-        if parts and parts[-1].startswith(WHITEOUT):
-            folder = _folder(root, parts[:-1], create=False)
-            if folder is None:
-                continue
-            if parts[-1] == OPAQUE:
-                folder.children.clear()
-            else:
-                folder.children.pop(parts[-1].removeprefix(WHITEOUT), None)
-    for member in members:
+def _apply(root: Node, layer: Path, number: int, left: Limits) -> Limits:
+    """Merge a layer; what is left for the others."""
+    _remove(root, layer, left)
+    size, names = left.size, left.names
+    for member in _members(layer, left):
+        size, names = size - (member.size if member.isreg() else 0), names - 1
+        if size < 0:
+            raise PicoError("the image is too large when it is unpacked", where=layer.name)
         parts = _parts(member.name, layer)
         if not parts:
             if member.isdir():
@@ -85,6 +80,27 @@ def _apply(root: Node, layer: Path, number: int) -> None:
         folder = _folder(root, parts[:-1], create=True)
         assert folder is not None
         _add(root, folder, parts[-1], member, number, layer)
+    return Limits(size=size, names=names)
+
+
+def _remove(root: Node, layer: Path, left: Limits) -> None:
+    """The whiteouts of a layer, first: they speak of the layers below, wherever they stand in this one.
+
+    The path of one is that of the lower file itself: it is followed through no symbolic link.
+    """
+    for member in _members(layer, left):
+        *above, name = _parts(member.name, layer) or [""]
+        if not name.startswith(WHITEOUT):
+            continue
+        folder: Node | None = root
+        for part in above:
+            folder = folder.children.get(part) if folder is not None else None
+        if folder is None or folder.kind != "dir":
+            continue
+        if name == OPAQUE:
+            folder.children.clear()
+        else:
+            folder.children.pop(name.removeprefix(WHITEOUT), None)
 
 
 def _add(root: Node, folder: Node, name: str, member: tarfile.TarInfo, number: int, layer: Path) -> None:
@@ -156,24 +172,19 @@ def _folder(root: Node, parts: Sequence[str], *, create: bool) -> Node | None:
     return trail[-1]
 
 
-def _members(layer: Path) -> Iterator[tarfile.TarInfo]:
-    try:
-        with _opened(layer) as tar:
-            yield from tar
-    except tarfile.TarError as exc:
-        raise PicoError(f"damaged layer: {exc}", where=layer.name) from exc
-
-
-def _opened(layer: Path) -> tarfile.TarFile:
-    """Names and attributes that are no UTF-8 come back as they were."""
-    return tarfile.open(layer, "r:", encoding="utf-8", errors="surrogateescape")
+def _members(layer: Path, left: Limits) -> Iterator[tarfile.TarInfo]:
+    with layer.open("rb") as handle:
+        yield from members(handle, layer.name, left.names)
 
 
 def _write(root: Node, layers: Sequence[Path], out: IO[bytes]) -> int:
     written: dict[int, bytes] = {}
     count = 0
     with contextlib.ExitStack() as stack:
-        handles = [stack.enter_context(_opened(layer)) for layer in layers]
+        tars = []
+        for layer in layers:
+            with damaged(layer.name):
+                tars.append(stack.enter_context(opened(stack.enter_context(layer.open("rb")))))
         for path, node in _walk(root, b""):
             first = written.setdefault(id(node), path)
             linked = first is not path and node.kind != "dir"
@@ -193,13 +204,22 @@ def _write(root: Node, layers: Sequence[Path], out: IO[bytes]) -> int:
             )
             if node.content and not linked:
                 number, member = node.content
-                source = handles[number].extractfile(member)
-                assert source is not None
-                shutil.copyfileobj(source, out, 1 << 20)
+                with damaged(layers[number].name):
+                    _copy(tars[number].fileobject(tars[number], member), out, node.size)
                 out.write(bytes(-node.size % tarout.BLOCK))
             count += 1
     tarout.end(out)
     return count
+
+
+def _copy(source: IO[bytes], out: IO[bytes], size: int) -> None:
+    """As many bytes as the header said. Raises EOFError."""
+    while size > 0:
+        chunk = source.read(min(size, 1 << 20))
+        if not chunk:
+            raise EOFError("a file is shorter than its header says")
+        out.write(chunk)
+        size -= len(chunk)
 
 
 def _walk(root: Node, prefix: bytes) -> Iterator[tuple[bytes, Node]]:

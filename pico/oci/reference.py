@@ -11,10 +11,11 @@ from pico.errors import PicoError
 
 SCHEMES = ("oci-archive:", "docker-archive:", "oci:")
 REMOTE = "docker://"
+LONGEST = 500
 # Grammar of https://github.com/distribution/reference
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 NAME = re.compile(
-    rf"(?:(?P<host>[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-f:]+\](?::[0-9]+)?)/)?{COMPONENT}(?:/{COMPONENT})*"
+    rf"(?:(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?|\[[0-9a-f:]+\](?::[0-9]+)?)/)?{COMPONENT}(?:/{COMPONENT})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 
@@ -52,7 +53,7 @@ def parse(text: str) -> Reference:
     Raises PicoError.
     """
     if text.startswith(REMOTE):
-        return _name(text.removeprefix(REMOTE), text)
+        return by_name(text.removeprefix(REMOTE))
     for scheme in SCHEMES:
         if text.startswith(scheme):
             found = _path(text.removeprefix(scheme))
@@ -64,7 +65,7 @@ def parse(text: str) -> Reference:
         return found
     if text.startswith(("/", "./", "../", "~")):
         raise PicoError("there is no such file or folder", where=text)
-    return _name(text, text)
+    return by_name(text)
 
 
 def _path(text: str) -> Reference | None:
@@ -81,9 +82,10 @@ def _path(text: str) -> Reference | None:
     return None
 
 
-def _name(name: str, text: str) -> Reference:
-    if not NAME.fullmatch(name):
-        raise PicoError(f"'{text}' is neither a file here nor the name of an image")
+def by_name(name: str) -> Reference:
+    """A name of an image, wherever it is. Raises PicoError."""
+    if len(name) > LONGEST or not NAME.fullmatch(name):
+        raise PicoError(f"'{name[:LONGEST]}' is neither a file here nor the name of an image")
     last = name.rpartition("/")[2]
     if set(name) <= set("0123456789abcdef") and len(name) >= 6:
         return Reference(kind="registry", text=name)

@@ -5,12 +5,15 @@ images/ID/{disk,image.json}   references/DIGEST.json (a name, or a path with its
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,11 +81,20 @@ def known(root: Path, reference: Reference) -> Image | None:
     return None
 
 
-def point(root: Path, name: str, image: str, state: list[Any]) -> None:
-    """Let a name, or a path in its present state, mean an image."""
+def point(root: Path, name: str, image: str, state: list[Any], *, source: str = "") -> None:
+    """Let a name, or a path in its present state, mean an image. `source`: the path of what calls itself so."""
     path = _pointer(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"name": name, "image": image, "state": state})
+    write_json(path, {"name": name, "image": image, "state": state, "source": source})
+
+
+def pointer(root: Path, name: str) -> dict[str, Any] | None:
+    """What a name means, if anything."""
+    try:
+        found: dict[str, Any] = json.loads(_pointer(root, name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found if (root / "images" / found["image"] / "image.json").exists() else None
 
 
 def _pointer(root: Path, text: str) -> Path:
@@ -120,11 +132,35 @@ def remove(root: Path, image: Image) -> list[str]:
 
 
 def remove_blobs(root: Path) -> int:
-    """Remove pulled layers of images that are gone; the number of bytes."""
-    wanted = {digest.partition(":")[2] for image in everything(root) for digest in image.blobs}
+    """Remove pulled layers of images that are gone, unless something is pulled just now; the number of bytes."""
     freed = 0
-    for path in (root / "blobs").glob("sha256/*"):
-        if path.name not in wanted:
-            freed += path.stat().st_size
-            path.unlink()
+    with _blobs_lock(root) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        wanted = {digest.partition(":")[2] for image in everything(root) for digest in image.blobs}
+        for path in (root / "blobs").glob("sha256/*"):
+            if path.name not in wanted:
+                freed += path.stat().st_size
+                path.unlink()
     return freed
+
+
+@contextlib.contextmanager
+def pulling(root: Path) -> Iterator[None]:
+    """No layer is removed meanwhile. Any number may pull at once."""
+    with _blobs_lock(root) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def _blobs_lock(root: Path) -> Iterator[int]:
+    path = root / "locks" / "blobs"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

@@ -11,41 +11,76 @@ import os
 import time
 from pathlib import Path
 
+from pico.vm.qemu import Hardware
+
 ROOT = Path("/sys/fs/cgroup")
 NAME = "photonbuild"
-# What QEMU may use beside the guest's memory, in MiB, and how many threads it may have beside the guest's processors.
-OVERHEAD, THREADS = 256, 64
+# What QEMU may use beside the guest's memory, in MiB.
+OVERHEAD = 256
+# Threads beside the guest's processors: QEMU's pool for files has up to 64, and one that cannot be started aborts it;
+# the rest is for its own and the process of the network.
+THREADS = 64 + 32
 PERIOD = 100_000
+CONTROLLERS = ("memory", "pids", "cpu")
 
 
-def create(identity: str, *, memory: int, cpus: float | None) -> list[Path]:
-    """The groups of a machine, made now, for its QEMU to join; [] where none can be made. `memory` in MiB."""
+def create(identity: str, hardware: Hardware, cpus: float | None) -> list[Path]:
+    """The groups of a machine, made now, for its QEMU to join; [] where none can be made, see `problem`."""
     with contextlib.suppress(OSError):
-        if (ROOT / "cgroup.controllers").exists():
-            return [_version2(identity, memory, cpus)]
-        return _version1(identity, memory, cpus)
+        return _version2(identity, hardware, cpus) if _unified() else _version1(identity, hardware, cpus)
     remove(identity)
     return []
 
 
-def _version2(identity: str, memory: int, cpus: float | None) -> Path:
+def problem() -> str | None:
+    """Why limits cannot be enforced here; None when they can."""
+    try:
+        if _unified():
+            _parent()
+        else:
+            for name in CONTROLLERS:
+                (ROOT / name / NAME).mkdir(exist_ok=True)
+    except OSError as exc:
+        return f"{exc.filename or ROOT}: {exc.strerror}"
+    return None
+
+
+def _unified() -> bool:
+    return (ROOT / "cgroup.controllers").exists()
+
+
+def _parent() -> Path:
+    """The group of all machines, whose children have the controllers. In a container that is often refused."""
     parent = ROOT / NAME
     parent.mkdir(exist_ok=True)
     for folder in (ROOT, parent):
-        (folder / "cgroup.subtree_control").write_text("+memory +cpu +pids", encoding="ascii")
-    group = parent / identity
+        control = folder / "cgroup.subtree_control"
+        if not set(CONTROLLERS) <= set(control.read_text(encoding="ascii").split()):
+            control.write_text(" ".join(f"+{name}" for name in CONTROLLERS), encoding="ascii")
+    return parent
+
+
+def _limits(hardware: Hardware) -> tuple[int, int]:
+    """Bytes of memory, and threads."""
+    return (hardware.memory + OVERHEAD) << 20, hardware.cpus + THREADS
+
+
+def _version2(identity: str, hardware: Hardware, cpus: float | None) -> list[Path]:
+    group = _parent() / identity
     group.mkdir(exist_ok=True)
-    (group / "memory.max").write_text(str((memory + OVERHEAD) << 20), encoding="ascii")
-    (group / "pids.max").write_text(str(THREADS), encoding="ascii")
+    memory, threads = _limits(hardware)
+    (group / "memory.max").write_text(str(memory), encoding="ascii")
+    (group / "pids.max").write_text(str(threads), encoding="ascii")
     if cpus is not None:
         (group / "cpu.max").write_text(f"{round(cpus * PERIOD)} {PERIOD}", encoding="ascii")
-    return group
+    return [group]
 
 
-def _version1(identity: str, memory: int, cpus: float | None) -> list[Path]:
+def _version1(identity: str, hardware: Hardware, cpus: float | None) -> list[Path]:
+    memory, threads = _limits(hardware)
     limits = {
-        "memory": {"memory.limit_in_bytes": (memory + OVERHEAD) << 20},
-        "pids": {"pids.max": THREADS},
+        "memory": {"memory.limit_in_bytes": memory},
+        "pids": {"pids.max": threads},
         **({"cpu": {"cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": round(cpus * PERIOD)}} if cpus else {}),
     }
     made = []
@@ -58,10 +93,41 @@ def _version1(identity: str, memory: int, cpus: float | None) -> list[Path]:
     return made
 
 
+def of(identity: str) -> list[Path]:
+    """The groups that a machine has."""
+    return [place / identity for place in _places() if (place / identity).is_dir()]
+
+
+def own(stranger: int | None) -> list[Path] | None:
+    """Our own groups where they are others than those of the process `stranger`: into them goes what it forks for us.
+
+    None when one of them may not be written.
+    """
+    ours, theirs = _membership("self"), _membership(str(stranger))
+    places = [place for name, place in ours.items() if theirs.get(name) != place]
+    return places if all(os.access(place / "cgroup.procs", os.W_OK) for place in places) else None
+
+
+def _membership(process: str) -> dict[str, Path]:
+    """The groups of a process by hierarchy, see cgroups(7)."""
+    found = {}
+    try:
+        lines = Path("/proc", process, "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        _, names, path = line.split(":", 2)
+        mounts = [ROOT / name for name in (names, names.removeprefix("name="))] if names else [ROOT / "unified", ROOT]
+        mount = next((mount for mount in mounts if (mount / "cgroup.procs").exists()), None)
+        if mount is not None:
+            found[names] = mount / path.lstrip("/")
+    return found
+
+
 def restrict(identity: str, cpus: float) -> bool:
     """Bound the processor time of a machine that runs already; False where that cannot be done."""
     with contextlib.suppress(OSError):
-        if (ROOT / "cgroup.controllers").exists():
+        if _unified():
             (ROOT / NAME / identity / "cpu.max").write_text(f"{round(cpus * PERIOD)} {PERIOD}", encoding="ascii")
             return True
         pid = (ROOT / "pids" / NAME / identity / "cgroup.procs").read_text(encoding="ascii").split()
@@ -73,12 +139,6 @@ def restrict(identity: str, cpus: float) -> bool:
             (group / "cgroup.procs").write_text(number, encoding="ascii")
         return True
     return False
-
-
-def writable() -> bool:
-    """Can limits be enforced here?"""
-    places = [ROOT] if (ROOT / "cgroup.controllers").exists() else [ROOT / name for name in ("memory", "cpu", "pids")]
-    return all(os.access(place / NAME if (place / NAME).exists() else place, os.W_OK) for place in places)
 
 
 def remove(identity: str) -> None:
@@ -101,4 +161,4 @@ def sweep(young: float) -> list[str]:
 
 
 def _places() -> list[Path]:
-    return [ROOT / NAME, *(ROOT / name / NAME for name in ("memory", "pids", "cpu"))]
+    return [ROOT / NAME, *(ROOT / name / NAME for name in CONTROLLERS)]

@@ -21,10 +21,16 @@ from pico.errors import PicoError
 from pico.vm import qemu
 from pico.vm.qemu import EXPECTED, VOLUMES, Hardware
 
-FORMAT = 3
+FORMAT = 4
 KVM = "/dev/kvm"
 # What `photonbuild image pico` makes, by its suffixes.
-BOOT_FILES = {"kernel": "vmlinux", "initrd": "initrd", "preload": "zygote.so", "rehearsal": "rehearsal"}
+BOOT_FILES = {
+    "kernel": "vmlinux",
+    "initrd": "initrd",
+    "preload": "zygote.so",
+    "rehearsal": "rehearsal",
+    "network": "net",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,7 @@ class Host:
     initrd: Path
     preload: Path
     rehearsal: Path
+    network: Path
     inputs: Mapping[str, Any]
     accel: str
     machine: str
@@ -68,10 +75,6 @@ class Host:
     def digest(self) -> str:
         """The name of the inputs."""
         return key_of(self.inputs)
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        return ("null", "urandom", "kvm") if self.accel == "kvm" else ("null", "urandom")
 
 
 def find_host(builder: Builder, folder: Path, kernel: Path | None) -> Host:

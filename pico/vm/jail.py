@@ -30,12 +30,13 @@ READONLY = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
 NOROOT_LOCKED = 0b11
 CAPABILITIES = 41
 FILE_LIMIT = 4096
+STDERR = 2
 DEVICES = ("null", "urandom")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A host path at a path below /run inside. With `own`, files of the caller are the jail's own there, and back."""
+    """A host path at one in /run or /etc inside. With `own`, files of the caller are the jail's own there, and back."""
 
     source: Path
     target: str
@@ -65,12 +66,14 @@ class Jail:
 class Inherited:
     """What a program gets of its starter: `output` takes what it prints; it joins the control groups `groups`.
 
-    `descriptors` stay open in it under their numbers. Into `alive`, one of them, goes its process id.
+    `descriptors` stay open in it under their numbers, which are none of the first three. Into the file `identity`,
+    which the program itself does not get, goes its process id. It is killed when a file exceeds `most` bytes.
     """
 
     output: int
-    alive: int
+    identity: int | None = None
     descriptors: Sequence[int] = ()
+    most: int | None = None
     groups: Sequence[Path] = ()
 
 
@@ -79,6 +82,7 @@ def start(jail: Jail, argv: Sequence[str], inherited: Inherited) -> int:
 
     Raises SandboxError.
     """
+    assert min((*inherited.descriptors, inherited.output)) > STDERR, "the program's own streams take the place of these"
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -113,7 +117,8 @@ def _first(jail: Jail, argv: Sequence[str], inherited: Inherited, status: int) -
         syscalls.unshare(spaces)
         child = os.fork()
         if child:
-            os.pwrite(inherited.alive, str(child).encode(), 0)
+            if inherited.identity is not None:
+                os.pwrite(inherited.identity, str(child).encode(), 0)
             os.write(status, json.dumps({"pid": child}).encode() + b"\n")
             os._exit(0)
         proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
@@ -136,13 +141,14 @@ def _map_ids(proc: int, uid: int, gid: int, *, inside: int) -> None:
 
 
 def _enter(jail: Jail, space: int | None) -> None:
-    """Make the root and go there: the tree itself, read-only, with a small tmpfs on /run and one on /dev."""
+    """Make the root and go there: the tree itself, read-only, with a small tmpfs on each folder that is mounted in."""
     root = str(jail.root)
+    own = dict.fromkeys(("run", "dev", *(mount.target.split("/")[1] for mount in jail.mounts)))
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.bind(root, root, readonly=True)
     os.chdir(root)
     flags = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
-    for name in ("run", "dev"):
+    for name in own:
         syscalls.mount(name, f"{root}/{name}", "tmpfs", flags, "mode=0755,size=64k")
     for mount in jail.mounts:
         if mount.own and space is not None:
@@ -151,7 +157,7 @@ def _enter(jail: Jail, space: int | None) -> None:
             syscalls.bind(str(mount.source), root + mount.target, mount.readonly)
     for name in jail.devices:
         syscalls.bind(f"/dev/{name}", f"{root}/dev/{name}", readonly=False)
-    for name in ("run", "dev"):
+    for name in own:
         syscalls.mount("none", f"{root}/{name}", None, READONLY | flags)
     if jail.proc:
         syscalls.mount("proc", f"{root}/proc", "proc", syscalls.MS_RDONLY | syscalls.MS_NODEV | flags)
@@ -231,11 +237,13 @@ def _execute(jail: Jail, argv: Sequence[str], inherited: Inherited) -> NoReturn:
     null = os.open("/dev/null", os.O_RDWR)
     for number, source in enumerate((null, inherited.output, inherited.output)):
         os.dup2(source, number)
-    for number in (*inherited.descriptors, inherited.alive):
+    for number in inherited.descriptors:
         os.set_inheritable(number, True)
+    if inherited.most is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (inherited.most, inherited.most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILE_LIMIT, FILE_LIMIT))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     # A huge page for a little translated code would cost each machine several MiB.

@@ -18,15 +18,21 @@ from pico.errors import PicoError, QmpError
 from pico.guest.errors import GuestError, GuestGoneError
 from pico.guest.messages import Welcome
 from pico.guest.session import Session
-from pico.vm import cgroups, jail, memory
+from pico.vm import cgroups, jail, memory, network
 from pico.vm.host import Host
+from pico.vm.network import Port
 from pico.vm.qemu import BINARY, INITRD, KERNEL, PORTS, PRELOAD, TEMPLATE, Descriptors, Hardware, Mode, qemu_argv
 from pico.vm.state import Machine
 
 BACKLOG = 8
+KVM = Path("/dev/kvm")
+# The size in bytes that no file which a guest writes, its log for one, exceeds: such a machine is killed. The agent
+# stops logging a quarter of the way. Where a volume can be written there is no such limit.
+LARGEST_FILE = 256 << 20
 QUEUE = 5  # seconds that a connection waits for its turn
 # Of a zygote: the socket for requests, and device and inode of its files.
 CALLS, FILES = "calls", "files.json"
+NET = "net"  # the socket for the process that carries the frames of the network
 AGAIN = 1.0  # seconds without an answer, after which a port is opened anew
 
 
@@ -64,7 +70,7 @@ def start(host: Host, machine: Machine, config: VMConfig) -> int:
     """
     _require(host, config.hardware)
     with contextlib.ExitStack() as stack:
-        files = open_files(stack, machine, config.image)
+        files = open_files(stack, machine, config.image, kvm=config.hardware.accel == "kvm")
         argv = qemu_argv(
             config.hardware,
             files.descriptors,
@@ -78,46 +84,70 @@ def start(host: Host, machine: Machine, config: VMConfig) -> int:
         if config.mode == "zygote":  # no limits: what its copies take before they join their own would count as its own
             more, env = _zygote(stack, machine, files)
         else:
-            groups = cgroups.create(machine.id, memory=config.hardware.memory, cpus=config.cpus)
+            groups = cgroups.create(machine.id, config.hardware, config.cpus)
         return jail.start(
             _jail(host, config, env),
             argv,
             jail.Inherited(
                 output=files.output,
-                alive=files.alive,
-                descriptors=[*files.descriptors.all(), *more],
+                identity=files.identity,
+                descriptors=[*files.descriptors.all(), files.alive, *more],
                 groups=groups,
+                most=_largest_file(config),
             ),
         )
 
 
+def _largest_file(config: VMConfig) -> int | None:
+    """None where QEMU writes larger files on purpose: a template's memory, the caller's volumes."""
+    written = config.mode == "template" or not all(share.readonly for share in config.shares)
+    return None if written else LARGEST_FILE
+
+
+def connect_network(
+    host: Host, machine: Machine, ports: Sequence[Port], sockets: Sequence[socket.socket], groups: Sequence[Path]
+) -> None:
+    """Give a machine that was started with a network one, with these ports. Raises PicoError, SandboxError."""
+    with contextlib.ExitStack() as stack:
+        frames = stack.enter_context(connect(machine.folder, NET))
+        output = _open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND)
+        network.start(host, frames, list(zip(ports, sockets, strict=True)), output=output, groups=groups)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """What QEMU has open: the lock `alive`, what it prints goes to `output`."""
+    """What QEMU has open: the lock `alive`, for reading only; what it prints goes to `output`.
+
+    `identity` is the same file as `alive`, open for writing by its starter alone: for its process id.
+    """
 
     descriptors: Descriptors
     output: int
     alive: int
+    identity: int
 
     def all(self) -> list[int]:
-        """Always in this order, `alive` last."""
+        """Always in this order, without `identity`."""
         return [self.output, *self.descriptors.all(), self.alive]
 
 
-def open_files(stack: contextlib.ExitStack, machine: Machine, image: Path) -> Files:
+def open_files(stack: contextlib.ExitStack, machine: Machine, image: Path, *, kvm: bool = False) -> Files:
     """Make and open what belongs to a machine in its folder, until `stack` unwinds. Raises PicoError."""
-    alive = _open(stack, machine.folder / "alive", os.O_RDWR)
+    alive = _open(stack, machine.folder / "alive", os.O_RDONLY)
     fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return Files(
         descriptors=Descriptors(
             qmp=_listen(stack, machine.folder, "qmp"),
             ports=[_listen(stack, machine.folder, f"port{number}") for number in range(PORTS)],
+            net=_listen(stack, machine.folder, NET),
             log=_open(stack, machine.log, os.O_WRONLY | os.O_APPEND),
             console=_open(stack, machine.folder / "console", os.O_WRONLY | os.O_APPEND),
             image=_image(stack, image),
+            kvm=_device(stack, KVM) if kvm else None,
         ),
         output=_open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND),
         alive=alive,
+        identity=_open(stack, machine.folder / "alive", os.O_WRONLY),
     )
 
 
@@ -155,8 +185,6 @@ def _jail(host: Host, config: VMConfig, env: Mapping[str, str]) -> jail.Jail:
         root=host.seed,
         mounts=mounts,
         uid=host.uid,
-        devices=host.devices,
-        network=config.network,
         parent=config.mode == "zygote",
         env=env,
         proc=bool(config.shares),  # QEMU changes modes in a volume by way of /proc/self/fd
@@ -164,7 +192,7 @@ def _jail(host: Host, config: VMConfig, env: Mapping[str, str]) -> jail.Jail:
 
 
 def _open(stack: contextlib.ExitStack, path: Path, flags: int) -> int:
-    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
     stack.callback(os.close, handle)
     return handle
 
@@ -175,6 +203,16 @@ def _image(stack: contextlib.ExitStack, path: Path) -> int:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as exc:
         raise PicoError(f"cannot read the image: {exc.strerror}", where=str(path)) from exc
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _device(stack: contextlib.ExitStack, path: Path) -> int:
+    """A device that QEMU's own user need not be allowed to open. Raises PicoError."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as exc:
+        raise PicoError(f"cannot open: {exc.strerror}", where=str(path)) from exc
     stack.callback(os.close, handle)
     return handle
 
@@ -216,6 +254,18 @@ def connect_agent(folder: Path, name: str, seconds: float) -> tuple[Session, Wel
             if isinstance(exc, GuestGoneError) or time.monotonic() >= ends:
                 raise
         patience *= 2  # on a busy host an answer takes its time
+
+
+def port_lock(machine: Machine, number: int) -> int | None:
+    """Descriptor that holds a port for its user until it is closed; None when another has it."""
+    path = machine.folder / f"port{number}.lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def connect_qemu(folder: Path) -> Qmp:

@@ -16,7 +16,7 @@ KERNEL, INITRD, PRELOAD = "/run/kernel", "/run/initrd", "/run/zygote.so"
 PORTS = 4
 VOLUMES = 4
 DISK = "disk"
-# What QEMU's user network gives to its guest, see its option -netdev user.
+# What the machine's network gives to its guest, see src/pico-net.
 ADDRESS, GATEWAY, NAMESERVER = "10.0.2.15/24", "10.0.2.2", "10.0.2.3"
 # With these the agent has the network card up before the template is frozen.
 EXPECTED = (f"pico.address={ADDRESS}", f"pico.gateway={GATEWAY}")
@@ -44,16 +44,19 @@ class Hardware:
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptors:
-    """Open files of the caller that QEMU inherits: listening sockets, the logs to append to, the image."""
+    """Open files of the caller that QEMU inherits: listening sockets, the logs to append to, the image, /dev/kvm."""
 
     qmp: int
     ports: Sequence[int]
+    net: int
     log: int
     console: int
     image: int
+    kvm: int | None = None
 
     def all(self) -> list[int]:
-        return [self.qmp, *self.ports, self.log, self.console, self.image]
+        found = [self.qmp, *self.ports, self.net, self.log, self.console, self.image]
+        return found if self.kvm is None else [*found, self.kvm]
 
 
 def qemu_argv(
@@ -63,7 +66,7 @@ def qemu_argv(
     argv = [
         BINARY, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-machine", f"{hardware.machine},memory-backend=ram,dump-guest-core=off,mem-merge=off",
-        "-accel", hardware.accel, "-cpu", hardware.cpu, "-smp", str(hardware.cpus), "-m", f"{hardware.memory}M",
+        *_accel(hardware, fds), "-cpu", hardware.cpu, "-smp", str(hardware.cpus), "-m", f"{hardware.memory}M",
         "-object", _memory(hardware, mode),
     ]  # fmt: skip
     if mode != "zygote":  # its copies have a filter of their own
@@ -72,7 +75,7 @@ def qemu_argv(
     argv += _disk(fds)
     # The kernel's generator: one of QEMU's own would be the same in every copy.
     argv += ["-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-device,rng=entropy"]
-    argv += _card(network)
+    argv += _card(network, fds)
     for number in range(hardware.volumes):
         given = number < len(readonly)
         option = ",readonly=on" if not given or readonly[number] else ""
@@ -84,6 +87,13 @@ def qemu_argv(
     if mode in ("clone", "zygote"):
         return [*argv, "-incoming", "defer"]
     return [*argv, "-kernel", KERNEL, "-initrd", INITRD, "-append", hardware.append]
+
+
+def _accel(hardware: Hardware, fds: Descriptors) -> list[str]:
+    """/dev/kvm as it was opened by whoever started QEMU, which itself may not."""
+    if fds.kvm is None:
+        return ["-accel", hardware.accel]
+    return ["-add-fd", f"fd={fds.kvm},set=4", "-accel", f"{hardware.accel},device=/dev/fdset/4"]
 
 
 def _memory(hardware: Hardware, mode: Mode) -> str:
@@ -118,8 +128,10 @@ def _disk(fds: Descriptors) -> list[str]:
     ]  # fmt: skip
 
 
-def _card(network: bool) -> list[str]:
+def _card(network: bool, fds: Descriptors) -> list[str]:
     """A network card, plugged into nothing in the template: what it is plugged into is no part of the state.
+
+    Else it waits for a connection that carries its frames, see `network`: QEMU itself has no network.
 
     A clone is not told to announce itself: nobody is there to hear it, and a driver that does so while the card is
     taken down waits for itself for ever (Linux 6.12: that work takes the lock which ``virtnet_close`` holds).
@@ -127,4 +139,5 @@ def _card(network: bool) -> list[str]:
     device = "virtio-net-device,guest_announce=off"
     if not network:
         return ["-device", device]
-    return ["-netdev", "user,id=net,ipv6=off", "-device", f"{device},netdev=net"]
+    netdev = f"stream,id=net,server=on,addr.type=fd,addr.str={fds.net}"
+    return ["-netdev", netdev, "-device", f"{device},netdev=net"]

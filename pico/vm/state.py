@@ -18,13 +18,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from photonbuild.files import locked, write_json
+from photonbuild.files import locked, read_json, write_json
 from pico.errors import PicoError
 from pico.guest.protocol import Exit, ProtocolError, read_log
 
+PRIVATE = 0o700
 State = Literal["created", "running", "exited", "spare"]
 KILLED = 128 + signal.SIGKILL
-RECORD = "machine.json"
+RECORD, EXIT = "machine.json", "exit.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,8 @@ class Machine:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = os.pread(handle, 32, 0)
-            return int(text) if text.strip() else 0
+            text = os.pread(handle, 10, 0)
+            return int(text) if text.isdigit() else 0
         finally:
             os.close(handle)
         return None
@@ -113,6 +114,25 @@ class Machine:
 
     def exit_code(self) -> int:
         """Of a machine that has ended: its main process's exit code, 137 when the machine itself was ended."""
+        mark = self._log_mark()
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            known = read_json(self.folder / EXIT)
+            if known["log"] == mark:
+                return int(known["code"])
+        found = self._exit_code()
+        with contextlib.suppress(OSError):  # of another user's machine, or on a full disk
+            write_json(self.folder / EXIT, {"log": mark, "code": found})
+        return found
+
+    def _log_mark(self) -> list[int]:
+        """What changes with the log."""
+        try:
+            found = self.log.stat()
+        except OSError:
+            return []
+        return [found.st_size, found.st_mtime_ns]
+
+    def _exit_code(self) -> int:
         found = KILLED
         with contextlib.suppress(ProtocolError):
             for entry in read_log(self.log):
@@ -180,7 +200,8 @@ def _gone(handle: int, seconds: float | None) -> None:
 def create(root: Path, record: Record) -> Machine:
     """A folder for a new machine under a name that is free. Raises PicoError when the name is taken."""
     machine = Machine(root / "machines" / record.id)
-    machine.folder.mkdir(parents=True, mode=0o755)
+    machine.folder.parent.mkdir(parents=True, exist_ok=True)
+    machine.folder.mkdir(mode=PRIVATE)
     try:
         adopt(machine, record, root)
     except BaseException:
@@ -207,6 +228,7 @@ def adopt(machine: Machine, record: Record, root: Path) -> None:
             with locked(root / "names.lock"):
                 if not link.exists():
                     link.unlink(missing_ok=True)
+    machine.folder.chmod(PRIVATE)  # its variables are secrets, and what it says
     write_json(machine.folder / RECORD, asdict(record))
 
 

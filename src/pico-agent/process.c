@@ -11,7 +11,7 @@
 #include "child.h"
 #include "machine.h"
 
-enum { CHUNK = 32 << 10, STEP = WINDOW / 8, BACKLOG = 128 << 10 };
+enum { CHUNK = 32 << 10, STEP = WINDOW / 8, BACKLOG = 128 << 10, LOG_MOST = 64 << 20 };
 
 /* It waits since before SETUP. */
 static struct child first;
@@ -176,6 +176,20 @@ static bool may_send(const struct process *process)
     return !process->main || agent.log == NULL || agent.log->out.size < BACKLOG;
 }
 
+/* The host keeps the log in a file, which must end somewhere: what main says after that is only for who is attached. */
+static void log_output(const struct process *process, uint8_t type, const void *data, size_t size)
+{
+    static const char note[] = "\npico: the log is full, nothing more is kept\n";
+    static size_t logged;
+
+    if (logged > LOG_MOST)
+        return;
+    logged += HEADER_SIZE + size;
+    send_frame(agent.log, type, process->id, data, size);
+    if (logged > LOG_MOST)
+        send_frame(agent.log, STDERR, process->id, note, sizeof note - 1);
+}
+
 static void read_output(struct process *process, struct source *source, uint8_t type)
 {
     static char chunk[CHUNK];
@@ -192,7 +206,7 @@ static void read_output(struct process *process, struct source *source, uint8_t 
                 process->credit -= (size_t)count;
             send_frame(process->port, type, process->id, chunk, (size_t)count);
             if (process->main)
-                send_frame(agent.log, type, process->id, chunk, (size_t)count);
+                log_output(process, type, chunk, (size_t)count);
             if (process->reaped)
                 continue;
         } else if (count < 0 && errno == EIO && process->tty && !process->reaped) {

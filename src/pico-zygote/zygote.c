@@ -1,7 +1,8 @@
 /* Preloaded into a QEMU whose machine is stopped: makes copies of the whole process on request.
 
    A request is one packet on a listening socket, whose number is in PICO_ZYGOTE, with open files, and for each of these
-   device and inode of the one of ours that it stands for. The copy is in namespaces of its own, has these files in place
+   device and inode of the one of ours that it stands for; but the last file is none of QEMU's: the copy writes its number
+   into it. The copy is in namespaces of its own, has these files in place
    of ours and no others, no capability, a filter of system calls, and the same threads, each where ours stands. Memory is
    shared until it is written: the guest's, QEMU's and the translated code.
 
@@ -38,12 +39,11 @@ enum {
     TRIES = 20,
     CALL = 40,          /* the signal that a request raises */
     PARK = SIGFPE,      /* QEMU lets its threads receive hardly any other */
-    NO_NETWORK = 1,     /* flag of a request */
 };
 enum step { STEP_REQUEST = 1, STEP_THREADS, STEP_CLONE, STEP_IDS, STEP_FILES, STEP_RIGHTS, STEP_FILTER, STEP_RESTART };
 
 struct request {
-    uint32_t flags, count;
+    uint32_t unused, count;
     struct {
         uint64_t device, inode;
     } old[MAX_GIVEN];
@@ -310,7 +310,7 @@ static long take_files(const struct request *request, const int *given)
         else if (kinds[fd] == POLL)
             result = renew(fd, call(__NR_epoll_create1, O_CLOEXEC, 0, 0, 0, 0));
     }
-    for (uint32_t at = 0; at < request->count && result >= 0; at++) {
+    for (uint32_t at = 0; at + 1 < request->count && result >= 0; at++) {
         bool found = false;
         for (int fd = 0; fd < MAX_FILES && result >= 0; fd++) {
             if (kinds[fd] != FILE || files[fd].st_dev != request->old[at].device ||
@@ -527,7 +527,8 @@ static void become(int connection, const struct request *request, const int *giv
 /* True in the copy. */
 static bool serve(int connection)
 {
-    unsigned long flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD;
+    const unsigned long flags =
+        CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | SIGCHLD;
     struct request request;
     int given[MAX_GIVEN], *tid = NULL;
     unsigned ids[2] = {(unsigned)call(__NR_getuid, 0, 0, 0, 0, 0), (unsigned)call(__NR_getgid, 0, 0, 0, 0, 0)};
@@ -537,7 +538,6 @@ static bool serve(int connection)
         answer(connection, count, STEP_REQUEST);
         return false;
     }
-    flags |= request.flags & NO_NETWORK ? CLONE_NEWNET : 0;
     call(__NR_prctl, PR_GET_TID_ADDRESS, &tid, 0, 0, 0);
     int threads = tid == NULL ? -1 : park();
     for (int turn = 1; threads < 0 && tid != NULL && turn < TRIES; turn++) {

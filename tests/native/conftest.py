@@ -37,6 +37,11 @@ def zygote(session: Session, tmp_path_factory: pytest.TempPathFactory) -> C:
     return made(session, "pico-zygote", tmp_path_factory.mktemp("zygote"))
 
 
+@pytest.fixture(scope="session")
+def network(session: Session, tmp_path_factory: pytest.TempPathFactory) -> C:
+    return made(session, "pico-net", tmp_path_factory.mktemp("network"))
+
+
 def made(session: Session, name: str, folder: Path) -> C:
     """The program and those of its tests."""
     program = C(session, name, folder)

@@ -19,5 +19,9 @@ def test_agent_with_sanitizers(agent: C) -> None:
     agent.run("python3", "-m", "unittest", "tests.native.inside.agent", **checked)
 
 
+def test_gate_of_the_network(network: C) -> None:
+    network.run("./test-gate")
+
+
 def test_zygote(zygote: C) -> None:
     zygote.run("python3", "-m", "unittest", "tests.native.inside.zygote", ZYGOTE="/made")

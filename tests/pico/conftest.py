@@ -16,7 +16,7 @@ from tests.support.pico_command import PicoCommand
 
 WORDS = """
     sh cat chmod chown cut date dd echo env false free grep head hostname httpd id ip kill ln ls md5sum mkdir mount nc
-    od ps pwd rm seq sleep sort stat stty tail tee touch tr trap true tty uname wc wget yes
+    nslookup od ps pwd rm seq sleep sort stat stty tail tee touch tr trap true tty uname wc wget yes
 """
 APPLETS = WORDS.split()
 CONFIG: dict[str, Any] = {

@@ -180,7 +180,7 @@ def test_a_template_belongs_to_kernel_agent_and_settings(
 ) -> None:
     ours = pico.ok("template", "--no-spare").strip()
     stem = f"{configuration.distribution.prefix}-pico"
-    for suffix in (".vmlinux", ".initrd", ".zygote.so", ".rehearsal"):
+    for suffix in (".vmlinux", ".initrd", ".zygote.so", ".rehearsal", ".net"):
         shutil.copy(configuration.stage_dir / "images" / f"{stem}{suffix}", tmp_path / f"copy{suffix}")
     given = ("--kernel", tmp_path / "copy.vmlinux", "template", "--no-spare")
     assert pico.ok(*given).strip() == ours, "content counts, not the name"

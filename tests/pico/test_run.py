@@ -140,10 +140,11 @@ def test_published_ports(pico: PicoCommand, box: Path) -> None:
 
 
 def test_networks(pico: PicoCommand, box: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    """A machine reaches this host where the network does, at its address; a name is looked up as this host does it."""
+    with socket.create_server(("", 0)) as server:
         server.settimeout(60)
-        port = server.getsockname()[1]
-        command = ["sh", "-c", f"echo from the machine | nc 10.0.2.2 {port}"]
+        address, port = own_address(), server.getsockname()[1]
+        command = ["sh", "-c", f"echo from the machine | nc {address} {port}"]
         with pico.start("run", "--rm", box, *command) as running:
             connection, _ = server.accept()
             with connection:
@@ -153,6 +154,96 @@ def test_networks(pico: PicoCommand, box: Path) -> None:
         assert "10.0.2" not in links
         assert pico.call("run", "--rm", "--network", "none", box, *command).code != 0
     assert "no ports to publish" in pico.fails(125, "run", "--rm", "--network", "none", "-p", "80", box)
+
+
+def own_address() -> str:
+    """An IPv4 address of this host that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("192.0.2.1", 9))
+        return str(sock.getsockname()[0])
+
+
+@pytest.mark.parametrize("birth", ["copy", "clone", "cold"])
+def test_no_machine_reaches_the_loopback_of_this_host(pico: PicoCommand, box: Path, birth: str) -> None:
+    """By none of its names: the gateway, the name server, 0.0.0.0, nor by frames to 127.0.0.1 itself."""
+    how = {"copy": [], "clone": ["--no-spare"], "cold": ["--cold"]}[birth]
+    pico.ok("template")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(("127.0.0.1", server.getsockname()[1]))
+        port = server.getsockname()[1]
+        around = "ip route add 127.0.0.1/32 via 10.0.2.2 dev eth0; ip address del 127.0.0.1/8 dev lo"
+        around += "; echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet; ip route del table local 127.0.0.1"
+        tries = "; ".join(
+            f"echo tcp | nc -w 3 {name} {port} && echo reached" for name in ("10.0.2.2", "10.0.2.3", "127.0.0.1")
+        )
+        done = pico.call("run", "--rm", *how, box, "sh", "-c", f"{around}; ip route get 127.0.0.1; {tries}; echo over")
+        assert done.out.splitlines()[-1] == "over", done
+        assert "reached" not in done.out
+        server.setblocking(False)
+        datagrams.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        with pytest.raises(BlockingIOError):
+            datagrams.recv(1)
+
+
+def test_qemu_itself_has_no_network(pico: PicoCommand, box: Path) -> None:
+    for name, how in (("copied", []), ("cloned", ["--no-spare"])):
+        pico.ok("run", "-d", "--name", name, *how, box, "sleep", "600")
+        pid = pico.ps()[name]["pid"]
+        assert Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+        interfaces = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+        assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+
+
+def test_the_process_of_the_network_is_confined_and_ends_with_its_machine(pico: PicoCommand, box: Path) -> None:
+    before = set(networks())
+    pico.ok("run", "-d", "--name", "netted", box, "sleep", "600")
+    (pid,) = set(networks()) - before
+    status = Path(f"/proc/{pid}/status").read_text()
+    for field, value in (("Seccomp", "2"), ("NoNewPrivs", "1"), ("CapEff", "0+"), ("CapBnd", "0+")):
+        assert re.search(rf"^{field}:\s+{value}$", status, re.MULTILINE), field
+    assert not re.search(r"^Uid:\s+0\b", status, re.MULTILINE)
+    pico.ok("rm", "-f", "netted")
+    assert until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def networks() -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"/run/pico-net" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_names_are_looked_up(pico: PicoCommand, box: Path) -> None:
+    """By the name server of this host; a test machine may have none that answers."""
+    try:
+        socket.getaddrinfo("localhost.invalid", None)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NONAME:
+            pytest.skip(f"this host has no name server: {error}")
+    done = pico.call("run", "--rm", box, "nslookup", "localhost.invalid.")
+    assert "NXDOMAIN" in done.out + done.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="ports below 1024 are root's")
+def test_root_publishes_low_ports(pico: PicoCommand, box: Path) -> None:
+    low = next(port for port in range(1023, 600, -1) if free(port))
+    pico.ok("run", "-d", "--name", "low", "-p", f"127.0.0.1:{low}:80", box, "httpd", "-f", "-p", "80", "-h", "/etc")
+    assert until(lambda: b"second layer" in fetch(low, "/second"))
+
+
+def free(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def test_terminal(pico: PicoCommand, box: Path) -> None:

@@ -26,20 +26,21 @@ from photonbuild.images.request import ImageRequest
 
 DIRECTORY, REGULAR = 0o040000, 0o100000
 FOLDERS = ("dev", "proc", "run", "sys")
-SUFFIX, EXTRAS = ".vmlinux", (".vmlinuz", ".initrd", ".zygote.so", ".rehearsal")
+SUFFIX, EXTRAS = ".vmlinux", (".vmlinuz", ".initrd", ".zygote.so", ".rehearsal", ".net")
 
 
 class PicoImage(Image):
     """``format: pico``: kernel and initramfs of a machine that is one container.
 
     `init`: its first program. `preload`: the library that lets a QEMU copy itself. `rehearsal`: the disk with which a
-    machine does once what its copies will do.
+    machine does once what its copies will do. `network`: the program that carries a machine's frames to sockets.
     """
 
     format: Literal["pico"]
     init: Annotated[str, Field(pattern=r"^/")]
     preload: Annotated[str, Field(pattern=r"^/")]
     rehearsal: Annotated[str, Field(pattern=r"^/")]
+    network: Annotated[str, Field(pattern=r"^/")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,8 @@ class Entry:
 def build_pico(request: ImageRequest) -> ImageResult:
     """Make and publish ``.vmlinux`` (ELF, PVH entry), ``.vmlinuz`` (bzImage) and ``.initrd``. Raises ImageError.
 
-    Beside them what the host needs for copies of a machine: ``.zygote.so`` and ``.rehearsal`` (EROFS).
+    Beside them what the host needs: for copies of a machine ``.zygote.so`` and ``.rehearsal`` (EROFS), for its
+    network ``.net``.
     """
     image = request.image
     assert isinstance(image, PicoImage)
@@ -63,16 +65,19 @@ def build_pico(request: ImageRequest) -> ImageResult:
     if len(request.rootfs.kernels) != 1:
         raise ImageError(f"one kernel is needed, found {len(request.rootfs.kernels)}", where=f"profile {image.profile}")
     packed = PurePosixPath(request.rootfs.kernels[0])
-    kernel, small, initrd, preload, rehearsal = (request.folder / f"image{suffix}" for suffix in (SUFFIX, *EXTRAS))
+    kernel, small, initrd, preload, rehearsal, network = (
+        request.folder / f"image{suffix}" for suffix in (SUFFIX, *EXTRAS)
+    )
     extract_file(request.rootfs.tar, str(packed.with_name("vmlinux")), kernel)
     extract_file(request.rootfs.tar, str(packed), small)
     extract_file(request.rootfs.tar, image.preload, preload)
     extract_file(request.rootfs.tar, image.rehearsal, rehearsal)
+    extract_file(request.rootfs.tar, image.network, network)
     extract_file(request.rootfs.tar, image.init, request.folder / "init")
     entries = initrd_entries((request.folder / "init").read_bytes())
     initrd.write_bytes(cpio(entries, request.workspace.epoch))
     timed(seconds, "initrd", started)
-    extras = [small, initrd, preload, rehearsal]
+    extras = [small, initrd, preload, rehearsal, network]
     facts = {path.name.removeprefix("image."): sha256_of(path) for path in extras}
     return publish(request, kernel, facts=facts, seconds=seconds, extras=extras)
 

@@ -32,6 +32,7 @@ class Copies(unittest.TestCase):
         numbers = [self.service.fileno(), self.calls.fileno(), self.proc, self.alive]
         env = {"LD_PRELOAD": f"{HERE}/zygote.so", "PICO_ZYGOTE": str(numbers[1]), "PICO_PROC": str(self.proc)}
         self.old = [number for fd in (numbers[0], self.alive) for number in (os.fstat(fd).st_dev, os.fstat(fd).st_ino)]
+        self.old += [0, 0]  # the file for its number stands for none
         self.process = subprocess.Popen([f"{HERE}/test-threads", str(numbers[0])], env=env, pass_fds=numbers)
         self.service.close()
         self.calls.close()
@@ -69,11 +70,11 @@ class Copies(unittest.TestCase):
             error, value = struct.unpack("=ii", sock.recv(8))
             return error, value
 
-    def copy(self, name: str, flags: int = 0) -> int:
+    def copy(self, name: str) -> int:
         file = os.open(self.path(f"{name}.pid"), os.O_CREAT | os.O_RDWR)
         with self.listen(name) as sock:
-            packet = struct.pack(f"=II{len(self.old)}Q", flags, len(self.old) // 2, *self.old)
-            answer = self.request(packet, [sock.fileno(), file])
+            packet = struct.pack(f"=II{len(self.old)}Q", 0, len(self.old) // 2, *self.old)
+            answer = self.request(packet, [sock.fileno(), self.alive, file])
         self.assertEqual(answer[0], 0, answer)
         pid = int(os.pread(file, 16, 0))
         os.close(file)
@@ -102,7 +103,7 @@ class Copies(unittest.TestCase):
 
     def test_it_has_no_rights(self) -> None:
         self.ask("first")
-        pid = self.copy("second", flags=1)
+        pid = self.copy("second")
         status = self.status(pid)
         self.assertEqual(status["Seccomp"], "2")
         self.assertEqual(status["NoNewPrivs"], "1")
@@ -114,6 +115,7 @@ class Copies(unittest.TestCase):
             self.assertNotEqual(ours, its)
         open_files = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         self.assertNotIn("/proc", open_files)
+        self.assertNotIn(self.path("second.pid"), open_files)
         # Another program cannot be started: the attempt fails, and the copy goes on.
         self.assertEqual([self.ask("second")[0] for _ in range(4)], ["2", "3", "4", "5"])
 
@@ -133,7 +135,9 @@ class Copies(unittest.TestCase):
         self.process.send_signal(signal.SIGSTOP)
         with self.listen("lost") as sock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as calls:
             calls.connect(self.path("calls"))
-            socket.send_fds(calls, [struct.pack(f"=II{len(self.old)}Q", 0, 2, *self.old)], [sock.fileno(), file])
+            socket.send_fds(
+                calls, [struct.pack(f"=II{len(self.old)}Q", 0, 3, *self.old)], [sock.fileno(), self.alive, file]
+            )
         self.process.send_signal(signal.SIGCONT)
         for _ in range(100):
             if pid := os.pread(file, 16, 0):
@@ -154,7 +158,7 @@ class Copies(unittest.TestCase):
             (b"x", []),
             (struct.pack("=II", 0, 1), [self.alive]),
             (struct.pack("=IIQQ", 0, 1, 5, 5), []),
-            (struct.pack("=IIQQ", 0, 1, 1, 200), [self.alive]),
+            (struct.pack("=IIQQQQ", 0, 2, 1, 200, 0, 0), [self.alive, self.alive]),
             (struct.pack("=II", 0, 0), []),
         ):
             error, _ = self.request(packet, files)

@@ -18,7 +18,7 @@ from tests.support.image_requests import image_request
 
 KERNEL = "usr/lib/modules/6.12-pico/vmlinuz"
 FILES = {KERNEL: b"small", "usr/lib/modules/6.12-pico/vmlinux": b"\x7fELF", "usr/lib/pico/init": b"program"}
-FILES |= {"usr/lib/pico/zygote.so": b"library", "usr/lib/pico/rehearsal": b"disk"}
+FILES |= {"usr/lib/pico/zygote.so": b"library", "usr/lib/pico/rehearsal": b"disk", "usr/lib/pico/pico-net": b"network"}
 
 
 def members(archive: bytes) -> list[tuple[str, int, int, bytes]]:
@@ -67,7 +67,9 @@ def test_kernel_and_initramfs_come_out_with_their_digests(tmp_path: Path) -> Non
     result = pico.build_pico(made)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     prefix = f"{made.distribution.prefix}-pico"
-    assert names == {f"{prefix}.{part}" for part in ("vmlinux", "vmlinuz", "initrd", "zygote.so", "rehearsal")} | {
+    assert names == {
+        f"{prefix}.{part}" for part in ("vmlinux", "vmlinuz", "initrd", "zygote.so", "rehearsal", "net")
+    } | {
         f"{prefix}.vmlinux.sha256",
         f"{prefix}.vmlinux.manifest.json",
     }
@@ -80,6 +82,7 @@ def test_kernel_and_initramfs_come_out_with_their_digests(tmp_path: Path) -> Non
         "vmlinuz": hashlib.sha256(b"small").hexdigest(),
         "initrd": hashlib.sha256(initrd).hexdigest(),
         "zygote.so": hashlib.sha256(b"library").hexdigest(),
+        "net": hashlib.sha256(b"network").hexdigest(),
         "rehearsal": hashlib.sha256(b"disk").hexdigest(),
     }
 

@@ -8,6 +8,7 @@ import pytest
 
 from pico.cli import options
 from pico.errors import PicoError
+from pico.vm.network import Port
 
 
 @pytest.mark.parametrize(("text", "size"), [("64m", 64), ("1g", 1024), ("67108864", 64), ("65537k", 65), ("64MB", 64)])
@@ -22,15 +23,15 @@ def test_bad_memory(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "forward"),
+    ("text", "found"),
     [
-        ("8080:80", "tcp::8080-:80"),
-        ("127.0.0.1:8080:80", "tcp:127.0.0.1:8080-:80"),
-        ("5353:53/udp", "udp::5353-:53"),
+        ("8080:80", Port("tcp", "", 8080, 80)),
+        ("127.0.0.1:8080:80", Port("tcp", "127.0.0.1", 8080, 80)),
+        ("5353:53/udp", Port("udp", "", 5353, 53)),
     ],
 )
-def test_ports(text: str, forward: str) -> None:
-    assert options.port(text).forward == forward
+def test_ports(text: str, found: Port) -> None:
+    assert options.port(text) == found
 
 
 def test_a_free_port_is_found() -> None:

@@ -366,3 +366,76 @@ def test_silence_and_nonsense() -> None:
         done.set()
         with pytest.raises(ProtocolError, match="not a frame"):
             session.ready(5)
+
+
+@pytest.mark.parametrize("kind", [Type.STDOUT, Type.STDERR])
+def test_a_guest_that_sends_without_credit(kind: Type) -> None:
+    """It takes no more of our memory than its credit is."""
+
+    def peer(guest: Guest) -> None:
+        guest.welcome()
+        guest.expect(Type.START)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(64):
+                guest.give(bytes(MAX_PAYLOAD), kind)
+
+    with talking(peer) as session:
+        session.hello(5)
+        session.start(Process(args=["yes"]))
+        with pytest.raises(GuestError, match="more than it may"):
+            session.started(5)
+        assert sum(len(frame.payload) for frame in session._inbox) <= WINDOW
+        session.close()
+
+
+def test_output_of_what_nobody_started_is_dropped() -> None:
+    def peer(guest: Guest) -> None:
+        guest.welcome()
+        for _ in range(40):
+            guest.give(bytes(MAX_PAYLOAD))
+        guest.expect(Type.PING)
+        guest.say(Type.PONG)
+
+    with talking(peer) as session:
+        session.hello(5)
+        session.ping(5)
+        assert not session._inbox
+
+
+def test_frames_that_nobody_asked_for_have_an_end() -> None:
+    def peer(guest: Guest) -> None:
+        guest.welcome()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(64):
+                guest.sock.sendall(encode(Frame(Type.READY, 0, b"a=" + bytes(60000))))
+
+    with talking(peer) as session:
+        session.hello(5)
+        with pytest.raises(GuestError, match="more than it may"):
+            session.started(5)
+        session.close()
+
+
+def test_credit_for_stdin_has_an_end() -> None:
+    def peer(guest: Guest) -> None:
+        guest.welcome()
+        guest.expect(Type.START)
+        guest.say(Type.CREDIT, 1, bytes="9" * 5000)
+
+    with talking(peer) as session, open(os.devnull, "wb") as null:
+        session.hello(5)
+        session.start(Process(args=["cat"]))
+        with pytest.raises(ProtocolError, match="no number"):
+            session.pump(None, null.fileno(), null.fileno())
+
+
+def test_what_a_guest_says_cannot_move_our_cursor() -> None:
+    def peer(guest: Guest) -> None:
+        guest.welcome()
+        guest.say(Type.ERROR, 1, what="start", code="ENOENT", message="\x1b[2Jgone\n\udcff")
+
+    with talking(peer) as session:
+        session.hello(5)
+        with pytest.raises(GuestError) as caught:
+            session.started(5)
+        assert caught.value.message == "?[2Jgone??"

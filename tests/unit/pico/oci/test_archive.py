@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 
 from pico.errors import PicoError
+from pico.oci.config import parse
 from tests.support.oci_images import (
     CONFIG,
     LAYER,
     configuration,
     docker_archive,
+    layer,
     oci_layout,
+    other,
     packed,
     read,
     unpacked,
@@ -109,3 +113,33 @@ def test_no_image_at_all(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     with pytest.raises(PicoError, match="damaged or no archive"):
         read(tmp_path / "text")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "1", "null", '{"manifests": {}}', '{"manifests": [1]}', '{"manifests": [{"digest": {}}]}',
+        '{"manifests": [{"platform": []}]}', '{"manifests": [{"annotations": 3, "digest": []}]}',
+        "[" * 100_000, "9" * 5000, '{"manifests": [' + ",".join(["{}"] * 5000) + "]}",
+    ],
+)  # fmt: skip
+def test_documents_that_are_none(tmp_path: Path, text: str) -> None:
+    for name in ("index.json", "manifest.json"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(text)
+        with pytest.raises(PicoError):
+            read(folder)
+
+
+@pytest.mark.parametrize("config", [[1], {"Cmd": ["\0"]}, {"Env": ["\ud800"]}, {"StopSignal": "9" * 5000}])
+def test_configurations_that_are_none(config: Any) -> None:
+    with pytest.raises(PicoError):
+        parse({**CONFIG, "config": config}, "test")
+
+
+def test_links_in_an_archive_that_lead_to_themselves(tmp_path: Path) -> None:
+    content = layer([other("manifest.json", tarfile.SYMTYPE, "b"), other("b", tarfile.SYMTYPE, "manifest.json")])
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(PicoError, match="no image here"):
+        read(tmp_path / "a.tar")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tarfile
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 
 from pico.errors import PicoError
 from pico.oci import flatten
+from pico.oci.bounds import Limits
 from tests.support.oci_images import (
     Entry,
     file,
     layer,
     other,
 )
+
+LIMITS = Limits(size=1 << 30, names=1000)
 
 
 def merged(tmp_path: Path, *stack: list[Entry]) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
@@ -23,7 +27,7 @@ def merged(tmp_path: Path, *stack: list[Entry]) -> dict[str, tuple[tarfile.TarIn
     for number, entries in enumerate(stack):
         paths.append(tmp_path / f"layer{number}.tar")
         paths[-1].write_bytes(layer(entries))
-    count = flatten.flatten(paths, tmp_path / "out.tar")
+    count = flatten.flatten(paths, tmp_path / "out.tar", LIMITS)
     with tarfile.open(tmp_path / "out.tar") as tar:
         members = tar.getmembers()
         assert len(members) == count
@@ -129,3 +133,91 @@ def test_a_hard_link_to_nothing_is_refused(tmp_path: Path) -> None:
 def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PicoError, match="too many symbolic links"):
         merged(tmp_path, [other("a", tarfile.SYMTYPE, "b"), other("b", tarfile.SYMTYPE, "a"), file("a/x", b"")])
+
+
+LINK = tarfile.SYMTYPE
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        [other("a", DIR), file("a/.wh.x")],
+        [file("a/.wh.x")],
+        [file("a/.wh.x"), other("a", DIR)],
+        [file("a/.wh..wh..opq"), other("a", DIR)],
+    ],
+)
+def test_a_whiteout_is_followed_through_no_link_of_a_lower_layer(tmp_path: Path, upper: list[Entry]) -> None:
+    """The link was replaced by a folder: what it pointed to is another one."""
+    found = merged(tmp_path, [other("b", DIR), file("b/x", b"other"), other("a", LINK, "b")], upper)
+    assert found["b/x"][1] == b"other"
+
+
+def test_a_whiteout_goes_before_what_its_layer_has_under_the_name(tmp_path: Path) -> None:
+    found = merged(
+        tmp_path,
+        [other("b", DIR), other("a", LINK, "b"), other("d", DIR), file("d/low")],
+        [file("a/new", b"n"), file(".wh.a"), other("d", DIR), file("d/high"), file(".wh.d")],
+    )
+    assert sorted(found) == [".", "a", "a/new", "b", "d", "d/high"]
+    assert found["a"][0].isdir()
+
+
+def test_whiteouts_that_name_nothing(tmp_path: Path) -> None:
+    found = merged(
+        tmp_path, [file("a"), file("f")], [file(".wh."), file(".wh..."), file("f/.wh.x"), file(".wh..wh.plnk")]
+    )
+    assert sorted(found) == [".", "a", "f"]
+
+
+def bad(tmp_path: Path, content: bytes, limits: Limits = LIMITS) -> str:
+    path = tmp_path / "layer.tar"
+    path.write_bytes(content)
+    with pytest.raises(PicoError) as caught:
+        flatten.flatten([path], tmp_path / "out.tar", limits)
+    return caught.value.message
+
+
+def header(**fields: object) -> bytes:
+    info = tarfile.TarInfo("x")
+    for name, value in fields.items():
+        setattr(info, name, value)
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def summed(block: bytes) -> bytes:
+    """With its checksum."""
+    block = block[:148] + b" " * 8 + block[156:]
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def test_headers_that_cannot_be(tmp_path: Path) -> None:
+    assert "header of more than" in bad(tmp_path, header(type=tarfile.XHDTYPE, size=8 << 30))
+    assert "header of more than" in bad(tmp_path, header(type=tarfile.GNUTYPE_LONGNAME, size=2 << 20))
+    negative = summed(header()[:124] + struct.pack(">iQ", -1, 2**64 - 512) + header()[136:])
+    assert "size that cannot be" in bad(tmp_path, negative)
+    assert "owner that cannot be" in bad(tmp_path, header(uid=2**40))
+    for name in ("a" * 256, "a/" * 2100):
+        assert "name that cannot be" in bad(tmp_path, layer([file(name)]))
+    assert "link to nothing" in bad(tmp_path, layer([other("l", LINK)]))
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "1e300"])
+def test_times_that_cannot_be(tmp_path: Path, time: str) -> None:
+    info, content = file("x")
+    info.pax_headers = {"mtime": time}
+    assert "time that cannot be" in bad(tmp_path, layer([(info, content)]))
+
+
+def test_bombs(tmp_path: Path) -> None:
+    assert bad(tmp_path, layer([file(str(n)) for n in range(11)]), Limits(size=1, names=10)) == "more than 10 files"
+    assert "too large" in bad(tmp_path, layer([file("a", b"12"), file("b", b"34")]), Limits(size=3, names=10))
+    info, content = file("sparse")
+    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,0"}
+    info.pax_headers["GNU.sparse.size"] = str(2**50)
+    assert "too large" in bad(tmp_path, layer([(info, content)]))
+
+
+def test_many_extensions_of_one_header(tmp_path: Path) -> None:
+    one = header(type=tarfile.XHDTYPE, size=512) + b"11 path=abc\n".ljust(512, b"\0")
+    bad(tmp_path, one * 5000 + header())

@@ -14,7 +14,7 @@ HARDWARE = Hardware(
 )
 
 
-FDS = Descriptors(qmp=10, ports=[11, 12, 13, 14], log=15, console=16, image=17)
+FDS = Descriptors(qmp=10, ports=[11, 12, 13, 14], net=18, log=15, console=16, image=17)
 
 
 def argv(mode: str, *, volumes: int = 0, network: bool = True, readonly: tuple[bool, ...] = ()) -> str:
@@ -69,4 +69,12 @@ def test_who_is_copied(accel: str, volumes: int, copied: bool) -> None:
 
 def test_a_network_only_when_asked() -> None:
     assert "-netdev" not in argv("clone", network=False)
-    assert "-netdev user,id=net" in argv("clone")
+    assert "-netdev stream,id=net,server=on,addr.type=fd,addr.str=18" in argv("clone")
+    assert "user,id" not in argv("clone"), "QEMU's own user network reaches this host's loopback"
+
+
+def test_kvm_is_opened_by_whoever_starts_qemu() -> None:
+    hardware = replace(HARDWARE, accel="kvm")
+    line = " ".join(qemu_argv(hardware, replace(FDS, kvm=19), mode="clone", network=True, readonly=()))
+    assert "-add-fd fd=19,set=4 -accel kvm,device=/dev/fdset/4" in line
+    assert 19 in replace(FDS, kvm=19).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from pico.errors import PicoError
 from pico.guest.protocol import Frame, Type, payload
-from pico.vm import state
+from pico.vm import launch, state
 from pico.vm.state import Machine
 from tests.support.pico_records import a_record, write_log
 
@@ -86,3 +87,70 @@ def test_machines_are_found_by_name_id_and_its_beginning(tmp_path: Path) -> None
     for wrong in ("012", "three", "", "../names/one"):
         with pytest.raises(PicoError):
             state.find(tmp_path, wrong)
+
+
+def test_what_a_guest_says_of_its_end_stops_nobody(tmp_path: Path) -> None:
+    machine = state.create(tmp_path, a_record())
+    for words in ({"code": "9" * 5000}, {"code": "256"}, {"signal": "-1"}, {"code": "\u0663"}, {"code": ""}, {}):
+        write_log(machine, Frame(Type.EXITED, 1, payload(words.items())))
+        assert machine.exit_code() == 137
+    write_log(machine, Frame(Type.TIME, 0, payload([("clock", "9" * 5000)])), Frame(Type.STDOUT, 1, b"x"))
+    assert machine.exit_code() == 137
+
+
+def test_the_exit_code_is_read_from_the_log_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = state.create(tmp_path, a_record())
+    write_log(machine, Frame(Type.EXITED, 1, payload([("code", "3")])))
+    assert machine.exit_code() == 3
+    monkeypatch.setattr(state, "read_log", None)
+    assert machine.exit_code() == 3
+
+
+def test_a_machine_is_its_owners_alone(tmp_path: Path) -> None:
+    """Its variables are secrets."""
+    os.umask(0o022)
+    machine = state.create(tmp_path, a_record(env=["PASSWORD=x"]))
+    assert machine.folder.stat().st_mode & 0o077 == 0
+    spare = Machine(tmp_path / "machines" / "ba9876543210")
+    spare.folder.mkdir(mode=0o755)
+    state.adopt(spare, a_record("ba9876543210", "two"), tmp_path)
+    assert spare.folder.stat().st_mode & 0o077 == 0
+
+
+def test_qemu_can_hold_its_lock_but_not_name_another_process(tmp_path: Path) -> None:
+    machine = state.create(tmp_path, a_record())
+    image = tmp_path / "image"
+    image.touch()
+    with contextlib.ExitStack() as stack:
+        files = launch.open_files(stack, machine, image)
+        inherited = files.all()
+        assert files.identity not in inherited
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(files.alive, b"1")
+        assert machine.pid() == 0
+        os.pwrite(files.identity, b"4711", 0)
+        assert machine.pid() == 4711
+        os.pwrite(files.identity, b"no number", 0)
+        assert machine.pid() == 0
+
+
+def test_kvm_is_opened_for_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As who starts it: its own user may not."""
+    machine = state.create(tmp_path, a_record())
+    for name in ("image", "kvm"):
+        (tmp_path / name).touch()
+    (tmp_path / "kvm").chmod(0o600)
+    monkeypatch.setattr(launch, "KVM", tmp_path / "kvm")
+    with contextlib.ExitStack() as stack:
+        files = launch.open_files(stack, machine, tmp_path / "image", kvm=True)
+        assert files.descriptors.kvm is not None
+        assert os.fstat(files.descriptors.kvm).st_ino == (tmp_path / "kvm").stat().st_ino
+        assert fcntl.fcntl(files.descriptors.kvm, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+        assert files.descriptors.kvm in files.all()
+    (tmp_path / "kvm").unlink()
+    (machine.folder / "alive").unlink()
+    for path in machine.folder.iterdir():
+        if path.is_socket():
+            path.unlink()
+    with contextlib.ExitStack() as stack, pytest.raises(PicoError, match="cannot open"):
+        launch.open_files(stack, machine, tmp_path / "image", kvm=True)
