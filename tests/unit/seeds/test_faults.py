@@ -83,7 +83,7 @@ def test_a_damaged_seed_is_made_again(config: Config, made: list[bool], tmp_path
     said: list[str] = []
     store = Store.open(tmp_path / "store", said.append)
     assert not seed.check(store, frozen)
-    assert said == [f"seeds/{DIGEST} in the store is damaged: program has changed; it is made again"]
+    assert said == [f"{store.seeds.relative_to(store.root)}/{DIGEST} in the store is damaged: program has changed; it is made again"]
     assert build(config, store).root.joinpath("program").read_text() == "content"
     assert seed.check(store, frozen)
 
@@ -106,7 +106,7 @@ def test_a_damaged_package_of_a_seed_is_fetched_again(
     deb = Deb(path="pool/a/a_1_all.deb", size=7, sha256=hashlib.sha256(content).hexdigest())
     (store.root / "debs" / deb.sha256).write_bytes(b"pack")
     monkeypatch.setattr(seed, "debian_mirrors", lambda settings: ("http://a.example/debian",))
-    monkeypatch.setattr(seed, "download", lambda url, target: target.write_bytes(content))
+    monkeypatch.setattr(seed, "download", lambda url, target, limit: target.write_bytes(content))
     said: list[str] = []
     (path,) = seed.fetch_debs(config, store, config.seeds.named("build"), [deb], said.append, locked=True)
     assert path.read_bytes() == content
