@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import struct
 import tarfile
 import xml.etree.ElementTree as ElementTree
@@ -194,15 +195,17 @@ def test_the_same_twice_and_another_for_other_content(make: Make, name: str) -> 
 
 
 @pytest.fixture
-def signing(tmp_path: Path, session: Session) -> Signer:
+def signing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, session: Session) -> Signer:
     """A new key with a certificate of its own."""
+    keys = tmp_path_factory.mktemp("keys")
     seed, scratch = session.seed.root, session.store.scratch
     sandbox = Sandbox(layers=[seed], scratch=scratch, binds=[Bind(tmp_path, "/test", readonly=False)])
     for name in ("key", "other"):
         words = ["-subj", "/CN=test", "-keyout", f"/test/{name}.pem", "-out", f"/test/{name}.crt"]
         sandbox.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *words])
-        os.chmod(tmp_path / f"{name}.pem", 0o600)
-    chosen = Signing(key=str(tmp_path / "key.pem"), certificate=str(tmp_path / "key.crt"))
+        shutil.copyfile(tmp_path / f"{name}.pem", keys / f"{name}.pem")  # the user's, not a sandbox's
+        os.chmod(keys / f"{name}.pem", 0o600)
+    chosen = Signing(key=str(keys / "key.pem"), certificate=str(tmp_path / "key.crt"))
     return signer(chosen, seed=seed, scratch=scratch, work=tmp_path)
 
 
@@ -230,9 +233,9 @@ def test_a_signed_appliance(make: Make, signing: Signer, tmp_path: Path) -> None
 
 
 def test_a_certificate_of_another_key(signing: Signer, tmp_path: Path) -> None:
-    chosen = Signing(key=str(tmp_path / "key.pem"), certificate=str(tmp_path / "other.crt"))
+    chosen = Signing(key=str(signing.key), certificate=str(tmp_path / "other.crt"))
     with pytest.raises(ConfigError, match="not that of the key"):
         signer(chosen, seed=signing.seed, scratch=signing.scratch, work=tmp_path)
-    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    signing.key.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     with pytest.raises(ConfigError, match="no RSA private key"):
         signer(chosen, seed=signing.seed, scratch=signing.scratch, work=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import uuid
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -58,16 +59,21 @@ def build(seeded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return make
 
 
+ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
+
+
 def test_image_boots_on_both_firmwares_and_is_reproducible(build: Build) -> None:
     one, two = build("one"), build("two")
     assert one.sha256 == two.sha256
     content = one.path.read_bytes()
     assert content[510:512] == b"\x55\xaa"
-    assert content[446 + 16 + 4] == 0xEF, "the second partition is no EFI system partition"
+    assert content[446 + 4] == 0xEE and content[512:520] == b"EFI PART", "no GPT behind a protective MBR"
+    entry = content[1024 + 128 : 1024 + 256]
+    assert uuid.UUID(bytes_le=entry[:16]) == ESP, "the second partition is no EFI system partition"
     assert content[17 * 2048 + 7 :].startswith(b"EL TORITO SPECIFICATION")
     label = content[16 * 2048 + 40 :][:32].decode().strip()
     assert label.startswith("PHOS_1_0_")
-    start = int.from_bytes(content[446 + 16 + 8 : 446 + 16 + 12], "little") * 512
+    start = int.from_bytes(entry[32:40], "little") * 512
     esp = content[start:]
     assert esp[54:62] == b"FAT12   "
     assert b"BOOTX64 EFI" in esp

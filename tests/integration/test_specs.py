@@ -12,7 +12,7 @@ def test_records_are_what_rpm_says(checkout: Checkout) -> None:
     found = {}
     for path in (checkout.store / "specs").glob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
-        assert len(record.pop("expanded")) == 64
+        assert len(record.pop("expanded")) == len(record.pop("seal")) == 64
         found[record["name"]] = record
     assert found == json.loads((PROJECT / "tests" / "data" / "mini-records.json").read_text(encoding="utf-8"))
 

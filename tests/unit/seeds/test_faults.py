@@ -83,7 +83,9 @@ def test_a_damaged_seed_is_made_again(config: Config, made: list[bool], tmp_path
     said: list[str] = []
     store = Store.open(tmp_path / "store", said.append)
     assert not seed.check(store, frozen)
-    assert said == [f"{store.seeds.relative_to(store.root)}/{DIGEST} in the store is damaged: program has changed; it is made again"]
+    assert said == [
+        f"{store.seeds.relative_to(store.root)}/{DIGEST} in the store is damaged: program has changed; it is made again"
+    ]
     assert build(config, store).root.joinpath("program").read_text() == "content"
     assert seed.check(store, frozen)
 
