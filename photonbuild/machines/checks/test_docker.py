@@ -138,7 +138,7 @@ def live_restore(host: Host, server: str) -> Iterator[None]:
     assert docker(host, "info --format '{{.LiveRestoreEnabled}}'") == "true"
     docker(host, f"start {server}")
     yield
-    host.check_output("systemctl disable docker-live-restore && systemctl restart docker")
+    host.check_output("systemctl disable --now docker-live-restore && systemctl restart docker")
     assert docker(host, "info --format '{{.LiveRestoreEnabled}}'") == "false"
 
 

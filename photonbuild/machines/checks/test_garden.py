@@ -22,14 +22,14 @@ SOCKET = "/run/gdn/gdn.sock"
 CURL = f"curl -sS --max-time 60 --unix-socket {SOCKET} -H 'Content-Type: application/json'"
 SERVER = "echo hello from garden > /www/index.html; httpd -p 80 -h /www"
 
-# --raw: what follows the head of a reply is the stream itself, whatever the head says of its encoding.
+# HTTP/1.0: curl takes the stream for chunks where the head says so, as it does to a client of HTTP/1.1, which hijacks.
 RUN = r"""
 folder=$(mktemp -d); url={url}
-{curl} -N --raw -d {spec} $url > $folder/control & curl=$!
+{curl} -N --http1.0 -d {spec} $url > $folder/control & curl=$!
 for try in $(seq 300); do grep -q '"stream_id"' $folder/control && break; kill -0 $curl || break; sleep 0.1; done
 of() {{ sed -n '1s/.*"'$1'":"\([^"]*\)".*/\1/p' $folder/control; }}
 stream=$url/$(of process_id)/attaches/$(of stream_id)
-{curl} -N --raw $stream/stdout > $folder/stdout & {curl} -N --raw $stream/stderr > $folder/stderr
+{curl} -N --http1.0 $stream/stdout > $folder/stdout & {curl} -N --http1.0 $stream/stderr > $folder/stderr
 wait; cat $folder/stdout; cat $folder/stderr $folder/control >&2; rm -r $folder
 """
 
@@ -59,7 +59,7 @@ def start_web_server(host: Host, facts: dict[str, Any], box: str, port: int, scr
     process = shlex.quote(json.dumps({"path": "/bin/sh", "args": ["-c", script]}))
     # The answer lasts as long as the process, and the process stays when the client goes.
     url = "http://garden/containers/side/processes"
-    host.check_output(f"{CURL} -N --raw -d {process} {url} </dev/null >/dev/null 2>&1 &")
+    host.check_output(f"{CURL} -N --http1.0 -d {process} {url} </dev/null >/dev/null 2>&1 &")
 
 
 def stop_web_server(host: Host) -> None:

@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
 	"photonbuild.invalid/compat/internal/gdn/cgroup"
 )
+
+// stopLimit is how long systemd waits for what is in a scope when the machine goes down.
+const stopLimit = 10 * time.Second
 
 // scopes moves processes out of the server's unit, so that they outlive it: each into a
 // transient scope of its own (systemd's D-Bus interface, org.freedesktop.systemd1(5)).
@@ -52,6 +56,7 @@ func (s *scopes) move(ctx context.Context, unit, description string, pid int) er
 		{"Slice", dbus.MakeVariant(cgroup.Slice)},
 		{"CollectMode", dbus.MakeVariant("inactive-or-failed")},
 		{"PIDs", dbus.MakeVariant([]uint32{uint32(pid)})},
+		{"TimeoutStopUSec", dbus.MakeVariant(uint64(stopLimit / time.Microsecond))},
 	}
 	call := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1").CallWithContext(ctx,
 		"org.freedesktop.systemd1.Manager.StartTransientUnit", 0, unit, "fail", properties, []auxUnit{})
