@@ -258,6 +258,8 @@ func (d *Depot) plan(s State, root string, mounts []specs.Mount, l api.Limits) (
 		NoNewPrivileges: true, Hostname: hostname(s.Handle), Mounts: mounts,
 		Namespaces:  map[specs.LinuxNamespaceType]string{specs.PIDNamespace: "", specs.NetworkNamespace: "", specs.IPCNamespace: "", specs.UTSNamespace: "", specs.CgroupNamespace: ""},
 		CgroupsPath: cgroup.Path(s.ID), Resources: resources, Capabilities: capabilities(s.Privileged, 0)}
+	// runc's scope: a first process that ignores SIGTERM must not hold up the machine's going down.
+	c.Annotations = map[string]string{"org.systemd.property.TimeoutStopUSec": fmt.Sprintf("uint64 %d", stopLimit/time.Microsecond)}
 	if s.Privileged {
 		c.MaskedPaths, c.ReadonlyPaths, c.Devices = []string{}, []string{}, []specs.LinuxDevice{fuse()}
 	} else {

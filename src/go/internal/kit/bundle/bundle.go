@@ -58,8 +58,6 @@ func (c Container) Spec() (*specs.Spec, error) {
 	}
 	s := &specs.Spec{
 		Version:     specs.Version,
-		// For the scope that runc makes: most first processes ignore SIGTERM, and a machine goes down no faster than they.
-		Annotations: map[string]string{"org.systemd.property.TimeoutStopUSec": "uint64 10000000"},
 		Root:        &specs.Root{Path: c.RootFS, Readonly: c.ReadonlyRootFS},
 		Hostname:    c.Hostname,
 		Annotations: c.Annotations,
