@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.support.native import C
+from tests.support.unconfined import unconfined
+
+
+@pytest.fixture(autouse=True)
+def may_mount() -> Iterator[None]:
+    """The programs under test make namespaces and mounts."""
+    with unconfined():
+        yield
 
 
 def test_parts_of_the_agent(agent: C) -> None:

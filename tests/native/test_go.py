@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from tests.support.native import Go, report
+from tests.support.unconfined import unconfined
 
 MODULE = "photonbuild.invalid/compat/"
 # What the build seed's sandbox cannot do; the boot tests of both runtimes run these paths in a machine.
@@ -21,6 +24,13 @@ MAY_SKIP = {
     "internal/kit/overlay.TestIDMappedLayersBelongToTheContainer": ONLY_OUTSIDE,
     "internal/rkt/network.TestRemoveOfAKilledPod": "the seed has no ip(8)",
 }
+
+
+@pytest.fixture(autouse=True)
+def may_mount() -> Iterator[None]:
+    """The programs under test make namespaces and mounts."""
+    with unconfined():
+        yield
 
 
 def test_every_test(go: Go) -> None:
