@@ -50,7 +50,7 @@ boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run contain
 
 test-matrix: images ## boot every image, install from every kickstart, kill 50 builds, then make fuzz: an hour and more
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
-	$(PYTEST) tests/pico -m long $(ARGS)
+	$(PYTEST) tests/boot tests/pico -m long $(ARGS)
 	$(PYTEST) tests/integration/test_faults_kill.py --kills 50 $(ARGS)
 	$(MAKE) --no-print-directory fuzz
 

@@ -217,8 +217,8 @@ class Bounds:
         for path in self.disks:
             room = os.statvfs(path)
             if room.f_bavail * room.f_frsize < LEAST_ROOM:
-                hint = "free some space there and run the same command again: what was built is kept"
-                raise StoreError(f"less than {LEAST_ROOM >> 20} MiB are free", where=str(path.parent), hint=hint)
+                hint = f"it has to have {LEAST_ROOM >> 20} MiB; what was built is kept: run the same command again"
+                raise StoreError("no space left", where=str(path.parent), hint=hint)
 
     @staticmethod
     def stop(process: Process, *, keeps: bool) -> int:

@@ -21,7 +21,7 @@ from tests.support.garden_lab import SOCKET, Lab
 from tests.support.machines import Guest
 from tests.support.native import Go
 
-pytestmark = pytest.mark.boot
+pytestmark = [pytest.mark.boot, pytest.mark.long]
 
 FOLDER = "/root/suite"
 # A file system with id-mapped mounts: folders there are not copied for each container.

@@ -35,7 +35,7 @@ def may_mount() -> Iterator[None]:
 
 def test_every_test(go: Go) -> None:
     """As the programs are built: without cgo. A test that is skipped has a reason that stands here."""
-    done = go.attempt("env", "CGO_ENABLED=0", "go", "test", "-json", "./...")
+    done = go.attempt("env", "CGO_ENABLED=0", "go", "test", "-count", "1", "-json", "./...")
     assert done.returncode == 0, failures(done.stdout) or report(done)
     skips = [e for e in events(done.stdout) if e["Action"] == "skip" and "Test" in e]
     skipped = {f"{e['Package'].removeprefix(MODULE)}.{e['Test']}" for e in skips}
