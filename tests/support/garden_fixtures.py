@@ -79,6 +79,7 @@ DISK_KEYS = {"TotalBytesUsed", "TotalInodesUsed", "ExclusiveBytesUsed", "Exclusi
 NETWORK_KEYS = {"RxBytes", "TxBytes"}
 PID_KEYS = {"Current", "Max"}
 MEMORY_KEYS = {
+    "anon", "file", "swapcached",
     "active_anon", "active_file", "cache", "hierarchical_memory_limit", "inactive_anon", "inactive_file", "mapped_file",
     "pgfault", "pgmajfault", "pgpgin", "pgpgout", "rss", "total_active_anon", "total_active_file", "total_cache",
     "total_inactive_anon", "total_inactive_file", "total_mapped_file", "total_pgfault", "total_pgmajfault",
