@@ -11,9 +11,8 @@ from unittest import mock
 
 from photonbuild.sandbox import process
 
-INIT = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from photonbuild.sandbox import init, seccomp;"
-    " seccomp.confine = lambda: None; init.main()"
+INIT = process.RUN_INIT.replace(
+    "main()", "from photonbuild.sandbox import seccomp; seccomp.confine = lambda: None; main()"
 )
 
 
