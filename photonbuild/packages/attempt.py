@@ -25,7 +25,7 @@ def run_build(
     """Run rpmbuild in a build root in memory; where that is too small, or was never measured to fit, on disk."""
     cost = builder.costs.get(spec.name, Cost(measured=False))
     limits = builder.config.user.limits
-    longest = max(LONGEST + SLOWEST * cost.cpu_seconds, 0.0) if cost.measured else UNKNOWN
+    longest = LONGEST + SLOWEST * cost.cpu_seconds if cost.measured else UNKNOWN
     memory = builder.rooms.limit(cost, builder.jobs) if limits.memory_gib is None else round(limits.memory_gib * 2**30)
     with builder.rooms.reserve(round(cost.scratch_bytes * 1.25)) as in_memory:
         for upper in (None, work / "upper") if in_memory else (work / "upper",):

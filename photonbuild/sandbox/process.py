@@ -155,25 +155,25 @@ def start(
     status = os.fdopen(status_read, "rb", buffering=0)
     process = Process(popen=child, status=status, group=create(memory) if memory is not None else None)
     try:
-        if process.group is not None:
-            process.group.add(child.pid)
         with os.fdopen(go_write, "w", encoding="utf-8") as go:
-            go_write = -1
-            json.dump({**plan, "first": first}, go)
-            print(file=go, flush=True)
-            if os.geteuid() != 0:
-                answer = json.loads(_read_line(status) or "{}")
-                if "map" not in answer:
-                    raise _no_namespace(str(answer.get("error", "the sandbox's first process died")))
-                write_id_maps(child.pid)
-                print(file=go, flush=True)
+            _hand_over(process, go, {**plan, "first": first})
     except BaseException:
         process.kill()
         raise
-    finally:
-        if go_write >= 0:
-            os.close(go_write)
     return process
+
+
+def _hand_over(process: Process, go: IO[str], plan: Mapping[str, Any]) -> None:
+    """Put the first process where it is bounded, give it the plan and, for an ordinary user, its ids."""
+    if process.group is not None:
+        process.group.add(process.popen.pid)
+    print(json.dumps(plan), file=go, flush=True)
+    if os.geteuid() != 0:
+        answer = json.loads(_read_line(process.status) or "{}")
+        if "map" not in answer:
+            raise _no_namespace(str(answer.get("error", "the sandbox's first process died")))
+        write_id_maps(process.popen.pid)
+        print(file=go, flush=True)
 
 
 def _read_line(handle: IO[bytes]) -> bytes:

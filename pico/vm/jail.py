@@ -8,7 +8,6 @@ mount_setattr(2).
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -22,9 +21,6 @@ from typing import NoReturn
 from photonbuild.errors import SandboxError
 from photonbuild.sandbox import syscalls
 
-AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
-SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442
-OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_IDMAP = 1, 4, 0x00100000
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE = 4, 24, 28, 38, 41
 READONLY = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
 NOROOT_LOCKED = 0b11
@@ -170,18 +166,15 @@ def _enter(jail: Jail, space: int | None) -> None:
 def _bind_mapped(mount: Mount, root: str, space: int) -> None:
     """A bind mount whose files have their owners translated by the user namespace `space`."""
     target = root + mount.target
-    if mount.source.is_dir():
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
-    tree = _syscall("open_tree", SYS_OPEN_TREE, AT_FDCWD, os.fsencode(mount.source), flags)
-    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_IDMAP, 0, 0, space)
-    what = f"cannot give the machine its view of {mount.source}: mount_setattr"
-    _syscall(what, SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, attributes, ctypes.c_size_t(32))
-    _syscall("move_mount", SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH)
-    os.close(tree)
+    syscalls.make_mount_point(target, directory=mount.source.is_dir())
+    tree = syscalls.open_tree(str(mount.source))
+    try:
+        syscalls.restrict(tree, 0, space)
+        syscalls.attach(tree, target)
+    except OSError as exc:
+        raise OSError(exc.errno, f"cannot give the machine its view of {mount.source}: {exc.strerror}") from exc
+    finally:
+        os.close(tree)
     if mount.readonly:
         syscalls.mount("none", target, None, READONLY | syscalls.MS_NOSUID)
 
@@ -191,6 +184,7 @@ def _user_space(owner: int, uid: int) -> int:
     read, write = os.pipe()
     holder = os.fork()
     if holder == 0:
+        syscalls.die_with_parent(signal.SIGKILL)
         code = syscalls.libc.unshare(syscalls.CLONE_NEWUSER)
         os.write(write, b"x")
         if code == 0:
@@ -217,12 +211,6 @@ def _become(uid: int, proc: int, *, inside: int) -> None:
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     _map_ids(proc, uid, uid, inside=inside)
     os.close(proc)
-
-
-def _syscall(what: str, number: int, *arguments: object) -> int:
-    result = int(syscalls.libc.syscall(number, *arguments))
-    syscalls.check(result, what)
-    return result
 
 
 def _drop() -> None:

@@ -142,8 +142,10 @@ def open_files(stack: contextlib.ExitStack, machine: Machine, image: Path, *, kv
             net=_listen(stack, machine.folder, NET),
             log=_open(stack, machine.log, os.O_WRONLY | os.O_APPEND),
             console=_open(stack, machine.folder / "console", os.O_WRONLY | os.O_APPEND),
-            image=_image(stack, image),
-            kvm=_device(stack, KVM) if kvm else None,
+            # Read-only: so QEMU cannot write it, whatever its guest makes it do.
+            image=_existing(stack, image, os.O_RDONLY, "cannot read the image"),
+            # By us: QEMU's own user need not be allowed to open it.
+            kvm=_existing(stack, KVM, os.O_RDWR, "cannot open") if kvm else None,
         ),
         output=_open(stack, machine.folder / "qemu.log", os.O_WRONLY | os.O_APPEND),
         alive=alive,
@@ -197,22 +199,12 @@ def _open(stack: contextlib.ExitStack, path: Path, flags: int) -> int:
     return handle
 
 
-def _image(stack: contextlib.ExitStack, path: Path) -> int:
-    """The image's file, open for reading only: so QEMU cannot write it, whatever its guest makes it do."""
+def _existing(stack: contextlib.ExitStack, path: Path, flags: int, failure: str) -> int:
+    """A descriptor that QEMU inherits, closed with the stack. Raises PicoError that begins with `failure`."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, flags | os.O_CLOEXEC)
     except OSError as exc:
-        raise PicoError(f"cannot read the image: {exc.strerror}", where=str(path)) from exc
-    stack.callback(os.close, handle)
-    return handle
-
-
-def _device(stack: contextlib.ExitStack, path: Path) -> int:
-    """A device that QEMU's own user need not be allowed to open. Raises PicoError."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as exc:
-        raise PicoError(f"cannot open: {exc.strerror}", where=str(path)) from exc
+        raise PicoError(f"{failure}: {exc.strerror}", where=str(path)) from exc
     stack.callback(os.close, handle)
     return handle
 
