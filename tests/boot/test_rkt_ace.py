@@ -86,10 +86,13 @@ def test_a_failing_check_is_seen(guest: Guest, fetched: list[str]) -> None:
 
 
 def test_apps_share_no_volume_that_nobody_named(guest: Guest, fetched: list[str]) -> None:
-    """As in rkt each app gets one of its own: neither sees the other's file."""
+    """As in rkt each app gets one of its own: neither sees the other's file, and the first to give up ends the pod."""
     done = run_both(guest, fetched, "")
     assert done.returncode != 0
-    assert "main FAIL" in done.stdout and "timed out waiting for /db/sidekick" in done.stdout
+    waited = re.findall(
+        r"^(main|sidekick) FAIL\n==> timed out waiting for /db/(main|sidekick)$", done.stdout, re.MULTILINE
+    )
+    assert waited and all({app, other} == set(NAMES) for app, other in waited), done.stdout
 
 
 def test_nothing_is_left(guest: Guest, fetched: list[str]) -> None:

@@ -158,7 +158,7 @@ class FakeMachine:
 TOOL = """#!/bin/sh
 name=${0##*/}
 case "$name $*" in
-lsblk*) cat "$FAKE_ROOT/lsblk.json"; exit ;;
+"udevadm info"*) cat "$FAKE_ROOT/udev/${*##*/}"; exit ;;
 wipefs*--json*) for device; do :; done; cat "$FAKE_ROOT/signatures/${device##*/}" || exit 1; exit ;;
 esac
 echo "$name $*" >>"$FAKE_CALLS"
@@ -176,7 +176,7 @@ esac
 """
 TOOLS = (
     "wipefs", "sfdisk", "udevadm", "mkfs.ext4", "mkfs.vfat", "mount", "umount", "cp", "sync", "grub-mkimage", "chroot",
-    "systemctl", "rpm", "lsblk",
+    "systemctl", "rpm",
 )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def fake_machine(folder: Path) -> FakeMachine:
         "sys/block/sda/diskseq": "5\n",
         "sys/block/sda/sda1/dev": "8:1\n",
         "sys/block/sda/sda1/partition": "1\n",
-        "lsblk.json": '{"blockdevices": [{"name": "sda", "serial": "QM1", "wwn": null}]}',
+        "udev/sda": "DEVNAME=/dev/sda\nID_SERIAL=Virtual_disk_QM1\nID_SERIAL_SHORT=QM1\n",
         "signatures/sda": "",
         "signatures/sda1": "",
         "sys/block/sda/device/model": "Virtual disk\n",

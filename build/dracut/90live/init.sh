@@ -33,9 +33,21 @@ for word in $cmdline; do
     esac
 done
 
+# Of a disk with partitions, as a stick with this medium is, findfs(8) looks at those only: the volume begins before the first.
+find_medium() {
+    local path device labels
+    for path in /sys/class/block/*; do
+        device=${path##*/}
+        device=/dev/${device//!//}
+        labels=$(wipefs --noheadings --output LABEL "$device" 2>/dev/null)
+        [[ $'\n'$labels$'\n' == *$'\n'"$label"$'\n'* ]] && medium=$device && return
+    done
+    return 1
+}
+
 medium=''
 for ((try = 0; try < 300; try++)); do
-    medium=$(findfs "LABEL=$label" 2>/dev/null) && break
+    find_medium && break
     sleep 0.1
 done
 [[ $medium ]] || shell "no medium labelled '$label' after 30 s"

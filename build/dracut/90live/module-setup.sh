@@ -10,7 +10,7 @@ depends() {
 }
 
 install() {
-    inst_multiple bash cp findfs mkdir mount sleep switch_root
+    inst_multiple bash cp mkdir mount sleep switch_root wipefs
     inst_script "$moddir/init.sh" /init
     inst_dir /dev /proc /run /sys /sysroot
     ln -sfn bash "$initdir/usr/bin/sh"

@@ -188,8 +188,8 @@ SUPPORTED: tuple[Field, ...] = (
         name="disk",
         kind=DEVICE,
         doc="The disk to install onto. **Everything on it is lost.** A device, a link below `/dev/disk/`, "
-        "`SERIAL=…` or `WWN=…` as `lsblk --nodeps --output name,serial,wwn` shows them. Names such as `/dev/sda` may "
-        "be another disk's at the next start.",
+        "`SERIAL=…` or `WWN=…` as `udevadm info /dev/sda` shows them in ID_SERIAL_SHORT and ID_WWN. Names such as "
+        "`/dev/sda` may be another disk's at the next start.",
         required=True,
         example="SERIAL=QM00001",
     ),

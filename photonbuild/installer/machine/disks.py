@@ -24,13 +24,17 @@ OTHER_DEVICES = r"(ram|loop|zram|fd|sr|nbd|dm-)\d+|md.*|mmcblk\d+(boot\d+|rpmb|g
 # File systems over several disks. Of what libblkid calls raid, LVM tells itself what belongs together.
 OVER_SEVERAL = ("btrfs", "bcachefs", "zfs_member")
 LVM_MEMBER = "LVM2_member"
-# Forms of the key `disk` besides a path, as mount(8) and lsblk(8) write them.
-TAGS = ("SERIAL", "WWN")
+# Forms of the key `disk` besides a path, as mount(8) and lsblk(8) write them, and the properties of udev that lsblk
+# takes for them, the first that there is. Our lsblk is built before udev and asks it nothing.
+TAGS = {
+    "SERIAL": ("SCSI_IDENT_SERIAL", "ID_SCSI_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL"),
+    "WWN": ("ID_WWN_WITH_EXTENSION", "ID_WWN"),
+}
 
 
 def disks(kernel: Kernel, paths: Paths) -> list[Disk]:
     """Every disk, with what is on it and what it is in use for. Raises MachineError without the programs for it."""
-    identities, mounted = _identities(), mounts(kernel)
+    mounted = mounts(kernel)
     found = []
     for folder in sorted((kernel.root / "sys/block").glob("*")):
         base = f"sys/block/{folder.name}"
@@ -45,7 +49,7 @@ def disks(kernel: Kernel, paths: Paths) -> list[Disk]:
         named = "" if vendor.startswith("0x") else vendor
         path, partitions = _device(kernel, folder), tuple(_device(kernel, part) for part in _partitions(folder))
         signatures, unreadable = _signatures((path, *partitions))
-        serial, wwn = identities.get(folder.name, ("", ""))
+        serial, wwn = _identity(path)
         disk = Disk(
             path=path,
             size=size,
@@ -89,13 +93,12 @@ def _output(argv: Sequence[str], key: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _identities() -> dict[str, tuple[str, str]]:
-    """Serial and WWN of each disk by its name in sysfs, as lsblk(8) has them."""
-    rows = _output(["lsblk", "--json", "--nodeps", "--output=name,serial,wwn"], "blockdevices")
-    return {
-        str(row["name"]).replace("/", "!"): (_printable(row["serial"] or ""), _printable(row["wwn"] or ""))
-        for row in rows
-    }
+def _identity(device: str) -> tuple[str, str]:
+    """Serial and WWN of a disk, as udev has asked it for them; empty where it has none."""
+    done = run(["udevadm", "info", "--query=property", f"--name={device}"], check=False, error=MachineError)
+    known = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    serial, wwn = (next((known[key] for key in keys if known.get(key)), "") for keys in TAGS.values())
+    return _printable(serial), _printable(wwn)
 
 
 def _signatures(devices: Sequence[str]) -> tuple[tuple[Signature, ...], str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from photonbuild.installer import __main__, execute
@@ -137,11 +135,9 @@ def test_by_serial_and_wwn(
     fake: FakeMachine, capfd: pytest.CaptureFixture[str], name: str, code: int, message: str
 ) -> None:
     add_disk(fake, "sdb")
-    rows = [
-        {"name": disk, "serial": serial, "wwn": "0x5000c500a1b2c3d4"}
-        for disk, serial in (("sda", "QM1"), ("sdb", "QM2"))
-    ]
-    (fake.folder / "lsblk.json").write_text(json.dumps({"blockdevices": rows}))
+    for disk, serial in (("sda", "QM1"), ("sdb", "QM2")):
+        text = f"ID_SERIAL=Virtual_disk_{serial}\nID_SERIAL_SHORT={serial}\nID_WWN=0x5000c500a1b2c3d4\n"
+        (fake.folder / "udev" / disk).write_text(text)
     assert fake.install({**GOOD, "disk": name}) == code
     assert message in capfd.readouterr().out
 
@@ -161,7 +157,7 @@ def test_what_is_no_disk_to_install_onto(fake: FakeMachine) -> None:
     [
         ("sys/block/sda/diskseq", "6", "this is not the disk any more that was found"),
         ("sys/block/sda/size", "9999999", "there is now"),
-        ("lsblk.json", '{"blockdevices": [{"name": "sda", "serial": "QM2", "wwn": null}]}', "serial QM2"),
+        ("udev/sda", "ID_SERIAL_SHORT=QM2\n", "serial QM2"),
         ("signatures/sda1", '{"signatures": [{"type": "xfs"}]}', "with xfs on"),
         ("proc/self/mountinfo", "9 1 8:1 / /mnt rw - ext4 /dev/sda1 rw\n", "is in use by now: /dev/sda1 is mounted at"),
     ],
