@@ -26,8 +26,8 @@ test: ## lint, unit, native, integration and boot tests
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory native
-	$(MAKE) --no-print-directory integration
-	$(MAKE) --no-print-directory boot
+	@echo "integration and boot tests run side by side, ten minutes and more; what each says comes when it ends"
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration boot
 
 lint: ## ruff, mypy --strict, clang-format; gofmt, go vet, staticcheck and gcc's analyzer of the build seed
 	$(RUN) ruff check

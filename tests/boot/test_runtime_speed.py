@@ -12,7 +12,7 @@ from photonbuild.machines.guest import put_aci
 from tests.support.garden_client import Garden
 from tests.support.machines import Guest
 
-pytestmark = pytest.mark.boot
+pytestmark = [pytest.mark.boot, pytest.mark.long]
 
 RUNS = 5
 RATIO = 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,20 @@ def image_of(configuration: Config, name: str) -> Path:
     return path
 
 
-def verify_image(image: Path, configuration: Config, store: Store, seed: Path, firmware: Firmware) -> Boot:
-    """Boot the image once, print its stages, and require every check."""
+def verify_image(
+    image: Path,
+    configuration: Config,
+    store: Store,
+    seed: Path,
+    firmware: Firmware,
+    *,
+    checks_of: Sequence[str] | None = None,
+) -> Boot:
+    """Boot the image once, print its stages, require every check, or those of the system and of the named runtimes."""
     report = verify(
         image,
         distribution=configuration.distribution,
-        runtimes=configuration.runtimes,
+        runtimes=[each for each in configuration.runtimes if checks_of is None or each.name in checks_of],
         seed=seed,
         scratch=store.scratch,
         firmwares=[firmware],
