@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from photonbuild.config.models import Seed
+from photonbuild.seeds.install import mmdebstrap_argv
 from photonbuild.seeds.lock import apt_configuration
-from photonbuild.seeds.seed import mmdebstrap_argv
 
 
 def test_private_apt_configuration_never_names_the_systems(tmp_path: Path) -> None:
