@@ -83,6 +83,13 @@ class Seeds(Model):
     toolchain: tuple[str, ...] = ()
     copies: Names = ()
 
+    @field_validator("layers")
+    @classmethod
+    def _names_of_their_own(cls, value: dict[str, SeedLayer]) -> dict[str, SeedLayer]:
+        if taken := value.keys() & cls.model_fields.keys():
+            raise ValueError(f"'{min(taken)}' is a name of this file already")
+        return value
+
     @property
     def names(self) -> tuple[str, ...]:
         """Every seed; what lies over another comes after it."""
