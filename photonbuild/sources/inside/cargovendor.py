@@ -112,6 +112,16 @@ def vendor(crate: Path, work: Path, env: dict[str, str]) -> None:
             raise VendorError(f"cargo wants to change {name}: commit the changed file first")
 
 
+def readable(work: Path) -> None:
+    """Let everybody read: who packs the folder is another user, and crates hold whatever modes they were given."""
+    for place, _, names in os.walk(work):
+        os.chmod(place, 0o755)
+        for name in names:
+            path = Path(place, name)
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | 0o444)
+
+
 def main(argv: list[str]) -> int:
     if len(argv) != 3 or Path(argv[2]).exists() or not all(Path(argv[1], name).is_file() for name in NAMES):
         print("usage: cargovendor.py CRATE_FOLDER OUTPUT_FOLDER < CONFIG.toml", file=sys.stderr)
@@ -123,6 +133,7 @@ def main(argv: list[str]) -> int:
         (home / "config.toml").write_text(sys.stdin.read(), encoding="utf-8")
         try:
             vendor(crate, work, {**os.environ, "CARGO_HOME": str(home), "LC_ALL": "C.UTF-8"})
+            readable(work)
         except (VendorError, OSError, ValueError) as error:
             print(f"cargovendor: {error}", file=sys.stderr)
             shutil.rmtree(work, ignore_errors=True)

@@ -70,8 +70,9 @@ def vendor(
 
 def test_sources_of_what_is_used_and_manifests_of_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = '[lib]\\npath = "src/deep/x.rs"\\n[[bin]]\\nname = "b"\\npath = "b.rs"\\n'
-    status, out = vendor(tmp_path, monkeypatch, tables=tables)
+    status, out = vendor(tmp_path, monkeypatch, vendor="umask 077", tables=tables)
     assert status == 0
+    assert {path.stat().st_mode & 0o777 for path in out.rglob("*")} == {0o755, 0o644}
     found = {str(path.relative_to(out)): path.read_text() for path in out.rglob("*") if path.is_file()}
     assert found["vendor/used-1.0.0/src/lib.rs"] == "code\n"
     stub = {name: text for name, text in found.items() if "unused" in name}
