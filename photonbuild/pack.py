@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,22 @@ def _members(folder: Path, prefix: str, parts: Sequence[str], limit: Path) -> It
             raise PackError("neither a file nor a folder", path)
         elif not parts or any(within(name, part) for part in parts):
             yield name, path
+
+
+def tree(folder: Path) -> Iterator[Member]:
+    """(name relative to `folder`, path) of every file below it, sorted by name, whatever it is called.
+
+    Raises PackError for what is neither a file nor a folder: a link is not followed.
+    """
+    found: list[Member] = []
+    for place, folders, names in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *names)):
+            kind = path.lstat().st_mode
+            if stat.S_ISREG(kind):
+                found.append((path.relative_to(folder).as_posix(), path))
+            elif not stat.S_ISDIR(kind):
+                raise PackError(f"{path.name} is neither a file nor a folder", path)
+    yield from sorted(found)
 
 
 def _wanted(name: str, parts: Sequence[str]) -> bool:

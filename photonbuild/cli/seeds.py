@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from photonbuild.cli.options import command
-from photonbuild.config.models import SEEDS
+from photonbuild.config.load import unknown
 from photonbuild.pipeline.session import Session
 from photonbuild.seeds import seed
 
@@ -15,7 +15,7 @@ def seed_group() -> None:
     """The roots of tools that build packages and run machines."""
 
 
-seed_names = click.argument("names", nargs=-1, type=click.Choice(SEEDS))
+seed_names = click.argument("names", nargs=-1, metavar="[NAME]...")
 
 
 @seed_group.command("lock")
@@ -23,7 +23,7 @@ seed_names = click.argument("names", nargs=-1, type=click.Choice(SEEDS))
 @command
 def seed_lock(session: Session, names: tuple[str, ...]) -> None:
     """Resolve the newest packages of the suite, build the seed from them, and write its lock."""
-    for name in names or SEEDS:
+    for name in known(session, names):
         click.echo(seed.lock(session.config, session.store, name, session.reporter.warn))
 
 
@@ -32,5 +32,13 @@ def seed_lock(session: Session, names: tuple[str, ...]) -> None:
 @command
 def seed_build(session: Session, names: tuple[str, ...]) -> None:
     """Make the locked seed, unless the store has it."""
-    for name in names or SEEDS:
+    for name in known(session, names):
         click.echo(session.frozen(name).root)
+
+
+def known(session: Session, names: tuple[str, ...]) -> tuple[str, ...]:
+    """These seeds, or all of them. Raises ConfigError for a name that is none."""
+    for name in names:
+        if name not in session.config.seeds.names:
+            raise unknown("seed", name, session.config.seeds.names)
+    return names or session.config.seeds.names

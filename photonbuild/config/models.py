@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -54,12 +55,18 @@ class Seed(Model):
     go_toolchain: Annotated[str, Field(pattern=r"^go1\.[0-9]+\.[0-9]+$")] | None = None
 
 
-SEEDS = ("build", "machine")
+class SeedLayer(Model):
+    """Packages of the build seed's suite that lie over it, as locked in `lock` (relative to ``build/``)."""
+
+    packages: Names
+    lock: str
+    prune: tuple[str, ...] = ()
 
 
 class Seeds(Model):
     """``build/seed.yaml``: the tools that build, and what they own.
 
+    `layers`: each lies over the build seed where a spec's BuildRequires name one of its packages, and nowhere else.
     `owned`: patterns of our packages that never enter a build root. `capabilities`: names beyond the build
     seed's packages that a BuildRequires may use. Development files of the build seed belong to the Debian
     packages `devel_owners` or match `devel_allowed` (paths without the first slash). `toolchain`: patterns of
@@ -68,6 +75,7 @@ class Seeds(Model):
 
     build: Seed
     machine: Seed
+    layers: dict[Name, SeedLayer] = Field(default_factory=dict)
     owned: tuple[str, ...]
     capabilities: Names = ()
     devel_owners: Names = ()
@@ -75,17 +83,39 @@ class Seeds(Model):
     toolchain: tuple[str, ...] = ()
     copies: Names = ()
 
+    @field_validator("layers")
+    @classmethod
+    def _names_of_their_own(cls, value: dict[str, SeedLayer]) -> dict[str, SeedLayer]:
+        if taken := value.keys() & cls.model_fields.keys():
+            raise ValueError(f"'{min(taken)}' is a name of this file already")
+        return value
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every seed; what lies over another comes after it."""
+        return ("build", "machine", *sorted(self.layers))
+
     def named(self, name: str) -> Seed:
-        """The seed called ``build`` or ``machine``."""
+        """The seed of one of `names`; a layer has of the build seed what it does not say itself."""
+        if name in self.layers:
+            layer = self.layers[name]
+            update = {"packages": layer.packages, "lock": layer.lock, "prune": layer.prune, "go_toolchain": None}
+            return self.build.model_copy(update=update)
         return {"build": self.build, "machine": self.machine}[name]
+
+    def layers_of(self, capabilities: Iterable[str]) -> tuple[str, ...]:
+        """The layers that have a package of one of these names."""
+        wanted = set(capabilities)
+        return tuple(name for name, layer in sorted(self.layers.items()) if wanted & set(layer.packages))
 
     def is_owned(self, package: str) -> bool:
         return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
 
     @property
     def build_capabilities(self) -> frozenset[str]:
-        """Every name by which a BuildRequires may ask for a tool of the build seed."""
-        return frozenset(self.build.packages) | frozenset(self.capabilities)
+        """Every name by which a BuildRequires may ask for a tool of the build seed or of a layer over it."""
+        layers = (layer.packages for layer in self.layers.values())
+        return frozenset(self.build.packages).union(self.capabilities, *layers)
 
 
 class Profile(Model):
@@ -249,6 +279,17 @@ class GoModule(Model):
     tar: str | None = None
 
 
+class Cargo(Model):
+    """``cargo vendor`` of the crates that the Cargo.lock of a folder names, as a normalised tar.
+
+    The folder is `crate` (relative to the spec's) and holds a Cargo.toml, too. Of crates that are not used with that on
+    our platform only the manifests are in the tar, so that the lock stays true.
+    """
+
+    type: Literal["cargo"]
+    crate: str = "."
+
+
 class Local(Model):
     """A file that already lies on this machine, relative to the spec's folder unless absolute."""
 
@@ -256,7 +297,7 @@ class Local(Model):
     path: str
 
 
-Provider = Annotated[DebSrc | Url | GoModule | Local, Field(discriminator="type")]
+Provider = Annotated[DebSrc | Url | GoModule | Cargo | Local, Field(discriminator="type")]
 
 
 class SourceEntry(Model):

@@ -32,7 +32,7 @@ def run_build(
             if upper is not None:
                 upper.mkdir()
             size = round(memory * 0.75) >> 10
-            sandbox = build_sandbox(builder, installed, binds, upper, work=work, tmpfs_size=f"{size}k")
+            sandbox = build_sandbox(builder, spec, installed, binds, upper, work=work, tmpfs_size=f"{size}k")
             done = sandbox.run(
                 ARGV,
                 log=log,

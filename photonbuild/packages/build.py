@@ -31,7 +31,12 @@ LIMITS_HINT = "limits: in your own settings sets other bounds, see docs/use/conf
 def lookup(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[str, dict[str, Any], dict[str, Package]]:
     """(key, inputs, packages of the build root) of the build of `spec`; all it needs must be in `done`."""
     installed = installed_packages(builder, spec, done)
-    inputs = build_inputs(spec, builder.environment, {name: p.sha256 for name, p in installed.items()})
+    inputs = build_inputs(
+        spec,
+        builder.environment,
+        {name: p.sha256 for name, p in installed.items()},
+        {layer.name: layer.digest for layer in builder.layers_of(spec)},
+    )
     return key_of(inputs), inputs, installed
 
 

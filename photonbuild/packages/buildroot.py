@@ -6,7 +6,7 @@ import errno
 import fnmatch
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,10 @@ ARGV = ("bash", "-c", SCRIPT)
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """Everything that the build of any package needs; shared by all threads. Only the index `offers` grows."""
+    """Everything that the build of any package needs; shared by all threads. Only the index `offers` grows.
+
+    `layers`: what lies over the seed where these capabilities are asked for.
+    """
 
     config: Config
     store: Store
@@ -59,6 +62,7 @@ class Builder:
     jobs: int
     rooms: Rooms
     offers: Offers
+    layers: Callable[[Iterable[str]], Sequence[FrozenSeed]]
 
     @classmethod
     def make(
@@ -70,6 +74,7 @@ class Builder:
         fetcher: Fetcher,
         costs: Mapping[str, Cost],
         *,
+        layers: Callable[[Iterable[str]], Sequence[FrozenSeed]],
         jobs: int,
     ) -> Builder:
         macros = macro_digests(config)
@@ -95,9 +100,14 @@ class Builder:
             jobs=jobs,
             rooms=Rooms(),
             offers=Offers(is_owned=config.seeds.is_owned, in_seed=partial(seed_provides, config.seeds, seed.root)),
+            layers=layers,
             macros=macro_binds(config, folder),
             environment=environment,
         )
+
+    def layers_of(self, spec: Spec) -> Sequence[FrozenSeed]:
+        """What lies over the seed in the build root of a spec, uppermost first."""
+        return self.layers(need.name for need in spec.build_requires)
 
 
 def installed_packages(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> dict[str, Package]:
@@ -171,6 +181,7 @@ def seed_provides(seeds: Seeds, seed: Path, capability: str) -> bool:
 
 def build_sandbox(
     builder: Builder,
+    spec: Spec,
     installed: Iterable[Package],
     binds: Sequence[Bind],
     upper: Path | None = None,
@@ -184,10 +195,11 @@ def build_sandbox(
     gets one that all of them are merged into.
     """
     trees = [tree_of(package) for package in installed]
-    if len(trees) >= MOST_LAYERS:
+    layers = [layer.root for layer in builder.layers_of(spec)]
+    if len(trees) + len(layers) >= MOST_LAYERS:
         trees = [merge_trees(builder.store, trees, work / "merged" / "tree")]
     return Sandbox(
-        layers=[*trees, builder.seed.root],
+        layers=[*trees, *layers, builder.seed.root],
         scratch=builder.store.scratch,
         upper=upper,
         binds=[*builder.macros, Bind(PROGRAM, "/build.py"), *binds],

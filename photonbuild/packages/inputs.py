@@ -24,8 +24,11 @@ class BuildEnvironment:
     sandbox: Mapping[str, Any]
 
 
-def build_inputs(spec: Spec, environment: BuildEnvironment, installed: Mapping[str, str]) -> dict[str, Any]:
-    """Every input of the build of `spec`; `installed`: package → sha256 of the RPM in its build root.
+def build_inputs(
+    spec: Spec, environment: BuildEnvironment, installed: Mapping[str, str], layers: Mapping[str, str]
+) -> dict[str, Any]:
+    """Every input of the build of `spec`; `installed`: package → sha256 of the RPM in its build root; `layers`: name →
+    digest of what lies over the seed there.
 
     The number of cores, paths of the machine and the time are in none of them.
     """
@@ -40,4 +43,6 @@ def build_inputs(spec: Spec, environment: BuildEnvironment, installed: Mapping[s
         "files": dict(spec.files),
         "sources": {entry.file: entry.sha512 for entry in spec.fetched.sources},
         "installed": dict(sorted(installed.items())),
+        # Not there where there are none: most keys do not know of layers.
+        **({"layers": dict(layers)} if layers else {}),
     }

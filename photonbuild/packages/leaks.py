@@ -19,6 +19,7 @@ def check_leaks(
     known = {need.name for record in records for need in dependencies(record["provides"])}
     known |= {capability for package in installed.values() for capability in package.capabilities}
     where = f"specs/{spec.name}/{spec.name}.spec"
+    elf = builder.seed.elf.union(*(layer.elf for layer in builder.layers_of(spec)))
     for record in records:
         for name in [need.name for need in dependencies(record["requires"])]:
             is_library = (".so" in name and name.endswith(")")) or name.startswith("pkgconfig(")
@@ -28,7 +29,7 @@ def check_leaks(
                     where=where,
                     hint="add the BuildRequires of the -devel package that has it, or switch the feature off",
                 )
-        copies = [path for path, digest in record["elf"] if digest in builder.seed.elf]
+        copies = [path for path, digest in record["elf"] if digest in elf]
         if copies and spec.name not in builder.config.seeds.copies:
             raise BuildError(
                 f"{record['name']} holds files that are byte for byte the seed's: {', '.join(copies[:5])}",

@@ -37,10 +37,10 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
 
     Raises the first error; what was built before it stays in the store.
     """
-    session.check_seed()
     wanted, problems = session.buildable(names)
     if problems and not keep_going:
         raise first_error(session, problems)
+    session.check_seeds(wanted)
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
     done: dict[str, Built] = {}
     costs = {name: session.costs[name].cpu_seconds for name in wanted}
@@ -196,7 +196,7 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
         stage_sources(session.builder, spec, folder, writable=True)
         binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
     work = session.store.failed(spec.name)
-    return build_sandbox(session.builder, installed.values(), binds, work=work), failed.exists()
+    return build_sandbox(session.builder, spec, installed.values(), binds, work=work), failed.exists()
 
 
 def fetch_sources(session: Session, folders: Sequence[Path]) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from photonbuild.config.load import Config
@@ -36,6 +37,7 @@ class Session:
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     offline: bool = False
     locked: bool = False
+    _layers: dict[str, FrozenSeed] = field(default_factory=dict)
 
     def frozen(self, name: str) -> FrozenSeed:
         if not seed.is_ready(self.config, self.store, name):
@@ -49,10 +51,23 @@ class Session:
     def seed(self) -> FrozenSeed:
         return self.frozen("build")
 
-    def check_seed(self) -> None:
-        """Before builds: the build seed is made again if it is no longer what it was."""
+    def layers(self, capabilities: Iterable[str]) -> tuple[FrozenSeed, ...]:
+        """What lies over the build seed where these capabilities are asked for."""
+        names = self.config.seeds.layers_of(capabilities)
+        return tuple(self._layers.get(name) or self._layers.setdefault(name, self.frozen(name)) for name in names)
+
+    def seed_roots(self, *capabilities: str) -> tuple[Path, ...]:
+        """The roots of the build seed and of what lies over it for these capabilities, uppermost first."""
+        return (*(layer.root for layer in self.layers(capabilities)), self.seed.root)
+
+    def check_seeds(self, names: Iterable[str]) -> None:
+        """Before these specs are built: their seeds are made again where they are no longer what was made."""
         if not seed.check(self.store, self.seed):
             self.__dict__["seed"] = self.frozen("build")
+        wanted = {need.name for name in names for need in self.specs[name].build_requires}
+        for layer in self.layers(wanted):
+            if not seed.check(self.store, layer):
+                self._layers[layer.name] = self.frozen(layer.name)
 
     @cached_property
     def machine_seed(self) -> FrozenSeed:
@@ -87,7 +102,8 @@ class Session:
                     **dict.fromkeys(seeds.build_capabilities, ""),
                     **{
                         name: upstream_version(version)
-                        for name, version in locked_versions(self.config, "build").items()
+                        for seed_name in ("build", *seeds.layers)
+                        for name, version in locked_versions(self.config, seed_name).items()
                     },
                 },
                 is_owned=seeds.is_owned,
@@ -113,11 +129,20 @@ class Session:
 
     @cached_property
     def fetcher(self) -> Fetcher:
-        return Fetcher(config=self.config, store=self.store, seed=lambda: self.seed.root, offline=self.offline)
+        return Fetcher(config=self.config, store=self.store, roots=self.seed_roots, offline=self.offline)
 
     @cached_property
     def builder(self) -> Builder:
-        return Builder.make(self.config, self.store, self.seed, self.graph, self.fetcher, self.costs, jobs=self.jobs)
+        return Builder.make(
+            self.config,
+            self.store,
+            self.seed,
+            self.graph,
+            self.fetcher,
+            self.costs,
+            layers=self.layers,
+            jobs=self.jobs,
+        )
 
     @cached_property
     def costs(self) -> dict[str, Cost]:

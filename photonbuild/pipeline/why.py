@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from photonbuild.config.models import SEEDS
+from photonbuild.config.load import unknown
 from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed
@@ -36,7 +36,8 @@ def why(session: Session, name: str) -> Answer:
     """
     kind, _, plain = name.rpartition(":")
     if not kind:
-        kind = "image" if plain in session.config.images else "seed" if plain in SEEDS else "package"
+        seeds = session.config.seeds.names
+        kind = "image" if plain in session.config.images else "seed" if plain in seeds else "package"
     if kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}", hint=f"known: {', '.join(KINDS)}")
     return KINDS[kind](session, plain)
@@ -50,8 +51,8 @@ def of_package(session: Session, name: str) -> Answer:
 
 
 def of_seed(session: Session, name: str) -> Answer:
-    if name not in SEEDS:
-        raise ConfigError(f"unknown seed '{name}'{nearest(name, SEEDS)}", hint=f"known: {', '.join(SEEDS)}")
+    if name not in session.config.seeds.names:
+        raise unknown("seed", name, session.config.seeds.names)
     inputs = seed_inputs(session.config, name)
     if is_ready(session.config, session.store, name):
         return Answer(kind="seed", name=name, state="cached", reasons=(key_of(inputs)[:12],))

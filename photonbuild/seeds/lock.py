@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Deb:
 
 
 def lock_path(config: Config, name: str) -> Path:
-    return config.seed_lock(getattr(config.seeds, name))
+    return config.seed_lock(config.seeds.named(name))
 
 
 def read_lock(config: Config, name: str) -> dict[str, Any]:
@@ -89,13 +90,36 @@ def apt_configuration(folder: Path, mirror: str, suite: str) -> Path:
 
 def resolve(config: Config, seed: Seed, names: Sequence[str] = ()) -> tuple[Deb, ...]:
     """What apt would install today for the seed's packages (or only find `names`), sorted by path."""
+    wanted = list(names) or ["?essential", *seed.packages]
+    return _listed(config, seed, [*(["download"] if names else ["install", "-y"]), "-qq", "--print-uris", *wanted])
+
+
+def resolve_over(config: Config, seed: Seed, status: Path) -> tuple[Deb, ...]:
+    """What apt would add today to a root, whose dpkg status is `status`, for the seed's packages, sorted by path.
+
+    Raises SourceError when a package of that root would have to be another one.
+    """
+    argv = ["install", "-y", "-qq", "--no-upgrade", "--no-remove", "--print-uris", *seed.packages]
+    debs = _listed(config, seed, argv, status)
+    installed = set(re.findall(r"^Package: (\S+)$", status.read_text(encoding="utf-8"), re.MULTILINE))
+    if newer := sorted(deb.name for deb in debs if deb.name in installed):
+        raise SourceError(
+            f"the seed below has other versions of {', '.join(newer)} than are needed",
+            where=str(config.seed_lock(seed)),
+            hint="photonbuild seed lock, without a name, locks them all anew",
+        )
+    return debs
+
+
+def _listed(config: Config, seed: Seed, argv: Sequence[str], status: Path | None = None) -> tuple[Deb, ...]:
+    """The packages that apt-get prints for this command, over an empty root or one of this dpkg status."""
     mirror = debian_mirrors(config.user.mirrors)[0]
     with tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
         env = {"APT_CONFIG": str(apt_configuration(Path(temporary), mirror, seed.suite))}
+        if status is not None:
+            shutil.copyfile(status, Path(temporary, "status"))
         run(["apt-get", "update", "-qq"], env=env, error=SourceError)
-        wanted = list(names) or ["?essential", *seed.packages]
-        action = ["download"] if names else ["install", "-y"]
-        listed = run(["apt-get", *action, "-qq", "--print-uris", *wanted], env=env, error=SourceError).stdout
+        listed = run(["apt-get", *argv], env=env, error=SourceError).stdout
     debs = []
     for uri, size, digest in re.findall(r"^'([^']+)' \S+ (\d+) SHA256:([0-9a-f]{64})", listed, re.MULTILINE):
         debs.append(Deb(path=unquote(uri).removeprefix(mirror + "/"), size=int(size), sha256=digest))

@@ -1,7 +1,7 @@
 """The seeds: Debian roots, locked by package digest, unpacked to read-only folders named by their tree digest.
 
-mmdebstrap(1) installs the locked packages from a local repository; the result is frozen, after a check that it holds no
-third-party development files.
+mmdebstrap(1) installs the locked packages from a local repository, or those of a layer are unpacked to lie over the
+build seed; the result is frozen, after a check that it holds no third-party development files.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import secrets
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,22 +22,16 @@ from photonbuild.contents import is_checked
 from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.files import read_sealed, sealed, sha256_of, write_json
 from photonbuild.keys import key_of, write_inputs
-from photonbuild.run import Completed, run, tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve
+from photonbuild.seeds.install import bootstrap, mmdebstrap_argv, run_inside, unpack, unpack_argv
+from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve, resolve_over
 from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
-from photonbuild.store import ELSEWHERE, Store
+from photonbuild.store import Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
-LONGEST = 3600.0  # seconds that mmdebstrap may take
+BASE = "build"  # what layers lie over
 LINKS = 40  # as many as the kernel follows
 Warn = Callable[[str], None]
-# What is started ends when we are killed: as root with everything that it started, in a PID namespace.
-TIED = (
-    ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-    if os.geteuid() == 0
-    else ("setpriv", "--pdeathsig", "TERM")
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +47,20 @@ class FrozenSeed:
 def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
     """Resolve the seed anew, build it, and write its lock with the digest of the result."""
     seed = config.seeds.named(name)
-    debs = resolve(config, seed)
+    base: dict[str, str] = {}
+    if name in config.seeds.layers:
+        base = {"base": read_lock(config, BASE)["digest"]}
+        below = build(config, store, BASE, warn, locked=True, offline=False)
+        debs = resolve_over(config, seed, below.root / "var/lib/dpkg/status")
+    else:
+        debs = resolve(config, seed)
     frozen = _make(config, store, name, debs, warn, locked=True)
     path = lock_path(config, name)
     write_json(
         path,
         {
             "suite": seed.suite,
+            **base,
             "go_toolchain": seed.go_toolchain,
             "digest": frozen.digest,
             "packages": [{"path": deb.path, "size": deb.size, "sha256": deb.sha256} for deb in debs],
@@ -123,10 +121,17 @@ def seed_inputs(config: Config, name: str) -> dict[str, Any]:
         "packages": {deb.name: f"{Path(deb.path).name} {deb.sha256}" for deb in debs},
         "go_toolchain": lock["go_toolchain"],
         "epoch": config.distribution.source_date_epoch,
-        "install": [word for word in mmdebstrap_argv(seed, Path("/repo"), Path("/tar")) if "--mode=" not in word],
+        "install": _how(seed, lock),
         "freeze": _freeze_settings(config, name, None),
         "code": code.digests([FREEZE]),
     }
+
+
+def _how(seed: Seed, lock: Mapping[str, Any]) -> list[str]:
+    """How the packages of a lock are installed: those of a layer are unpacked over what its lock names."""
+    if "base" in lock:
+        return [*unpack_argv(Path("/package.deb"), Path("/root")), lock["base"]]
+    return [word for word in mmdebstrap_argv(seed, Path("/repo"), Path("/tar")) if "--mode=" not in word]
 
 
 def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[
     return {
         "exclude_paths": list(seed.exclude_paths),
         "prune": list(seed.prune),
-        "check_devel": name == "build",
+        "check_devel": name != "machine",
         "devel_owners": list(config.seeds.devel_owners),
         "devel_allowed": list(config.seeds.devel_allowed),
         "go": str(toolchain) if toolchain else None,
@@ -149,6 +154,12 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
     a seed of the store that was made so.
     """
     content = read_lock(config, name)
+    if content.get("base", "") not in ("", read_lock(config, BASE)["digest"]):
+        raise SourceError(
+            f"the {name} seed is locked for another {BASE} seed",
+            where=str(lock_path(config, name)),
+            hint=f"photonbuild seed lock {name}",
+        )
     with store.lock(f"seed-{name}"):
         frozen = _stored(config, store, name)
         # Once for each start of the machine. More often is for `check`: it takes a fifth of a second.
@@ -260,32 +271,21 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
     store.need_room()
     files = fetch_debs(config, store, seed, debs, warn, locked=locked)
     with store.staging() as work:
-        place = _place(work)
-        _local_repository(place / "repo", seed.suite, debs, files)
-        tar = place / "seed.tar"
-        env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch), "TMPDIR": str(place)}
-        log = store.root / "logs" / f"seed-{name}.log"
-        log.unlink(missing_ok=True)
-        argv = [*TIED, *mmdebstrap_argv(seed, place / "repo", tar)]
-        done = run(argv, env=env, log=log, timeout=LONGEST, check=False, error=SandboxError)
-        if done.returncode:
-            store.check_full(tail_of(log), place)
-            raise SandboxError(
-                f"mmdebstrap failed with exit code {done.returncode}", where=str(log), detail=tail_of(log)
-            )
-        host = store.host_sandbox(*{work, place})
-        host = dataclasses.replace(host, binds=[*host.binds, Bind(code.program(FREEZE), "/freeze.py")])
+        if name in config.seeds.layers:
+            unpack(store, files, work)
+        else:
+            bootstrap(store, name, seed, debs, files, work, epoch=config.distribution.source_date_epoch)
         root = work / "root"
-        root.mkdir()
-        _run(store, host, ["tar", "-xf", str(tar), "-C", str(root), "--numeric-owner", "--exclude=./dev/*"])
+        host = store.host_sandbox(work)
+        host = dataclasses.replace(host, binds=[*host.binds, Bind(code.program(FREEZE), "/freeze.py")])
         toolchain = _fetch_go(config, store, seed, root, work) if seed.go_toolchain else None
         settings = _freeze_settings(config, name, toolchain)
         write_json(work / "settings.json", settings)
-        done = _run(store, host, ["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
+        done = run_inside(store, host, ["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
         result = json.loads(done.stdout)
         if result.get("problems"):
             raise SandboxError(
-                "the build seed holds third-party development files",
+                f"the {name} seed holds third-party development files",
                 where="build/seed.yaml",
                 detail="\n".join(result["problems"][:20]),
                 hint="add them to 'prune' or 'devel_allowed'",
@@ -298,69 +298,6 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
         store.publish(listing, _listing(final))
         store.publish(root, final)
     return FrozenSeed(name=name, digest=result["digest"], root=final, elf=frozenset(result["elf"]))
-
-
-def _run(store: Store, sandbox: Sandbox, argv: Sequence[str]) -> Completed:
-    """As `Sandbox.run`; a full disk is told from other failures."""
-    done = sandbox.run(argv, check=False)
-    if done.returncode:
-        store.check_full(done.stderr)
-        raise SandboxError(f"{argv[0]} failed with exit code {done.returncode}", detail=done.stderr.strip()[-4000:])
-    return done
-
-
-def _place(work: Path) -> Path:
-    """A folder that mmdebstrap can work in: in the store, or in /tmp if its ids, not being ours, cannot go there.
-
-    That one goes when `work` goes.
-    """
-    place = work / "place"
-    if os.geteuid() != 0 and not all(parent.stat().st_mode & 0o001 for parent in work.resolve().parents):
-        place = Path(tempfile.gettempdir()) / f"photonbuild-{secrets.token_hex(6)}"
-        # First, so that the folder is found after a kill, too.
-        (work / ELSEWHERE).symlink_to(place)
-    place.mkdir(mode=0o700)
-    place.chmod(0o755)
-    return place
-
-
-def mmdebstrap_argv(seed: Seed, repository: Path, tar: Path) -> list[str]:
-    """mmdebstrap(1) from a local repository only, as root or with sub-ids."""
-    return [
-        "mmdebstrap",
-        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
-        "--variant=essential",
-        "--format=tar",
-        "--aptopt=APT::Install-Recommends false",
-        "--aptopt=Acquire::Languages none",
-        f"--include={','.join(seed.packages)}",
-        *(f"--dpkgopt=path-exclude=/{path}" for path in seed.exclude_paths),
-        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        seed.suite,
-        str(tar),
-        f"deb [trusted=yes] copy:{repository} ./",
-    ]
-
-
-def _local_repository(folder: Path, suite: str, debs: Sequence[Deb], files: Sequence[Path]) -> None:
-    """A flat apt repository of exactly these packages; mmdebstrap selects the essential ones by the suite's name."""
-    folder.mkdir()
-
-    def entry(pair: tuple[Deb, Path]) -> str:
-        deb, file = pair
-        target = folder / Path(deb.path).name
-        shutil.copyfile(file, target)
-        control = run(["dpkg-deb", "-f", target], error=SourceError).stdout.strip()
-        return f"{control}\nFilename: ./{target.name}\nSize: {file.stat().st_size}\nSHA256: {file.name}\n"
-
-    with ThreadPoolExecutor(4) as pool:
-        entries = list(pool.map(entry, zip(debs, files, strict=True)))
-    packages = folder / "Packages"
-    packages.write_text("\n".join(entries), encoding="utf-8")
-    (folder / "Release").write_text(
-        f"Suite: {suite}\nCodename: {suite}\nSHA256:\n {sha256_of(packages)} {packages.stat().st_size} Packages\n",
-        encoding="utf-8",
-    )
 
 
 def _fetch_go(config: Config, store: Store, seed: Seed, root: Path, work: Path) -> Path:

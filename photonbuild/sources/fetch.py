@@ -7,28 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from photonbuild import code, documents
+from photonbuild import code, documents, pack
 from photonbuild.config.load import Config, load_sources
-from photonbuild.config.models import DebSrc, GoModule, Local, SourceEntry, Url
+from photonbuild.config.models import Cargo, DebSrc, GoModule, Local, SourceEntry, Url
 from photonbuild.documents import Document
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import LocalSource, local_tar
-from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
+from photonbuild.sources.mirrors import (
+    cargo_configuration,
+    cargo_environment,
+    debian_mirrors,
+    download,
+    go_environment,
+    host_certificates,
+)
 from photonbuild.store import Store
 
 GO_MODULE = ("go.mod", "go.sum")
 GOVENDOR = code.program("photonbuild.sources.inside.govendor")
+CRATE = ("Cargo.toml", "Cargo.lock")
+CARGOVENDOR = code.program("photonbuild.sources.inside.cargovendor")
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetcher:
-    """What the providers need. `seed` is a callable, because only some need the build seed."""
+    """What the providers need. `roots`: the roots of the build seed in which packages of these names are, uppermost
+    first; a callable, because only some providers need them."""
 
     config: Config
     store: Store
-    seed: Callable[[], Path]
+    roots: Callable[..., Sequence[Path]]
     offline: bool = False
 
 
@@ -161,15 +172,49 @@ def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModul
 
 def go_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
     """The build seed with a network, in which Go fetches modules from where the host's own Go would."""
-    certificates = host_certificates()
-    trusted = [Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt")] if certificates else []
     return Sandbox(
-        layers=[f.seed()],
+        layers=f.roots(),
         scratch=f.store.scratch,
-        binds=[*binds, *trusted],
+        binds=[*binds, *_trusted()],
         network=True,
         env={**go_environment(f.config.user.mirrors), "GOTOOLCHAIN": "local", "HOME": "/tmp"},
     )
+
+
+def _trusted() -> list[Bind]:
+    """The host's certificate authorities, where Go and cargo of the seed look for them."""
+    certificates = host_certificates()
+    return [Bind(source=certificates, target=CERTIFICATES)] if certificates else []
+
+
+def _cargo(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Cargo, work: Path) -> Path:
+    (work / "crate").mkdir()
+    for name in CRATE:
+        source = LocalSource(name=name, path=spec_dir / provider.crate / name, root=spec_dir.parent.parent.absolute())
+        source.write(work / "crate" / name)
+    (work / "out").mkdir()
+    sandbox = Sandbox(
+        layers=f.roots("cargo"),
+        scratch=f.store.scratch,
+        binds=[
+            Bind(source=work / "out", target="/out", readonly=False),
+            Bind(source=work / "crate", target="/crate"),
+            Bind(source=CARGOVENDOR, target="/cargovendor.py"),
+            *_trusted(),
+        ],
+        network=True,
+        env={**cargo_environment(), "CARGO_HTTP_CAINFO": CERTIFICATES, "HOME": "/tmp"},
+    )
+    # By standard input: the host's configuration may hold a registry's token.
+    configuration = cargo_configuration(f.config.user.mirrors).encode()
+    argv = ["python3", "-I", "/cargovendor.py", "/crate", "/out/tree"]
+    sandbox.run(argv, input=configuration, error=SourceError)
+    try:
+        members = list(pack.tree(work / "out" / "tree"))
+    except pack.PackError as error:
+        raise SourceError(str(error)) from None
+    pack.write_tar(members, entry.file.removesuffix(".tar"), work / "file")
+    return work / "file"
 
 
 def _module(spec_dir: Path, provider: GoModule) -> LocalSource:
@@ -186,4 +231,10 @@ def _local(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Local, work
     return work / "file"
 
 
-PROVIDERS: dict[type, Callable[..., Path]] = {DebSrc: _deb_src, Url: _url, GoModule: _go_module, Local: _local}
+PROVIDERS: dict[type, Callable[..., Path]] = {
+    DebSrc: _deb_src,
+    Url: _url,
+    GoModule: _go_module,
+    Cargo: _cargo,
+    Local: _local,
+}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -21,6 +23,9 @@ from photonbuild.sandbox import process
 
 APT_DIRS = Path("/etc/apt")
 GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+CARGO_SETTINGS = ("CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_")
+CARGO_TABLES = ("source", "registry", "registries", "http", "net")
 BUSY = (429, 500, 502, 503, 504)
 LARGEST = 8 << 30  # bytes of a file whose size is not locked
 SLOWEST, SLOW_SECONDS = 1024, 60.0  # bytes/s that a server must give, as a mean over this time
@@ -72,10 +77,44 @@ def go_environment(settings: Mirrors) -> dict[str, str]:
             values |= {n: v for n, v in zip(GO_SETTINGS, done.stdout.splitlines(), strict=False) if v}
     if settings.go:
         values["GOPROXY"] = settings.go
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        if name in os.environ:
-            values[name] = os.environ[name]
-    return values
+    return values | {name: os.environ[name] for name in PROXIES if name in os.environ}
+
+
+def cargo_environment() -> dict[str, str]:
+    """cargo's own network settings of the host's environment."""
+    return {name: value for name, value in os.environ.items() if name.startswith(CARGO_SETTINGS) or name in PROXIES}
+
+
+def cargo_configuration(settings: Mirrors) -> str:
+    """A configuration file that lets cargo fetch from where the host's cargo would, or from the user's setting.
+
+    Only what says where and how to fetch is taken from the host's file: it may also replace the compiler.
+    """
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    path = next((home / name for name in ("config.toml", "config") if (home / name).is_file()), None)
+    found: dict[str, Any] = {}
+    if path is not None:
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise SourceError(f"the host's configuration of cargo cannot be read: {error}", where=str(path)) from None
+    found = {table: found[table] for table in CARGO_TABLES if table in found}
+    if "http" in found:
+        # A path of the host: the certificates have another one inside.
+        found["http"] = {key: value for key, value in found["http"].items() if key != "cainfo"}
+    if settings.cargo:
+        found["source"] = {"crates-io": {"replace-with": "mirror"}, "mirror": {"registry": settings.cargo}}
+    return "".join(f"{line}\n" for line in _toml_lines(found, ()))
+
+
+def _toml_lines(table: dict[str, Any], prefix: tuple[str, ...]) -> Iterator[str]:
+    """A table as TOML, each value with its whole key. JSON's texts, numbers and lists of them are also TOML's."""
+    for key, value in table.items():
+        names = (*prefix, json.dumps(key))
+        if isinstance(value, dict):
+            yield from _toml_lines(value, names)
+        else:
+            yield f"{'.'.join(names)} = {json.dumps(value, ensure_ascii=False)}"
 
 
 def host_certificates() -> Path | None:

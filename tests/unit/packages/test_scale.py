@@ -123,10 +123,11 @@ def test_the_index_finds_what_a_walk_finds(tmp_path: Path, seed: int) -> None:
 def test_more_trees_than_an_overlay_takes_are_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, layers: int
 ) -> None:
-    session = fake_session(tmp_path, {})
+    session = fake_session(tmp_path, synthetic.chain(1))
+    (spec,) = session.specs.values()
     monkeypatch.setattr("photonbuild.packages.buildroot.merge_trees", lambda store, trees, out: out)
     packages = [package(f"p{number}", tmp_path / "k" / "rpms" / "x.rpm") for number in range(count)]
-    box = build_sandbox(session.builder, packages, [], work=tmp_path / "work")
+    box = build_sandbox(session.builder, spec, packages, [], work=tmp_path / "work")
     assert len(box.layers) == layers
     assert box.layers[-1] == session.seed.root
     assert layers > 2 or box.layers[0] == tmp_path / "work" / "merged" / "tree"

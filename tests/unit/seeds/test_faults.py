@@ -11,7 +11,7 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.errors import SourceError, StoreError
 from photonbuild.pipeline.configuration import load_config
-from photonbuild.seeds import seed
+from photonbuild.seeds import install, seed
 from photonbuild.seeds.lock import Deb
 from photonbuild.seeds.seed import FrozenSeed
 from photonbuild.store import ELSEWHERE, Store
@@ -129,7 +129,7 @@ def test_where_a_seed_is_made(
     (tmp_path / "system").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: user)
     with store.staging() as work:
-        place = seed._place(work)
+        place = install._place(work)
         assert place.stat().st_mode & 0o777 == 0o755
         assert (tmp_path / "system" in place.parents) == elsewhere
         assert (work / ELSEWHERE).is_symlink() == elsewhere

@@ -38,7 +38,7 @@ def folder_with(tmp_path: Path, text: str) -> tuple[Fetcher, Path]:
     for name in ("tmp", "sources"):
         (store.root / name).mkdir(parents=True)
     config = load_config(Path(__file__).parents[3])
-    return Fetcher(config=config, store=store, seed=lambda: tmp_path), folder
+    return Fetcher(config=config, store=store, roots=lambda *names: (tmp_path,)), folder
 
 
 def test_comments_and_style_stay(tmp_path: Path) -> None:

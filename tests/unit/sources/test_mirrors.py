@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import http.server
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +15,7 @@ import pytest
 
 from photonbuild.config.models import Mirrors
 from photonbuild.errors import SourceError
-from photonbuild.sources.mirrors import apt_uris, debian_mirrors, download
+from photonbuild.sources.mirrors import apt_uris, cargo_configuration, cargo_environment, debian_mirrors, download
 
 DEB822 = """\
 Types: deb
@@ -200,3 +201,44 @@ def test_a_redirection_is_followed_without_its_page(hostile: str, tmp_path: Path
 def test_a_file_is_not_unpacked_on_the_way(hostile: str, tmp_path: Path) -> None:
     download(f"{hostile}/packed", tmp_path / "file", limit=1 << 14)
     assert gzip.decompress((tmp_path / "file").read_bytes()) == bytes(1 << 20)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "config"])
+def test_cargo_fetches_from_where_the_hosts_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).write_text(
+        '[build]\nrustc-wrapper = "w"\n[http]\ncainfo = "/of/the/host.pem"\nmultiplexing = false\ntimeout = 30\n'
+        '[source.crates-io]\nreplace-with = "m"\n[source.m]\nregistry = "sparse+http://a.example/ü\\"x/"\n'
+        '[registries."b.c"]\nindex = "sparse+http://b.example/"\ncredential-provider = ["a", "b"]\n'
+    )
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path))
+    assert tomllib.loads(cargo_configuration(Mirrors())) == {
+        "source": {"crates-io": {"replace-with": "m"}, "m": {"registry": 'sparse+http://a.example/ü"x/'}},
+        "registries": {"b.c": {"index": "sparse+http://b.example/", "credential-provider": ["a", "b"]}},
+        "http": {"multiplexing": False, "timeout": 30},
+    }
+
+
+def test_cargo_fetches_from_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text('[source.crates-io]\nreplace-with = "m"\n')
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path))
+    assert tomllib.loads(cargo_configuration(Mirrors(cargo="sparse+http://c.example/")))["source"] == {
+        "crates-io": {"replace-with": "mirror"},
+        "mirror": {"registry": "sparse+http://c.example/"},
+    }
+
+
+def test_cargo_of_a_host_without_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path))
+    assert cargo_configuration(Mirrors()) == ""
+    (tmp_path / "config.toml").write_text("[source\n")
+    with pytest.raises(SourceError, match="configuration of cargo") as caught:
+        cargo_configuration(Mirrors())
+    assert caught.value.where == str(tmp_path / "config.toml")
+
+
+def test_cargos_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CARGO_NET_RETRY", "CARGO_BUILD_RUSTC", "CARGO_HOME", "https_proxy"):
+        monkeypatch.setenv(name, "1")
+    found = cargo_environment()
+    assert {"CARGO_NET_RETRY", "https_proxy"} <= found.keys()
+    assert not {"CARGO_BUILD_RUSTC", "CARGO_HOME"} & found.keys()
