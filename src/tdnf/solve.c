@@ -161,6 +161,8 @@ static bool drop_old_kernels(struct context *context, const struct plan *plan, s
                 continue;
             if (!contains(&plan->remove, old)) {
                 goal_add_package(goal, old, SOLVER_ERASE);
+                /* Without its own job it would not be an update of one that goes. */
+                goal_add_package(goal, p, SOLVER_INSTALL);
                 more = true;
             }
             staying--;

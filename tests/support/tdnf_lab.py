@@ -1,20 +1,18 @@
-"""Small signed repositories, a web server that misbehaves on request, and tdnf in a root: for tests of the client."""
+"""Small signed repositories, and tdnf in a root: for tests of the client."""
 
 from __future__ import annotations
 
-import http.server
 import shutil
 import struct
 import subprocess
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from photonbuild.packages.repo import createrepo
 from photonbuild.run import Completed
+from photonbuild.sandbox.process import Process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from tests.support.tinyrpm import BINARY, INT16, INT32, STRING, Tag, _header
 
@@ -33,12 +31,12 @@ BuildArch: noarch
 %description
 {summary}, described.
 %install
-mkdir -p %{{buildroot}}/usr/share/{name}
-echo '{name} {version}' > %{{buildroot}}/usr/share/{name}/version
+mkdir -p %{{buildroot}}/usr/share/{own}
+echo '{name} {version}' > %{{buildroot}}/usr/share/{own}/version
 {install}
 {scripts}
 %files
-/usr/share/{name}
+/usr/share/{own}
 {files}
 %changelog
 * Thu Jan 01 2026 A Tester <tester@example.invalid> - {version}-{release}
@@ -58,6 +56,7 @@ class Made:
     scripts: str = ""
     install: str = ""
     files: str = ""
+    folder: str = ""
 
     @property
     def file(self) -> str:
@@ -65,10 +64,10 @@ class Made:
 
     @property
     def spec(self) -> str:
-        return SPEC.format(summary=f"Package {self.name}", **vars(self))
+        return SPEC.format(summary=f"Package {self.name}", own=self.folder or self.name, **vars(self))
 
 
-def build_packages(seed: Path, work: Path, packages: Sequence[Made], macros: Sequence[Path]) -> Path:
+def make_packages(seed: Path, work: Path, packages: Sequence[Made], macros: Sequence[Path]) -> Path:
     """Run the seed's rpmbuild; the folder with all the files."""
     for folder in ("scratch", "specs", "noarch"):
         (work / folder).mkdir(parents=True, exist_ok=True)
@@ -97,8 +96,9 @@ class Key:
         return key
 
     def gpg(self, *argv: str, input: bytes | None = None) -> bytes:
-        command = ["gpg", "--homedir", str(self.home), "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
-        return subprocess.run([*command, *argv], input=input, check=True, stdout=subprocess.PIPE).stdout
+        command = ["gpg", "--homedir", str(self.home), "--batch", "--quiet"]
+        secret = ["--pinentry-mode", "loopback", "--passphrase", ""]
+        return subprocess.run([*command, *secret, *argv], input=input, check=True, stdout=subprocess.PIPE).stdout
 
     @property
     def public(self) -> bytes:
@@ -112,16 +112,16 @@ class Key:
     def sign(self, data: bytes, *, armor: bool = True) -> bytes:
         return self.gpg("--detach-sign", "--digest-algo", "SHA256", *(["--armor"] if armor else []), input=data)
 
-    def sign_rpm(self, path: Path) -> None:
-        """Put a signature of the header into a package: https://rpm-software-management.github.io/rpm/manual/format_v4.html"""
+    def sign_rpm(self, path: Path, out: Path) -> None:
+        """A copy with a signature of the header: https://rpm-software-management.github.io/rpm/manual/format_v4.html"""
         data = path.read_bytes()
         tags, end = _entries(data, 96)
         end += -end % 8
         _, header_end = _entries(data, end)
         signature = self.sign(data[end:header_end], armor=False)
         kept = [tag for tag in tags if tag[0] not in (RSA_HEADER, 62, 1008)]
-        block = _header([*kept, (RSA_HEADER, BINARY, [])], 62) if not signature else signed_header(kept, signature)
-        path.write_bytes(data[:96] + block + b"\0" * (-len(block) % 8) + data[end:])
+        block = _header([*kept, (RSA_HEADER, BINARY, signature)], 62)
+        out.write_bytes(data[:96] + block + b"\0" * (-len(block) % 8) + data[end:])
 
 
 def _entries(data: bytes, start: int) -> tuple[list[Tag], int]:
@@ -143,88 +143,11 @@ def _entries(data: bytes, start: int) -> tuple[list[Tag], int]:
     return tags, store + size
 
 
-def signed_header(tags: Sequence[Tag], signature: bytes) -> bytes:
-    return _header([*tags, (RSA_HEADER, BINARY, signature)], 62)
-
-
-@dataclass
-class Web:
-    """A web server with faults, each by the end of a path: `missing`, `cut` after so many bytes once, `changed`."""
-
-    folder: Path
-    port: int = 0
-    missing: set[str] = field(default_factory=set)
-    cut: dict[str, int] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-    ranges: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    password: str | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
-        path = handler.path.split("?")[0]
-        self.asked.append(path)
-        file = self.folder / path.lstrip("/")
-        if self.password and handler.headers.get("Authorization") != self.password:
-            handler.send_error(401)
-            return
-        if any(path.endswith(end) for end in self.missing) or not file.is_file():
-            handler.send_error(404)
-            return
-        data = file.read_bytes()
-        if any(path.endswith(end) for end in self.changed):
-            data = data[:-1] + bytes([data[-1] ^ 1])
-        begin = 0
-        if wanted := handler.headers.get("Range"):
-            self.ranges.append(f"{path} {wanted}")
-            begin = int(wanted.removeprefix("bytes=").split("-")[0])
-        handler.send_response(206 if begin else 200)
-        handler.send_header("Content-Length", str(len(data) - begin))
-        if begin:
-            handler.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
-        handler.end_headers()
-        stop = next((self.cut.pop(end) for end in list(self.cut) if path.endswith(end)), None)
-        handler.wfile.write(data[begin:stop])
-        if stop is not None:
-            handler.wfile.flush()
-            handler.connection.close()
-
-
-@contextmanager
-def web(folder: Path) -> Iterator[Web]:
-    """On this machine's loopback, until the block ends."""
-    served = Web(folder)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            try:
-                served.answer(self)
-            except OSError:
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def publish(
     folder: Path, rpms: Sequence[Path], key: Key | None, *, revision: int | None = None, updateinfo: str | None = None
 ) -> None:
     """Copies of packages and their metadata, made by createrepo_c, which `key` signs."""
-    tool = Path(createrepo().__file__).parents[4] / "bin" / "createrepo_c"
+    tool = Path(sys.executable).with_name("createrepo_c")
     folder.mkdir(parents=True, exist_ok=True)
     for rpm in rpms:
         shutil.copy(rpm, folder)
@@ -276,6 +199,12 @@ class Host:
         assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def start(self, *words: str) -> Process:
+        """Start tdnf, to be killed."""
+        return self.sandbox.popen(
+            ["tdnf", "--installroot", "/lab/root", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
     @property
     def sandbox(self) -> Sandbox:
         return Sandbox(
@@ -290,6 +219,3 @@ class Host:
         """NEVRAs, as rpm itself says."""
         argv = ["rpm", "--root", "/lab/root", "-qa", "--qf", "%{NAME}-%{VERSION}-%{RELEASE}\n"]
         return sorted(line for line in self.sandbox.run(argv).stdout.split() if not line.startswith("gpg-pubkey"))
-
-
-Wait = Callable[[], bool]
