@@ -130,7 +130,7 @@ static char *addresses(const struct repo *repo)
     char *all = text_of("%s", repo->config->mirrorlist ? repo->config->mirrorlist : "");
 
     for (size_t i = 0; i < repo->config->baseurls.count; i++)
-        all = text_of("%s %s", all, repo->config->baseurls.at[i]);
+        all = text_of("%s%s%s", all, *all ? " " : "", repo->config->baseurls.at[i]);
     return all;
 }
 

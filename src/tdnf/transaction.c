@@ -19,6 +19,7 @@ struct run {
     FD_t file;
     int count, total, failures;
     char *first_failure;
+    char *current; /* the package that is being installed, its scripts included */
 };
 
 static void say(struct run *run, const char *verb, rpmte element)
@@ -36,6 +37,14 @@ static char *nevra_of_element(rpmte element)
 
     return text_of("%s-%s%s%s-%s.%s", rpmteN(element), has ? epoch : "", has ? ":" : "", rpmteV(element),
                    rpmteR(element), rpmteA(element));
+}
+
+/* librpm says when the files are there, but not when the scripts after them have ended: the next package says so. */
+static void end_current(struct run *run)
+{
+    if (run->current)
+        journal_mark("done", run->current);
+    run->current = NULL;
 }
 
 static void failed(struct run *run, rpmte element, const char *what)
@@ -63,17 +72,18 @@ static void *notify(const void *given, const rpmCallbackType what, const rpm_lof
             Fclose(run->file);
         run->file = NULL;
         break;
+    case RPMCALLBACK_ELEM_PROGRESS:
+        end_current(run);
+        break;
     case RPMCALLBACK_INST_START:
+        end_current(run);
         say(run, "installing", element);
-        journal_mark("begin", nevra_of_element(element));
+        run->current = nevra_of_element(element);
+        journal_mark("begin", run->current);
         break;
     case RPMCALLBACK_UNINST_START:
+        end_current(run);
         say(run, "removing", element);
-        break;
-    case RPMCALLBACK_ELEM_PROGRESS:
-        break;
-    case RPMCALLBACK_INST_STOP:
-        journal_mark("done", nevra_of_element(element));
         break;
     case RPMCALLBACK_UNPACK_ERROR:
     case RPMCALLBACK_CPIO_ERROR:

@@ -112,8 +112,9 @@ static const char *hint_for(CURLcode code, long status)
     default:
         return status == 401 || status == 403 || status == 407
                    ? "look at username= and password= in the repository's file"
-               : status == 404 ? "look at baseurl= in the repository's file; tdnf --refresh reads the metadata anew"
-                               : NULL;
+               : status == 404
+                   ? "look at baseurl= in the repository's file; tdnf --refresh reads the metadata anew"
+                   : "the same command again goes on where this one ended; more addresses may stand in baseurl=";
     }
 }
 

@@ -15,6 +15,7 @@ from photonbuild.packages.solve import solve
 from photonbuild.pipeline.build import build_packages, repository
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
 from tests.support.faulty_web import Web, web
@@ -109,3 +110,18 @@ def lab(layers: Sequence[Path], made: tuple[Path, Path, Key], tmp_path: Path) ->
     (tmp_path / "www").mkdir()
     with web(tmp_path / "www") as served:
         yield Lab(host=Host(layers, tmp_path / "host"), web=served, key=key, packages=signed, unsigned=unsigned)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of its own authority for this machine's loopback, with its key."""
+    session = Session(config=load_config(PROJECT), store=Store.open(STORE), reporter=Reporter())
+    work = tmp_path / "certificate"
+    (work / "scratch").mkdir(parents=True)
+    sandbox = Sandbox(layers=[session.seed.root], scratch=work / "scratch", binds=[Bind(work, "/work", readonly=False)])
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "3650"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/work/key.pem"]
+    sandbox.run(["openssl", "req", "-x509", *key, *name, "-out", "/work/certificate.pem"])
+    both = work / "both.pem"
+    both.write_bytes((work / "certificate.pem").read_bytes() + (work / "key.pem").read_bytes())
+    return both

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,11 @@ class Web:
     ranges: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     password: str | None = None
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         path = handler.path.split("?")[0]
@@ -57,9 +59,9 @@ class Web:
 
 
 @contextmanager
-def web(folder: Path) -> Iterator[Web]:
-    """On this machine's loopback, until the block ends."""
-    served = Web(folder)
+def web(folder: Path, certificate: Path | None = None) -> Iterator[Web]:
+    """On this machine's loopback, until the block ends; over TLS with a `certificate` and its key in one file."""
+    served = Web(folder, scheme="https" if certificate else "http")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -72,6 +74,10 @@ def web(folder: Path) -> Iterator[Web]:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     served.port = server.server_port
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
