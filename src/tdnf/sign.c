@@ -35,7 +35,8 @@ static bool offer_key(struct context *context, const struct repo_config *repo, c
     size_t print_size = 0;
     char *why = NULL;
 
-    if (pgpPubKeyLint(bytes, size, &why) != RPMRC_OK)
+    /* What is wrong with it is told also of a key that can still be read: expired, revoked, or too weak. */
+    if (pgpPubKeyLint(bytes, size, &why) != RPMRC_OK || (why && strstr(why, "any usable signing key")))
         return fail(failure, url, "take the key that the repository publishes now", "the key cannot be used: %s",
                     why ? why : "it is no OpenPGP certificate");
     if (pgpPubkeyFingerprint(bytes, size, &print, &print_size) != 0 ||
