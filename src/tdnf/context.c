@@ -26,12 +26,16 @@ static int keep_message(rpmlogRec record, rpmlogCallbackData data)
     return 0;
 }
 
+/* The command line as the history has it: on one line, without passwords. */
 static char *joined(int argc, char **argv)
 {
     char *line = copy_text("");
 
-    for (int i = 1; i < argc; i++)
-        line = text_of("%s%s%s", line, *line ? " " : "", argv[i]);
+    for (int i = 1; i < argc; i++) {
+        char *secret = strstr(argv[i], "password=");
+        char *word = secret ? copy_part(argv[i], (size_t)(secret - argv[i]) + strlen("password=")) : masked(argv[i]);
+        line = text_of("%s%s%s%s", line, *line ? " " : "", word, secret ? "..." : "");
+    }
     for (char *at = line; *at; at++)
         if ((unsigned char)*at < 0x20)
             *at = ' ';

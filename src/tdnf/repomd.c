@@ -131,7 +131,7 @@ static char *addresses(const struct repo *repo)
 
     for (size_t i = 0; i < repo->config->baseurls.count; i++)
         all = text_of("%s%s%s", all, *all ? " " : "", repo->config->baseurls.at[i]);
-    return all;
+    return masked(all);
 }
 
 static char *seen_path(const struct context *context, const struct repo *repo)

@@ -96,6 +96,7 @@ static rpmRC check_once(struct context *context, pgpDigParams signature, const c
 
     if (digest == NULL)
         return RPMRC_FAIL;
+    *context->rpm_says = '\0';
     rpmDigestUpdate(digest, text, size);
     rpmRC result = rpmKeyringVerifySig(keyring, signature, digest);
     rpmDigestFinal(digest, NULL, NULL, 0);

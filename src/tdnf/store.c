@@ -45,7 +45,7 @@ char *package_url(struct context *context, Id p)
     if (repo->mirrors.urls.count == 0 && !find_mirrors(context->config, repo->config, &repo->mirrors, &failure))
         stop(FAILED, &failure);
     const char *base = repo->mirrors.urls.at[0];
-    return text_of("%s%s%s", base, ends_with(base, "/") ? "" : "/", location_of(context, p));
+    return masked(text_of("%s%s%s", base, ends_with(base, "/") ? "" : "/", location_of(context, p)));
 }
 
 static bool is_there(struct context *context, Id p, const char *path)

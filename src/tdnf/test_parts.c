@@ -65,6 +65,13 @@ static void test_variables(void)
          "no variables");
 }
 
+static void test_masks(void)
+{
+    must(strcmp(masked("a http://me:se@cret@host/x@y and https://host/"), "a http://host/x@y and https://host/") == 0,
+         "passwords");
+    must(strcmp(masked("://"), "://") == 0 && strcmp(masked("http://@"), "http://") == 0, "no passwords");
+}
+
 static void test_keys(void)
 {
     struct config config;
@@ -120,6 +127,7 @@ int main(void)
     test_settings();
     test_values();
     test_variables();
+    test_masks();
     test_keys();
     test_options();
     test_files();

@@ -25,13 +25,36 @@ static char *format_text(const char *format, va_list arguments)
     return text;
 }
 
+char *masked(const char *text)
+{
+    char *copy = copy_text(text);
+
+    for (char *at = strstr(copy, "://"); at; at = strstr(at, "://")) {
+        at += 3;
+        size_t size = strcspn(at, "/ \t\n'\")"), user = size;
+        while (user > 0 && at[user - 1] != '@')
+            user--;
+        if (user > 0)
+            memmove(at, at + user, strlen(at + user) + 1);
+    }
+    return copy;
+}
+
+static char *masked_format(const char *format, va_list arguments)
+{
+    char *text = format_text(format, arguments), *safe = masked(text);
+
+    free(text);
+    return safe;
+}
+
 bool fail(struct failure *failure, const char *where, const char *hint, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    *failure = (struct failure){.what = format_text(format, arguments),
-                                .where = where ? copy_text(where) : NULL,
+    *failure = (struct failure){.what = masked_format(format, arguments),
+                                .where = where ? masked(where) : NULL,
                                 .hint = hint ? copy_text(hint) : NULL};
     va_end(arguments);
     return false;
@@ -66,11 +89,11 @@ void stop(int code, const struct failure *failure)
 
 void stop_for(int code, const char *where, const char *hint, const char *format, ...)
 {
-    struct failure failure = {.where = where ? copy_text(where) : NULL, .hint = hint ? copy_text(hint) : NULL};
+    struct failure failure = {.where = where ? masked(where) : NULL, .hint = hint ? copy_text(hint) : NULL};
     va_list arguments;
 
     va_start(arguments, format);
-    failure.what = format_text(format, arguments);
+    failure.what = masked_format(format, arguments);
     va_end(arguments);
     stop(code, &failure);
 }
@@ -80,7 +103,7 @@ void warn(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    char *line = format_text(format, arguments);
+    char *line = masked_format(format, arguments);
     va_end(arguments);
     fprintf(stderr, "warning: %s\n", line);
     free(line);

@@ -37,6 +37,8 @@ char *copy_text(const char *text);
 char *copy_part(const char *text, size_t size);
 /* A new text, by printf. */
 char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The text without names and passwords in its addresses. What fails and warns is masked already. */
+char *masked(const char *text);
 bool starts_with(const char *text, const char *beginning);
 bool ends_with(const char *text, const char *end);
 void add_string(struct strings *list, char *text);

@@ -24,9 +24,10 @@ from tests.support.tdnf_lab import Host, Key, Made, make_packages, publish
 MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
 PROGRAMS = ("bash", "ca-certificates", "coreutils", "filesystem", "gcc-libs", "glibc", "tdnf")
 OWN_FILE = "mkdir -p %{buildroot}/usr/share/base; echo x > %{buildroot}/usr/share/base/version"
-# A test that kills tdnf has time for it while there is a file /wait.
+# A test that kills tdnf has time for it while there is a file /wait or /slow.
 WAITS = """%post -p <lua>
 if posix.stat("/wait") then posix.sleep(60) end
+if posix.stat("/slow") then posix.sleep(1) end
 io.open("/usr/share/lib.done", "w"):close()
 """
 PACKAGES = {
@@ -41,7 +42,7 @@ PACKAGES = {
     "renamed": Made(name="renamed", tags="Obsoletes: base < 2\nProvides: base = 2"),
     "big": Made(name="big", install="head -c 400000 /dev/urandom > %{buildroot}/usr/share/big/data"),
     "lib3": Made(name="lib", version="3", scripts=WAITS),
-    "app3": Made(name="app", version="3", tags="Requires: lib >= 3"),
+    "app3": Made(name="app", version="3", tags="Requires: lib >= 3", scripts=WAITS),
     # Side by side: no file of one is another's.
     **{f"kernel{n}": Made(name="kernel", version=str(n), folder=f"kernel-{n}") for n in (1, 2, 3)},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import random
 import shlex
 import shutil
 import time
@@ -243,6 +244,14 @@ def test_a_name_and_a_password(lab: Lab) -> None:
     lab.host.repo("main", lab.url, "username=me", "password=secret", key=lab.key)
     done = lab.host.run("-y", "-v", "makecache")
     assert "secret" not in done.stdout + done.stderr
+    lab.host.repo("main", lab.url.replace("//", "//me:secret@"), key=lab.key)
+    lab.host.run("-y", "--setopt=main.password=secret", "install", "app", code=1)
+    lab.publish("lib")
+    lab.host.run("-y", "--refresh", "--setopt=main.password=secret", "install", "app")
+    lab.web.missing.add("repomd.xml")
+    assert "secret" not in refused(lab, "makecache")
+    kept = [path for path in (lab.host.root / "var/lib/tdnf").rglob("*") if path.is_file()]
+    assert kept and not any(b"secret" in path.read_bytes() for path in kept)
 
 
 def test_another_one_runs(lab: Lab) -> None:
@@ -297,6 +306,25 @@ def test_a_transaction_that_was_cut_is_finished_by_the_next_command(lab: Lab) ->
     assert "Check completed" in host.run("check").stdout
     # The script that was cut ran to its end.
     assert (host.root / "usr/share/lib.done").exists()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_at_any_moment_the_same_command_again_mends_it(lab: Lab, seed: int) -> None:
+    host = lab.host
+    lab.start("app", "lib", "base", "big")
+    host.run("-y", "install", "app", "base", "big")
+    lab.publish("app3", "lib3", "renamed")
+    (host.root / "slow").touch()
+    process = host.start("-y", "--refresh", "upgrade")
+    time.sleep(random.Random(seed).uniform(0.1, 2.5))
+    process.kill()
+    process.wait(30)
+    (host.root / "slow").unlink()
+    host.run("-y", "upgrade")
+    assert host.installed() == ["app-3-1", "big-1-1", "lib-3-1", "renamed-1-1"]
+    assert "Check completed" in host.run("check").stdout
+    verified = host.sandbox.run(["rpm", "--root", "/lab/root", "-Va"], check=False)
+    assert verified.stdout == "", verified.stdout
 
 
 def wait_for(true: Callable[[], bool]) -> None:
