@@ -22,7 +22,7 @@ from tests.support.faulty_web import Web, web
 from tests.support.tdnf_lab import Host, Key, Made, make_packages, publish
 
 MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
-PROGRAMS = ("bash", "ca-certificates", "coreutils", "filesystem", "gcc-libs", "glibc", "tdnf")
+PROGRAMS = ("bash", "ca-certificates", "coreutils", "curl", "filesystem", "gcc-libs", "glibc", "tdnf")
 OWN_FILE = "mkdir -p %{buildroot}/usr/share/base; echo x > %{buildroot}/usr/share/base/version"
 # A test that kills tdnf has time for it while there is a file /wait or /slow.
 WAITS = """%post -p <lua>
@@ -41,6 +41,7 @@ PACKAGES = {
     "clash": Made(name="clash", install=OWN_FILE, files="/usr/share/base"),
     "renamed": Made(name="renamed", tags="Obsoletes: base < 2\nProvides: base = 2"),
     "big": Made(name="big", install="head -c 400000 /dev/urandom > %{buildroot}/usr/share/big/data"),
+    "huge": Made(name="huge", install="head -c 64000000 /dev/zero > %{buildroot}/usr/share/huge/data"),
     "lib3": Made(name="lib", version="3", scripts=WAITS),
     "app3": Made(name="app", version="3", tags="Requires: lib >= 3", scripts=WAITS),
     # Side by side: no file of one is another's.

@@ -287,6 +287,17 @@ def test_a_disk_that_fills_up_while_something_is_downloaded(lab: Lab) -> None:
     assert done.returncode == 1 and "error: " in done.stderr and "hint: " in done.stderr
 
 
+def test_a_disk_that_is_too_small_for_a_package(lab: Lab) -> None:
+    """The root is on the tmpfs of the sandbox; librpm counts before anything is changed."""
+    shutil.copy(lab.file("huge"), lab.host.work / "huge.rpm")
+    small = replace(lab.host.sandbox, tmpfs_size="20m")
+    tdnf = "tdnf --installroot /small --nogpgcheck -y install /lab/huge.rpm"
+    done = small.run(["bash", "-c", f"{tdnf}; code=$?; rpm --root /small -qa; exit $code"], check=False)
+    assert done.returncode == 1, done.stdout
+    assert "more space on" in done.stderr and "nothing was changed" in done.stderr and "hint: " in done.stderr
+    assert "huge-1-1" not in done.stdout.splitlines()
+
+
 def test_a_transaction_that_was_cut_is_finished_by_the_next_command(lab: Lab) -> None:
     host = lab.host
     lab.start("app", "lib", "base")
