@@ -42,6 +42,11 @@ def network(session: Session, tmp_path_factory: pytest.TempPathFactory) -> C:
     return made(session, "pico-net", tmp_path_factory.mktemp("network"))
 
 
+@pytest.fixture(scope="session")
+def client(session: Session, tmp_path_factory: pytest.TempPathFactory) -> C:
+    return made(session, "tdnf", tmp_path_factory.mktemp("client"))
+
+
 def made(session: Session, name: str, folder: Path) -> C:
     """The program and those of its tests."""
     program = C(session, name, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -37,3 +38,12 @@ def test_gate_of_the_network(network: C) -> None:
 
 def test_zygote(zygote: C) -> None:
     zygote.run("python3", "-m", "unittest", "tests.native.inside.zygote", ZYGOTE="/made")
+
+
+def test_parts_of_the_package_client(client: C) -> None:
+    # Its memory lives until it ends.
+    client.run("./test-parts", ASAN_OPTIONS="detect_leaks=0")
+
+
+def test_settings_of_the_package_client_are_fuzzed(client: C) -> None:
+    client.run("./test-fuzz", "2", str(int(time.time())), ASAN_OPTIONS="detect_leaks=0")
