@@ -40,6 +40,7 @@ MODELS: Mapping[str, type[Model]] = {
     "profile": Profile,
     "runtimes": Runtimes,
     "seed": Seeds,
+    "signing": Seed,
     "sources": SourcesFile,
     "user": User,
 }
@@ -47,11 +48,15 @@ MODELS: Mapping[str, type[Model]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that was configured. `root` is the checkout; `profiles` holds each file as written."""
+    """Everything that was configured. `root` is the checkout; `profiles` holds each file as written.
+
+    `more_seeds`: those with a file of their own, `build/NAME.yaml`, since nothing that they hold is part of a package.
+    """
 
     root: Path
     distribution: Distribution
     seeds: Seeds
+    more_seeds: Mapping[str, Seed]
     profiles: Mapping[str, Profile]
     images: Mapping[str, Image]
     runtimes: tuple[Runtime, ...]
@@ -70,8 +75,12 @@ class Config:
     def stage_dir(self) -> Path:
         return self.root / "stage"
 
-    def seed_lock(self, seed: Seed) -> Path:
-        return self.build_dir / seed.lock
+    def seed(self, name: str) -> Seed:
+        """The seed called `name`."""
+        return {"build": self.seeds.build, "machine": self.seeds.machine, **self.more_seeds}[name]
+
+    def seed_lock(self, name: str) -> Path:
+        return self.build_dir / self.seed(name).lock
 
     def profile(self, name: str) -> Profile:
         """Profile `name` with everything it extends merged in, without duplicates, parents first."""
@@ -141,6 +150,7 @@ def load(root: Path, formats: ImageModels, *, user_file: Path | None = None) -> 
         root=root,
         distribution=_load(root, build / "distribution.yaml", Distribution),
         seeds=_load(root, build / "seed.yaml", Seeds),
+        more_seeds={"signing": _load(root, build / "signing.yaml", Seed)},
         profiles=profiles,
         images=images,
         runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,

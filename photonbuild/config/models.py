@@ -54,7 +54,7 @@ class Seed(Model):
     go_toolchain: Annotated[str, Field(pattern=r"^go1\.[0-9]+\.[0-9]+$")] | None = None
 
 
-SEEDS = ("build", "machine")
+SEEDS = ("build", "machine", "signing")
 
 
 class Seeds(Model):
@@ -74,10 +74,6 @@ class Seeds(Model):
     devel_allowed: tuple[str, ...] = ()
     toolchain: tuple[str, ...] = ()
     copies: Names = ()
-
-    def named(self, name: str) -> Seed:
-        """The seed called ``build`` or ``machine``."""
-        return {"build": self.build, "machine": self.machine}[name]
 
     def is_owned(self, package: str) -> bool:
         return any(fnmatch.fnmatchcase(package, pattern) for pattern in self.owned)
@@ -202,6 +198,18 @@ class Signing(Model):
     certificate: str
 
 
+class PublicationSettings(Model):
+    """Where this user's repository goes, and the OpenPGP key that signs it.
+
+    `key`: the name of a key of his (photonbuild key show), the path of a file, or agent:FINGERPRINT. `targets`: names
+    of folders, ssh: and s3: addresses.
+    """
+
+    key: str | None = None
+    passphrase_file: str | None = None
+    targets: dict[Name, str] = Field(default_factory=dict)
+
+
 class Limits(Model):
     """When a build is stopped, instead of by what it took before: hours in all, minutes without output, its memory."""
 
@@ -215,6 +223,7 @@ class User(Model):
 
     mirrors: Mirrors = Mirrors()
     signing: Signing | None = None
+    publication: PublicationSettings = PublicationSettings()
     authorized_keys: tuple[str, ...] = ()
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None

@@ -38,7 +38,7 @@ class Deb:
 
 
 def lock_path(config: Config, name: str) -> Path:
-    return config.seed_lock(getattr(config.seeds, name))
+    return config.seed_lock(name)
 
 
 def read_lock(config: Config, name: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def read_lock(config: Config, name: str) -> dict[str, Any]:
 
 def locked_versions(config: Config, name: str) -> dict[str, str]:
     """The Debian version of each package that the seed's own list names, as locked."""
-    wanted = config.seeds.named(name).packages
+    wanted = config.seed(name).packages
     debs = [Deb(**entry) for entry in read_lock(config, name)["packages"]]
     return {deb.name: deb.version for deb in debs if deb.name in wanted}
 

@@ -62,7 +62,15 @@ def seeded_store() -> Path:
 def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
     root = tmp_path / "checkout"
     shutil.copytree(PROJECT / "tests" / "data" / "mini", root)
-    for name in ("macros", "distribution.yaml", "seed.yaml", "seed.lock", "machine.lock"):
+    for name in (
+        "macros",
+        "distribution.yaml",
+        "seed.yaml",
+        "seed.lock",
+        "machine.lock",
+        "signing.yaml",
+        "signing.lock",
+    ):
         (root / "build" / name).symlink_to(PROJECT / "build" / name)
     (root / "build" / "filesystems.yaml").write_text("filesystems: {}\n", encoding="utf-8")
     (root / "build" / "runtimes.yaml").write_text("runtimes: []\n", encoding="utf-8")

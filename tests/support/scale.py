@@ -48,7 +48,15 @@ def make_checkout(folder: Path, specs: int, packages: int) -> None:
     root = folder / "checkout"
     synthetic.write_checkout(root, synthetic.records(specs, packages))
     (root / "build").mkdir()
-    for name in ("macros", "distribution.yaml", "seed.yaml", "seed.lock", "machine.lock"):
+    for name in (
+        "macros",
+        "distribution.yaml",
+        "seed.yaml",
+        "seed.lock",
+        "machine.lock",
+        "signing.yaml",
+        "signing.lock",
+    ):
         (root / "build" / name).symlink_to(PROJECT / "build" / name)
     (root / "build" / "filesystems.yaml").write_text("filesystems: {}\n")
     (root / "build" / "runtimes.yaml").write_text("runtimes: []\n")
