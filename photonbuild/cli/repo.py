@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import click
 
+from photonbuild import gc
 from photonbuild.cli.options import command
+from photonbuild.errors import ConfigError
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline import repository
 from photonbuild.pipeline.session import Session
+from photonbuild.publication.gc import Retention
 from photonbuild.publication.layout import check_snapshot
 
 packages_argument = click.argument("packages", nargs=-1)
@@ -98,3 +102,51 @@ def repo_verify(session: Session, target: str, key: str | None, snapshot: str | 
         f"{found.packages} packages, {found.files} files, {found.bytes / 1e6:.0f} MB, {found.advisories} advisories: "
         f"in order, signed by {chosen.fingerprint}"
     )
+
+
+@repo_group.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option("--old-snapshot", metavar="NAME", help="The snapshot of this name at OLD.")
+@click.option("--new-snapshot", metavar="NAME", help="The snapshot of this name at NEW.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@command
+def repo_diff(
+    session: Session, old: str, new: str, old_snapshot: str | None, new_snapshot: str | None, form: str
+) -> None:
+    """Show what changes from the publication at OLD to the one at NEW: packages, versions, advisories."""
+    sides = [repository.Place(target=old, snapshot=old_snapshot), repository.Place(target=new, snapshot=new_snapshot)]
+    found = repository.compare_publications(session, *sides)
+    if form == "json":
+        click.echo(json.dumps({kind: item.data() for kind, item in found.items()}, indent=1, sort_keys=True))
+        return
+    for kind, item in found.items():
+        click.echo(f"{kind}: {'no difference' if not item else ''}".rstrip())
+        for line in item.lines():
+            click.echo(f"  {line}")
+
+
+@repo_group.command("gc")
+@click.argument("target")
+@click.option("--keep", type=click.IntRange(min=1), help="The newest N states and snapshots stay.")
+@click.option("--older-than", metavar="TIME", help="Only what is that old goes: 90d, 12h.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing, say what would go.")
+@command
+def repo_gc(session: Session, target: str, keep: int | None, older_than: str | None, dry_run: bool) -> None:
+    """Remove old snapshots, and the metadata and packages that no client asks for any more.
+
+    With both options stays what either keeps. What clients read now always stays.
+    """
+    if keep is None and older_than is None:
+        raise ConfigError("nothing says what may go", hint="--keep 10, --older-than 90d, or both")
+    try:
+        age = None if older_than is None else gc.seconds_of(older_than)
+    except ValueError as wrong:
+        raise ConfigError(str(wrong), where="photonbuild repo gc") from None
+    found = repository.collect_garbage(session, target, Retention(keep=keep, age=age), dry_run=dry_run)
+    for path in found.files:
+        click.echo(path)
+    said = "would go" if dry_run else "gone"
+    names = f", snapshots {', '.join(found.snapshots)}" if found.snapshots else ""
+    text = f"{len(found.files)} files, {found.bytes / 1e6:.1f} MB {said}: {found.states} superseded states{names}"
+    session.reporter.info(text)

@@ -11,6 +11,7 @@ from typing import Any
 from photonbuild import documents
 from photonbuild.config import local as config_local
 from photonbuild.config import validation as config_yaml
+from photonbuild.config.advisories import Advisory
 from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.models import (
     BootImage,
@@ -35,6 +36,7 @@ USER_FILE = "photonbuild.yaml"
 # What images may hold, by the name of their format.
 ImageModels = Mapping[str, type[Image]]
 MODELS: Mapping[str, type[Model]] = {
+    "advisory": Advisory,
     "distribution": Distribution,
     "filesystems": FileSystems,
     "profile": Profile,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild.errors import ConfigError
@@ -11,15 +13,27 @@ from photonbuild.files import locked
 from photonbuild.packages.built import Built
 from photonbuild.pipeline.build import build_packages, repository
 from photonbuild.pipeline.session import Session
+from photonbuild.publication.advisories import read_advisories, updateinfo
+from photonbuild.publication.diff import Difference, advisory_ids, difference
+from photonbuild.publication.gc import Collected, Retention, collect
 from photonbuild.publication.keyring import Keyring, default_folder
 from photonbuild.publication.layout import KINDS, Layout
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.publish import Published, publish
+from photonbuild.publication.repository import need_repository
 from photonbuild.publication.storage.address import open_reader, open_storage
 from photonbuild.publication.tree import Tree, make_tree, read_tree
 from photonbuild.publication.verify import Verified, verify
 
 TREE = "publication"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A publication, or a snapshot of it."""
+
+    target: str
+    snapshot: str | None = None
 
 
 def keyring(session: Session) -> Keyring:
@@ -54,6 +68,8 @@ def build_repository(session: Session, names: Iterable[str]) -> tuple[dict[str, 
 def sign_repository(session: Session, done: dict[str, Built], key: Key, *, revision: int | None = None) -> Tree:
     """The signed publication of these builds, under stage/publication."""
     config = session.config
+    packages = {name: built.packages for name, built in done.items()}
+    advisories = updateinfo(read_advisories(config.build_dir, packages), packages, config.distribution)
     rpms = [
         path for built in done.values() for part in ("rpms", "srpms") for path in (built.folder / part).glob("*.rpm")
     ]
@@ -66,7 +82,7 @@ def sign_repository(session: Session, done: dict[str, Built], key: Key, *, revis
             tools=keyring(session).tools,
             key=key,
             epoch=config.distribution.source_date_epoch,
-            advisories=None,
+            advisories=advisories,
             revision=revision,
         )
 
@@ -111,3 +127,26 @@ def verify_publication(
     source = open_reader(target, session.config.user.publication.targets)
     folders = [layout.repository(kind, snapshot) for kind in kinds]
     return verify(source, folders, key=key, tools=keyring(session).tools)
+
+
+def compare_publications(session: Session, old: Place, new: Place) -> dict[str, Difference]:
+    """What changes from one to the other, by kind of repository. Raises VerifyError, StoreError."""
+    layout, named = Layout.of(session.config.distribution), session.config.user.publication.targets
+    found = {}
+    for kind in KINDS:
+        repositories, advisories = [], []
+        for place in (old, new):
+            source = open_reader(place.target, named)
+            repository = need_repository(source, layout.repository(kind, place.snapshot))
+            repositories.append(repository)
+            advisories.append(advisory_ids(source, repository))
+        found[kind] = difference(repositories[0], repositories[1], (advisories[0], advisories[1]))
+    return found
+
+
+def collect_garbage(session: Session, target: str, retention: Retention, *, dry_run: bool) -> Collected:
+    """Remove from a publication what `retention` does not keep. Raises StoreError, VerifyError."""
+    storage = open_storage(target, session.config.user.publication.targets)
+    layout = Layout.of(session.config.distribution)
+    with session.reporter.phase("gc"):
+        return collect(storage, layout, retention, now=int(time.time()), dry_run=dry_run)

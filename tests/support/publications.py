@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from photonbuild.files import sha256_of
+from photonbuild.files import sealed, sha256_of, write_json
 from photonbuild.packages.repo import make_repository
 from photonbuild.publication.layout import Layout, by_kind
 from photonbuild.publication.repository import need_repository
 from photonbuild.publication.storage.interface import Reader
-from photonbuild.publication.tree import Tree
+from photonbuild.publication.tree import RECORD, Tree, read_tree
 
 LAYOUT = Layout(id="mini", release="1.0", arch="x86_64")
 
@@ -26,7 +26,8 @@ def make_unsigned_tree(folder: Path, rpms: Sequence[Path], *, revision: int, adv
         )
         content[kind] = {path.name: sha256_of(path) for path in some}
     (folder / LAYOUT.key_file).write_text("key\n")
-    return Tree(folder=folder, layout=LAYOUT, fingerprint="0" * 40, development=False, content=content)
+    write_json(folder / RECORD, sealed({"content": content, "fingerprint": "0" * 40, "development": False}))
+    return read_tree(folder, LAYOUT)
 
 
 def missing(source: Reader, work: Path, snapshot: str | None = None) -> list[str]:
@@ -43,3 +44,9 @@ def missing(source: Reader, work: Path, snapshot: str | None = None) -> list[str
             if not source.get(path, target) or sha256_of(target) != item.sha256:
                 wrong.append(path)
     return wrong
+
+
+def seen(source: Reader, work: Path) -> list[str]:
+    """The packages that a client finds listed now; everything that is listed is there, whole and signed."""
+    assert missing(source, work) == []
+    return [package.nevra for package in need_repository(source, LAYOUT.repository("packages")).packages]

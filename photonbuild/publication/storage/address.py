@@ -1,4 +1,4 @@
-"""Addresses of publications: a folder, https://…"""
+"""Addresses of publications: a folder, ssh://[USER@]HOST[:PORT]/FOLDER, s3://BUCKET[/PREFIX], https://…"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from photonbuild.errors import ConfigError
 from photonbuild.publication.storage.folder import Folder
 from photonbuild.publication.storage.interface import Reader, Storage
 
-SCHEMES = ("file", "http", "https")
+SCHEMES = ("file", "ssh", "s3", "http", "https")
 
 
 def open_reader(target: str, named: Mapping[str, str]) -> Reader:
@@ -36,6 +36,14 @@ def open_storage(target: str, named: Mapping[str, str]) -> Storage:
     parts = urlsplit(address)
     if scheme == "file":
         return Folder(Path(unquote(parts.path)))
+    if scheme == "ssh" and parts.hostname and parts.path not in ("", "/"):
+        from photonbuild.publication.storage.ssh import Ssh
+
+        return Ssh.at(parts)
+    if scheme == "s3" and parts.netloc:
+        from photonbuild.publication.storage.s3 import S3
+
+        return S3.at(bucket=parts.netloc, prefix=parts.path.strip("/"))
     if scheme in ("http", "https"):
         raise ConfigError("a web server can only be read from", where=address)
     raise ConfigError(f"no address of a publication: '{address}'", hint=f"one begins with {', '.join(SCHEMES)}")

@@ -77,14 +77,15 @@ class Folder:
         folder = self.root / name
         staged = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(staged, ignore_errors=True)
+        # What the files list is on the disk before they are seen.
+        sync(self.root)
         staged.mkdir(parents=True)
         for old in folder.iterdir() if folder.is_dir() else ():
             if f"{name}/{old.name}" not in files and not old.name.startswith("."):
                 os.link(old, staged / old.name)
         for path, data in files.items():
             (staged / Path(path).name).write_bytes(data)
-            sync(staged / Path(path).name)
-        sync_folder(staged)
+        sync(staged)
         try:
             if folder.is_dir():
                 exchange(staged, folder)
@@ -120,17 +121,15 @@ class Folder:
 
     @contextlib.contextmanager
     def _new(self, path: str) -> Iterator[Path]:
-        """Where a file is made, in its folder; then it is on the disk and has its name."""
+        """Where a file is made, in its folder; then it has its name. `replace` sees to it that it is on the disk."""
         final = self.root / path
         temporary = final.with_name(f".{final.name}.new")
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         yield temporary
         temporary.chmod(0o644)
-        sync(temporary)
         os.replace(temporary, final)
         temporary.unlink(missing_ok=True)  # rename(2) of two links of one file leaves both
-        sync_folder(final.parent)
 
 
 def busy(where: str, detail: str | None = None) -> StoreError:
