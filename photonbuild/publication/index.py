@@ -1,4 +1,4 @@
-"""What a repository's metadata lists, read by createrepo_c's own parsers, within bounds."""
+"""What a repository's metadata lists, read by createrepo_c's own parsers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from photonbuild.errors import VerifyError
 from photonbuild.packages.repo import createrepo
 
-MOST_METADATA = 256 << 20  # bytes of one metadata file, packed or not
+MOST_METADATA = 256 << 20  # bytes of one metadata file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ class OpenPGP:
         self, text: str, *, where: str, secret: bool, passphrase: str | None = None, agent: Path | None = None
     ) -> Key:
         """The key in an armored text. With `secret`, it must be able to sign. Raises ConfigError."""
-        request = {"action": "show", "key": text, "passphrase": passphrase, "agent": agent is not None}
+        request = {"action": "show", "key": text, "passphrase": passphrase, "agent": agent is not None, "prove": secret}
         answer = self._ask(request, agent=agent, where=where, error=ConfigError)
         if answer["unusable"]:
             raise ConfigError(f"the key {answer['fingerprint']} is {answer['unusable']}", where=where)

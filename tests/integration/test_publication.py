@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,16 @@ from tests.support.dnf import Dnf, served
 
 pytestmark = pytest.mark.integration
 
+ADVISORY = """\
+id: MINI-2026-0001
+severity: important
+title: a wrong answer
+description: The answer was another one.
+issued: "2026-11-20"
+cves: [CVE-2026-12345]
+packages:
+  mini-data: 1.0-2.phos1
+"""
 KEY_FILE = "RPM-GPG-KEY-phos"
 DATA = "Packages/*/mini-data-1.0-1.phos1.noarch.rpm"
 
@@ -80,6 +92,72 @@ def test_the_development_key_is_not_published_unless_asked(
     assert "development key" in checkout.run("repo", "publish", str(target), code=2).stderr
     assert not target.exists()
     checkout.run("repo", "publish", str(target), "--development")
+    assert "in order" in checkout.run("repo", "verify", str(target)).stdout
+
+
+def test_a_key_of_gpg_agent_and_one_with_a_passphrase(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("home", "gnupg"):
+        (tmp_path / name).mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GNUPGHOME", str(tmp_path / "gnupg"))
+    words, key = tmp_path / "words", tmp_path / "key.asc"
+    for path, text in ((words, "open sesame\n"), (key, "")):
+        path.write_text(text)
+        path.chmod(0o600)
+    gpg = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback"]
+    try:
+        made = ["--passphrase", "", "--quick-generate-key", "Agent <agent@mini.invalid>", "rsa3072", "sign", "1y"]
+        subprocess.run([*gpg, *made], check=True, capture_output=True)
+        listed = subprocess.run(
+            [*gpg, "--with-colons", "--list-keys"], check=True, capture_output=True, text=True
+        ).stdout
+        fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+        assert fingerprint in checkout.run("repo", "sign", "mini-data", "--key", f"agent:{fingerprint}").stderr
+        checkout.run("repo", "publish", str(tmp_path / "published"))
+        checkout.run("repo", "verify", str(tmp_path / "published"), "--key", f"agent:{fingerprint}")
+        made = [f"--passphrase-file={words}", "--quick-generate-key", "Words <words@mini.invalid>", "rsa3072", "sign"]
+        subprocess.run([*gpg, *made], check=True, capture_output=True)
+        export = [f"--passphrase-file={words}", "--armor", "--export-secret-keys", "words@mini.invalid"]
+        key.write_bytes(subprocess.run([*gpg, *export], check=True, capture_output=True).stdout)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], check=False)
+    said = checkout.run("repo", "sign", "mini-data", "--key", str(key), code=2).stderr
+    assert "hint: name the file that holds its passphrase" in said
+    checkout.run("repo", "sign", "mini-data", "--key", str(key), "--passphrase-file", str(words))
+
+
+def test_dnf_lists_advisories(checkout: Checkout, dnf: Dnf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    target = tmp_path / "published"
+    with served(tmp_path) as address:
+        checkout.run("repo", "sign", "mini-data", "mini-tool")
+        checkout.run("repo", "publish", str(target), "--development")
+        url = f"{address}/published"
+        assert dnf.run(url, "install", "mini-tool").returncode == 0
+        checkout.edit("mini-data", "Release:        1", "Release:        2")
+        checkout.edit("mini-tool", "Release:        1", "Release:        2")
+        (folder := checkout.root / "build" / "advisories").mkdir()
+        (folder / "MINI-2026-0001.yaml").write_text(ADVISORY)
+        checkout.run("repo", "sign", "mini-data", "mini-tool")
+        before, after = tmp_path / "before", str(checkout.root / "stage" / "publication")
+        shutil.copytree(target, before)
+        checkout.run("repo", "publish", str(target), "--development")
+        listed = dnf.run(url, "--refresh", "updateinfo", "list").stdout
+        assert "MINI-2026-0001 Important/Sec. mini-data-1.0-2.phos1.noarch" in listed
+        assert "CVE-2026-12345" in dnf.run(url, "updateinfo", "info").stdout
+        assert dnf.run(url, "upgrade", "--security").returncode == 0
+    assert [line.split()[0] for line in dnf.installed()] == [
+        "mini-data-1.0-2.phos1.noarch",
+        "mini-tool-1.0-1.phos1.noarch",
+    ]
+    said = checkout.run("repo", "diff", str(before), after).stdout
+    assert "  > mini-data.noarch 1.0-1.phos1 -> 1.0-2.phos1\n" in said and "  advisory MINI-2026-0001\n" in said
+    found = json.loads(checkout.run("repo", "diff", str(before), after, "--format", "json").stdout)
+    assert found["packages"]["advisories"] == ["MINI-2026-0001"] and found["packages"]["changed"][0]["upgrade"]
+    assert "1 advisories: in order" in checkout.run("repo", "verify", str(target)).stdout
+    assert "2 superseded states" in checkout.run("repo", "gc", str(target), "--keep", "1").stderr
     assert "in order" in checkout.run("repo", "verify", str(target)).stdout
 
 

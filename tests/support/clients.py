@@ -1,4 +1,4 @@
-"""A Debian root with the programs of others that judge what is published: dnf, sshd, a token of PKCS#11.
+"""A Debian root with the programs of others that judge what is published: dnf, and sshd with rsync.
 
 tools/run python -m tests.support.clients       resolves its lock anew
 """

@@ -57,10 +57,12 @@ def new(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def show(request: dict[str, Any]) -> dict[str, Any]:
-    """What the one key of the request is."""
+    """What the one key of the request is. With `prove`, something is signed with it."""
     keys = prepare(request)
     if len(keys) != 1:
         raise Failed(f"{len(keys)} keys are in here, and one is expected")
+    if request["prove"] and keys[0]["secret_there"] and not keys[0]["unusable"]:
+        gpg(*secret_options(request), "--local-user", keys[0]["fingerprint"], "--detach-sign", input=b"proof")
     return keys[0]
 
 

@@ -23,12 +23,12 @@ class Web:
     where: str
 
     def read(self, path: str) -> bytes | None:
-        data = b""
+        data = bytearray()
         for chunk in self._chunks(path):
             data += chunk
             if len(data) > MOST_METADATA:
                 raise StoreError(f"it has more than {MOST_METADATA >> 20} MiB", where=f"{self.where}/{path}")
-        return data or None
+        return bytes(data) or None
 
     def get(self, path: str, target: Path) -> bool:
         with target.open("wb") as handle:
