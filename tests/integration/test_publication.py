@@ -132,15 +132,14 @@ def test_dnf_lists_advisories(checkout: Checkout, dnf: Dnf, tmp_path: Path, monk
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     target = tmp_path / "published"
     with served(tmp_path) as address:
-        checkout.run("repo", "sign", "mini-data", "mini-tool")
+        checkout.run("repo", "sign", "mini-data")
         checkout.run("repo", "publish", str(target), "--development")
         url = f"{address}/published"
-        assert dnf.run(url, "install", "mini-tool").returncode == 0
+        assert dnf.run(url, "install", "mini-data").returncode == 0
         checkout.edit("mini-data", "Release:        1", "Release:        2")
-        checkout.edit("mini-tool", "Release:        1", "Release:        2")
         (folder := checkout.root / "build" / "advisories").mkdir()
         (folder / "MINI-2026-0001.yaml").write_text(ADVISORY)
-        checkout.run("repo", "sign", "mini-data", "mini-tool")
+        checkout.run("repo", "sign", "mini-data")
         before, after = tmp_path / "before", str(checkout.root / "stage" / "publication")
         shutil.copytree(target, before)
         checkout.run("repo", "publish", str(target), "--development")
@@ -148,10 +147,7 @@ def test_dnf_lists_advisories(checkout: Checkout, dnf: Dnf, tmp_path: Path, monk
         assert "MINI-2026-0001 Important/Sec. mini-data-1.0-2.phos1.noarch" in listed
         assert "CVE-2026-12345" in dnf.run(url, "updateinfo", "info").stdout
         assert dnf.run(url, "upgrade", "--security").returncode == 0
-    assert [line.split()[0] for line in dnf.installed()] == [
-        "mini-data-1.0-2.phos1.noarch",
-        "mini-tool-1.0-1.phos1.noarch",
-    ]
+    assert [line.split()[0] for line in dnf.installed()] == ["mini-data-1.0-2.phos1.noarch"]
     said = checkout.run("repo", "diff", str(before), after).stdout
     assert "  > mini-data.noarch 1.0-1.phos1 -> 1.0-2.phos1\n" in said and "  advisory MINI-2026-0001\n" in said
     found = json.loads(checkout.run("repo", "diff", str(before), after, "--format", "json").stdout)
