@@ -11,7 +11,7 @@ IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: $(IMAGES) images test test-matrix lint unit native integration boot fuzz clean help
+.PHONY: $(IMAGES) images repo test test-matrix lint unit native integration boot fuzz clean help
 
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -21,6 +21,9 @@ iso pico: override PROFILE :=
 pico: override SSH_KEY :=
 
 images: $(IMAGES) ## all of them
+
+repo: ## every package, and the signed repository of them: stage/publication; KEY=NAME signs by that key of yours
+	$(PHOTONBUILD) repo sign $(if $(KEY),--key '$(KEY)') $(ARGS)
 
 test: ## lint, unit, native, integration and boot tests
 	$(MAKE) --no-print-directory lint

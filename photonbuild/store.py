@@ -25,7 +25,7 @@ from photonbuild.sandbox.ids import owner_of_files
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.uses import Uses
 
-FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "images", "failed", "tmp", "locks", "mnt", "logs")
+FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "signed", "images", "failed", "tmp", "locks", "mnt", "logs")
 LEAST_FREE = 2 << 30
 FULL = 1 << 20
 # In the folder of work in progress, a link to a folder elsewhere that belongs to it.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, gc, image, kickstart, machine, packages, pico, seeds
+from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, seeds
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -53,6 +53,8 @@ for _command in (
     packages.sources_group,
     packages.timings_command,
     seeds.seed_group,
+    key.key_group,
+    repo.repo_group,
     gc.gc_command,
     image.image_command,
     machine.boot_command,

@@ -39,6 +39,6 @@ def seed_build(session: Session, names: tuple[str, ...]) -> None:
 def known(session: Session, names: tuple[str, ...]) -> tuple[str, ...]:
     """These seeds, or all of them. Raises ConfigError for a name that is none."""
     for name in names:
-        if name not in session.config.seeds.names:
-            raise unknown("seed", name, session.config.seeds.names)
-    return names or session.config.seeds.names
+        if name not in session.config.seed_names:
+            raise unknown("seed", name, session.config.seed_names)
+    return names or session.config.seed_names

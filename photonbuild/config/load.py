@@ -11,6 +11,7 @@ from typing import Any
 from photonbuild import documents
 from photonbuild.config import local as config_local
 from photonbuild.config import validation as config_yaml
+from photonbuild.config.advisories import Advisory
 from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.models import (
     BootImage,
@@ -35,11 +36,13 @@ USER_FILE = "photonbuild.yaml"
 # What images may hold, by the name of their format.
 ImageModels = Mapping[str, type[Image]]
 MODELS: Mapping[str, type[Model]] = {
+    "advisory": Advisory,
     "distribution": Distribution,
     "filesystems": FileSystems,
     "profile": Profile,
     "runtimes": Runtimes,
     "seed": Seeds,
+    "signing": Seed,
     "sources": SourcesFile,
     "user": User,
 }
@@ -47,11 +50,15 @@ MODELS: Mapping[str, type[Model]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that was configured. `root` is the checkout; `profiles` holds each file as written."""
+    """Everything that was configured. `root` is the checkout; `profiles` holds each file as written.
+
+    `more_seeds`: those with a file of their own, `build/NAME.yaml`, since nothing that they hold is part of a package.
+    """
 
     root: Path
     distribution: Distribution
     seeds: Seeds
+    more_seeds: Mapping[str, Seed]
     profiles: Mapping[str, Profile]
     images: Mapping[str, Image]
     runtimes: tuple[Runtime, ...]
@@ -70,8 +77,17 @@ class Config:
     def stage_dir(self) -> Path:
         return self.root / "stage"
 
-    def seed_lock(self, seed: Seed) -> Path:
-        return self.build_dir / seed.lock
+    def seed(self, name: str) -> Seed:
+        """The seed called `name`."""
+        return self.more_seeds[name] if name in self.more_seeds else self.seeds.named(name)
+
+    @property
+    def seed_names(self) -> tuple[str, ...]:
+        """Every seed; what lies over another comes after it."""
+        return (*self.seeds.names, *sorted(self.more_seeds))
+
+    def seed_lock(self, name: str) -> Path:
+        return self.build_dir / self.seed(name).lock
 
     def profile(self, name: str) -> Profile:
         """Profile `name` with everything it extends merged in, without duplicates, parents first."""
@@ -141,6 +157,7 @@ def load(root: Path, formats: ImageModels, *, user_file: Path | None = None) -> 
         root=root,
         distribution=_load(root, build / "distribution.yaml", Distribution),
         seeds=_load(root, build / "seed.yaml", Seeds),
+        more_seeds={"signing": _load(root, build / "signing.yaml", Seed)},
         profiles=profiles,
         images=images,
         runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,

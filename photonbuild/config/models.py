@@ -232,6 +232,18 @@ class Signing(Model):
     certificate: str
 
 
+class PublicationSettings(Model):
+    """Where this user's repository goes, and the OpenPGP key that signs it.
+
+    `key`: the name of a key of his (photonbuild key show), the path of a file, or agent:FINGERPRINT. `targets`: names
+    of folders, ssh: and s3: addresses.
+    """
+
+    key: str | None = None
+    passphrase_file: str | None = None
+    targets: dict[Name, str] = Field(default_factory=dict)
+
+
 class Limits(Model):
     """When a build is stopped, instead of by what it took before: hours in all, minutes without output, its memory."""
 
@@ -245,6 +257,7 @@ class User(Model):
 
     mirrors: Mirrors = Mirrors()
     signing: Signing | None = None
+    publication: PublicationSettings = PublicationSettings()
     authorized_keys: tuple[str, ...] = ()
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None

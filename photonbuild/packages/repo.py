@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,12 +23,22 @@ METADATA = ("primary", "filelists", "other")
 MARKER = ".made.json"
 
 
-def make_repository(rpms: Sequence[Path], out: Path, *, revision: int, key: str | None = None) -> None:
+def make_repository(
+    rpms: Sequence[Path],
+    out: Path,
+    *,
+    revision: int,
+    key: str | None = None,
+    folder: str = "Packages",
+    advisories: str | None = None,
+    sign: Callable[[Path], bytes] | None = None,
+) -> None:
     """Make the repository `out` of exactly the files `rpms`; an older one is replaced at the end, in one step.
 
-    The same packages and `revision` (seconds since 1970, the only time written) give the same bytes. Binary
-    packages only. `key` is what `is_made` is asked for afterwards. The caller sees to it that only one process makes
-    `out` at a time. Raises SolveError.
+    The same packages and `revision` (seconds since 1970, the only time written) give the same bytes. The packages go
+    to `folder` of it. `advisories`: the text of an updateinfo.xml. `sign` gives the detached signature of a file, for
+    repomd.xml. `key` is what `is_made` is asked for afterwards. The caller sees to it that only one process makes `out`
+    at a time. Raises SolveError.
     """
     twice = sorted(name for name, count in Counter(path.name for path in rpms).items() if count > 1)
     if twice:
@@ -41,11 +51,14 @@ def make_repository(rpms: Sequence[Path], out: Path, *, revision: int, key: str 
     try:
         staged.chmod(0o755)
         try:
-            _fill(sorted(rpms, key=lambda path: path.name), staged, revision)
+            _fill(sorted(rpms, key=lambda path: path.name), staged, revision, folder, advisories)
         except createrepo().CreaterepoCError as error:
             if is_full(staged):
                 raise no_space(staged.parent) from error
             raise SolveError("cannot make the repository", where=str(out), detail=str(error)) from error
+        if sign is not None:
+            index = staged / "repodata" / "repomd.xml"
+            index.with_suffix(".xml.asc").write_bytes(sign(index))
         if key is not None:
             write_json(staged / MARKER, sealed({"key": key, "files": _stamps(staged)}))
         _replace(staged, out)
@@ -60,27 +73,25 @@ def is_made(out: Path, key: str) -> bool:
 
 
 def _stamps(folder: Path) -> dict[str, list[int]]:
-    files = sorted(path for part in ("Packages", "repodata") for path in (folder / part).glob("*"))
+    files = sorted(path for part in ("Packages", "repodata") for path in (folder / part).rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
-def _fill(rpms: Sequence[Path], folder: Path, revision: int) -> None:
-    (folder / "Packages").mkdir()
-    (folder / "repodata").mkdir()
+def _fill(rpms: Sequence[Path], staged: Path, revision: int, folder: str, advisories: str | None) -> None:
+    (staged / folder).mkdir(parents=True)
+    (staged / "repodata").mkdir()
     packages = []
     for rpm in rpms:
-        packages.append(_read(rpm))
-        copy_file(rpm, folder / "Packages" / rpm.name)
-    _check_unique(packages, folder)
-    _write_metadata(packages, folder / "repodata", revision)
+        packages.append(_read(rpm, f"{folder}/{rpm.name}"))
+        copy_file(rpm, staged / folder / rpm.name)
+    _check_unique(packages, staged)
+    _write_metadata(packages, staged / "repodata", revision, advisories)
 
 
-def _read(rpm: Path) -> Any:
+def _read(rpm: Path, href: str) -> Any:
     cr = createrepo()
     try:
-        package = cr.package_from_rpm(
-            str(rpm), checksum_type=cr.SHA256, location_href=f"Packages/{rpm.name}", changelog_limit=0
-        )
+        package = cr.package_from_rpm(str(rpm), checksum_type=cr.SHA256, location_href=href, changelog_limit=0)
     except Exception as error:
         raise SolveError("not a readable package", where=str(rpm), detail=str(error)) from None
     # The modification time of the file says when it was copied here, not anything about the package.
@@ -97,7 +108,7 @@ def _check_unique(packages: Sequence[Any], folder: Path) -> None:
         seen[nevra] = package.location_href
 
 
-def _write_metadata(packages: Sequence[Any], repodata: Path, revision: int) -> None:
+def _write_metadata(packages: Sequence[Any], repodata: Path, revision: int, advisories: str | None) -> None:
     cr = createrepo()
     makers = {"primary": cr.PrimaryXmlFile, "filelists": cr.FilelistsXmlFile, "other": cr.OtherXmlFile}
     repomd = cr.Repomd()
@@ -110,13 +121,25 @@ def _write_metadata(packages: Sequence[Any], repodata: Path, revision: int) -> N
         for package in packages:
             handle.add_pkg(package)
         handle.close()
-        record = cr.RepomdRecord(kind, str(path))
-        record.load_contentstat(stat)
-        record.fill(cr.SHA256)
-        record.timestamp = revision
-        record.rename_file()
-        repomd.set_record(record)
+        _add_record(repomd, kind, path, stat, revision)
+    if advisories is not None:
+        path = repodata / "updateinfo.xml.gz"
+        stat = cr.ContentStat(cr.SHA256)
+        handle = cr.CrFile(str(path), cr.MODE_WRITE, cr.GZ, stat)
+        handle.write(advisories)
+        handle.close()
+        _add_record(repomd, "updateinfo", path, stat, revision)
     (repodata / "repomd.xml").write_text(repomd.xml_dump(), encoding="utf-8")
+
+
+def _add_record(repomd: Any, kind: str, path: Path, stat: Any, revision: int) -> None:
+    cr = createrepo()
+    record = cr.RepomdRecord(kind, str(path))
+    record.load_contentstat(stat)
+    record.fill(cr.SHA256)
+    record.timestamp = revision
+    record.rename_file()
+    repomd.set_record(record)
 
 
 def _replace(staged: Path, out: Path) -> None:

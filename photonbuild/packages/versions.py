@@ -36,3 +36,13 @@ def _dep(pool: solv.Pool, dependency: Dependency) -> solv.Dep:
 def upstream_version(debian: str) -> str:
     """The upstream part of a Debian version, without what Debian adds to it: 1:2.44+dfsg-3 is 2.44."""
     return debian.partition(":")[2 if ":" in debian else 0].rpartition("-")[0 if "-" in debian else 2].partition("+")[0]
+
+
+def compare(one: str, other: str) -> int:
+    """Below 0, 0 or above: is [EPOCH:]VERSION[-RELEASE] before, the same as, or after another, as rpm sorts them?"""
+    pool = solv.Pool()
+    repo = pool.add_repo("compared")
+    solvables = [repo.add_solvable(), repo.add_solvable()]
+    for solvable, evr in zip(solvables, (one, other), strict=True):
+        solvable.evr = evr
+    return int(solvables[0].evrcmp(solvables[1]))

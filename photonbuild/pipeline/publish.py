@@ -28,6 +28,8 @@ def publish_image(stage: Path, cached: Path) -> ImageResult:
             temporary.unlink(missing_ok=True)
             try:
                 copy_file(source, temporary)
+                # The signature of what was there, if there is one: see `photonbuild repo sign`.
+                (outdir / f"{name}.asc").unlink(missing_ok=True)
                 os.replace(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)

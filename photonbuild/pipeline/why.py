@@ -36,7 +36,7 @@ def why(session: Session, name: str) -> Answer:
     """
     kind, _, plain = name.rpartition(":")
     if not kind:
-        seeds = session.config.seeds.names
+        seeds = session.config.seed_names
         kind = "image" if plain in session.config.images else "seed" if plain in seeds else "package"
     if kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}", hint=f"known: {', '.join(KINDS)}")
@@ -51,8 +51,8 @@ def of_package(session: Session, name: str) -> Answer:
 
 
 def of_seed(session: Session, name: str) -> Answer:
-    if name not in session.config.seeds.names:
-        raise unknown("seed", name, session.config.seeds.names)
+    if name not in session.config.seed_names:
+        raise unknown("seed", name, session.config.seed_names)
     inputs = seed_inputs(session.config, name)
     if is_ready(session.config, session.store, name):
         return Answer(kind="seed", name=name, state="cached", reasons=(key_of(inputs)[:12],))

@@ -39,7 +39,7 @@ class Deb:
 
 
 def lock_path(config: Config, name: str) -> Path:
-    return config.seed_lock(config.seeds.named(name))
+    return config.seed_lock(name)
 
 
 def read_lock(config: Config, name: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def read_lock(config: Config, name: str) -> dict[str, Any]:
 
 def locked_versions(config: Config, name: str) -> dict[str, str]:
     """The Debian version of each package that the seed's own list names, as locked."""
-    wanted = config.seeds.named(name).packages
+    wanted = config.seed(name).packages
     debs = [Deb(**entry) for entry in read_lock(config, name)["packages"]]
     return {deb.name: deb.version for deb in debs if deb.name in wanted}
 
@@ -105,7 +105,7 @@ def resolve_over(config: Config, seed: Seed, status: Path) -> tuple[Deb, ...]:
     if newer := sorted(deb.name for deb in debs if deb.name in installed):
         raise SourceError(
             f"the seed below has other versions of {', '.join(newer)} than are needed",
-            where=str(config.seed_lock(seed)),
+            where=str(config.build_dir / seed.lock),
             hint="photonbuild seed lock, without a name, locks them all anew",
         )
     return debs

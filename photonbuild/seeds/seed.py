@@ -46,7 +46,7 @@ class FrozenSeed:
 
 def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
     """Resolve the seed anew, build it, and write its lock with the digest of the result."""
-    seed = config.seeds.named(name)
+    seed = config.seed(name)
     base: dict[str, str] = {}
     if name in config.seeds.layers:
         base = {"base": read_lock(config, BASE)["digest"]}
@@ -115,7 +115,7 @@ def seed_entries(store: Store, name: str) -> list[Path]:
 
 def seed_inputs(config: Config, name: str) -> dict[str, Any]:
     """All that a seed is made from: its locked packages, how they are installed, what is then removed and checked."""
-    seed, lock = config.seeds.named(name), read_lock(config, name)
+    seed, lock = config.seed(name), read_lock(config, name)
     debs = [Deb(**entry) for entry in lock["packages"]]
     return {
         "packages": {deb.name: f"{Path(deb.path).name} {deb.sha256}" for deb in debs},
@@ -136,7 +136,7 @@ def _how(seed: Seed, lock: Mapping[str, Any]) -> list[str]:
 
 def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[str, Any]:
     """What inside/freeze.py is told."""
-    seed = config.seeds.named(name)
+    seed = config.seed(name)
     return {
         "exclude_paths": list(seed.exclude_paths),
         "prune": list(seed.prune),
@@ -267,7 +267,7 @@ def fetch_debs(
 
 
 def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:
-    seed = config.seeds.named(name)
+    seed = config.seed(name)
     store.need_room()
     files = fetch_debs(config, store, seed, debs, warn, locked=locked)
     with store.staging() as work:

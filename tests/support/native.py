@@ -26,6 +26,7 @@ GO = f"{INSIDE}/src/go"
 STATICCHECK = ROOT / "tests" / "native" / "staticcheck"
 GOVMOMI = ROOT / "tests" / "native" / "govmomi"
 REGISTRY = ROOT / "tests" / "native" / "registry"
+MINIO = ROOT / "tests" / "native" / "minio"
 UDP_ECHO = ROOT / "tests" / "native" / "udpecho"
 LIMIT = 1200.0
 

@@ -41,6 +41,7 @@ FLOORS = (
     "photonbuild.sources",
     "photonbuild.seeds",
     "photonbuild.packages",
+    "photonbuild.publication",
     "photonbuild.images",
     "photonbuild.machines",
     "photonbuild.pipeline",

@@ -47,7 +47,7 @@ def test_the_real_configuration_loads(checkout: Path) -> None:
     assert loaded.distribution.prefix == "phos-1.0-x86_64"
     assert "gcc" in loaded.seeds.build_capabilities
     assert loaded.image("iso").profile == "default"
-    assert loaded.seed_lock(loaded.seeds.machine) == checkout / "build/machine.lock"
+    assert loaded.seed_lock("machine") == checkout / "build/machine.lock"
 
 
 def test_extends_merges_parents_first_without_duplicates(checkout: Path) -> None:

@@ -45,7 +45,7 @@ image_prefix: "{id}-{version}-{arch}"
 @pytest.fixture
 def session(tmp_path: Path) -> Any:
     """A session whose configuration no change of this distribution touches."""
-    for name in ("seed.yaml", "runtimes.yaml", "filesystems.yaml", "profiles"):
+    for name in ("seed.yaml", "signing.yaml", "runtimes.yaml", "filesystems.yaml", "profiles"):
         (tmp_path / "build").mkdir(exist_ok=True)
         (tmp_path / "build" / name).symlink_to(ROOT / "build" / name)
     (tmp_path / "build/distribution.yaml").write_text(DISTRIBUTION)

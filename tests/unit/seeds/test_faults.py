@@ -110,7 +110,7 @@ def test_a_damaged_package_of_a_seed_is_fetched_again(
     monkeypatch.setattr(seed, "debian_mirrors", lambda settings: ("http://a.example/debian",))
     monkeypatch.setattr(seed, "download", lambda url, target, limit: target.write_bytes(content))
     said: list[str] = []
-    (path,) = seed.fetch_debs(config, store, config.seeds.named("build"), [deb], said.append, locked=True)
+    (path,) = seed.fetch_debs(config, store, config.seed("build"), [deb], said.append, locked=True)
     assert path.read_bytes() == content
     assert said == [f"debs/{deb.sha256} in the store is damaged; it is fetched again"]
 

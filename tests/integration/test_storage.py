@@ -1,0 +1,205 @@
+"""Publishing to real storage: a folder, sshd with rsync, MinIO. Publishers are killed, and two run at once."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from photonbuild.errors import StoreError
+from photonbuild.log import Reporter
+from photonbuild.pipeline.configuration import load_config
+from photonbuild.pipeline.session import Session
+from photonbuild.publication.publish import publish
+from photonbuild.publication.storage import lease
+from photonbuild.publication.storage.address import open_storage
+from photonbuild.publication.storage.interface import Storage
+from photonbuild.publication.tree import read_tree
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.store import Store
+from tests.integration.conftest import PROJECT
+from tests.support.clients import clients_root
+from tests.support.killing import NEW, kill_publishers, trees
+from tests.support.native import MINIO, go_program
+from tests.support.publications import LAYOUT, missing, seen
+
+pytestmark = pytest.mark.integration
+
+SSHD = """\
+HostKey /ssh/host
+AuthorizedKeysFile /ssh/user.pub
+PermitRootLogin yes
+StrictModes no
+UsePAM no
+ListenAddress 127.0.0.1
+PidFile none
+"""
+SSH = """\
+Host *
+  User root
+  IdentityFile {folder}/user
+  IdentitiesOnly yes
+  StrictHostKeyChecking accept-new
+  UserKnownHostsFile {folder}/known
+  ControlMaster auto
+  ControlPath {folder}/%C
+  ControlPersist 60
+"""
+RSYNC = """\
+#!/bin/sh
+exec {root}/lib64/ld-linux-x86-64.so.2 --library-path {root}/usr/lib/x86_64-linux-gnu {root}/usr/bin/rsync "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where publications can be tried. `base`: the start of their addresses; `kills`: how often one is interrupted."""
+
+    base: str
+    kills: int
+
+
+@pytest.fixture(scope="module")
+def session(seeded_store: Path) -> Session:
+    return Session(config=load_config(PROJECT), store=Store.open(seeded_store), reporter=Reporter())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"nobody listens at {port}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(str(tmp_path_factory.mktemp("published")), kills=30)
+
+
+@pytest.fixture(scope="module")
+def ssh(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """sshd of Debian in a root of its own; the client is the host's ssh, with Debian's rsync."""
+    work, root, port = tmp_path_factory.mktemp("ssh"), clients_root(session.config, session.store), free_port()
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / name)], check=True)
+    (work / "sshd_config").write_text(SSHD)
+    (work / "config").write_text(SSH.format(folder=work))
+    (work / "bin").mkdir()
+    (work / "bin" / "ssh").write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {work}/config "$@"\n')
+    (work / "bin" / "rsync").write_text(RSYNC.format(root=root))
+    for path in (work / "bin").iterdir():
+        path.chmod(0o755)
+    (data := work / "data").mkdir()
+    sandbox = Sandbox(
+        layers=[root],
+        scratch=session.store.scratch,
+        binds=[Bind(work, "/ssh"), Bind(data, "/data", readonly=False, links=True)],
+        network=True,
+    )
+    log = (work / "log").open("wb")
+    command = f"mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /ssh/sshd_config -p {port}"
+    process = sandbox.popen(["sh", "-c", command], stdout=log, stderr=log)
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{work}/bin:{before}"
+    try:
+        wait_for(port)
+        yield Place(f"ssh://root@127.0.0.1:{port}/data", kills=6)
+    finally:
+        os.environ["PATH"] = before
+        process.kill()
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def s3(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """MinIO, with one bucket."""
+    import botocore.session
+
+    work, port = tmp_path_factory.mktemp("minio"), free_port()
+    program = go_program(session, MINIO) / "minio"
+    env = {
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "tester-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    before = {name: os.environ.get(name) for name in env}
+    server = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "tester-secret", "HOME": str(work), "PATH": ""}
+    argv = [str(program), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(work / "data")]
+    with (work / "log").open("wb") as log, subprocess.Popen(argv, env=server, stdout=log, stderr=log) as process:
+        os.environ.update(env)
+        try:
+            wait_for(port)
+            client = botocore.session.get_session().create_client("s3")
+            for _ in range(50):
+                try:
+                    client.create_bucket(Bucket="bucket")
+                    break
+                except Exception:
+                    time.sleep(0.2)
+            yield Place("s3://bucket", kills=6)
+        finally:
+            process.kill()
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(params=["folder", "ssh", "s3"])
+def place(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
+def fresh(place: Place) -> tuple[str, Storage]:
+    """A new address, and what is there."""
+    target = f"{place.base}/{next(NUMBERS)}"
+    return target, open_storage(target, {})
+
+
+def test_publish(place: Place, tmp_path: Path) -> None:
+    old, new = trees(tmp_path)
+    _, storage = fresh(place)
+    first = publish(read_tree(old, LAYOUT), storage, snapshot="first")
+    assert (first.there, len(first.changed)) == (0, 3) and missing(storage, tmp_path) == []
+    assert publish(read_tree(old, LAYOUT), storage, snapshot="first").sent == 0
+    publish(read_tree(new, LAYOUT), storage)
+    assert seen(storage, tmp_path)[0] == NEW
+    assert missing(storage, tmp_path, "first") == []
+    sizes = storage.sizes("1.0/packages")
+    listed = {path for path in sizes if path.endswith("app-1.0-1.x86_64.rpm")}
+    storage.remove(listed)
+    assert listed and storage.sizes("1.0/packages").keys() == sizes.keys() - listed
+
+
+def test_kill_a_publisher_at_any_moment(place: Place, tmp_path: Path) -> None:
+    kill_publishers(lambda: fresh(place), tmp_path, kills=place.kills, seed=12)
+
+
+def test_two_publishers_exclude_each_other(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW", 0.5)
+    monkeypatch.setattr(lease, "PAUSE", 0.2)
+    old, _ = trees(tmp_path)
+    target, storage = fresh(place)
+    with storage.lock(), pytest.raises(StoreError, match="another publisher is at work"):
+        publish(read_tree(old, LAYOUT), open_storage(target, {}))
+    publish(read_tree(old, LAYOUT), open_storage(target, {}))
+    assert missing(storage, tmp_path) == []
