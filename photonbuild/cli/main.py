@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, gc, image, kickstart, machine, packages, pico, seeds
+from photonbuild.cli import about, gc, image, kickstart, machine, packages, pico, seeds, updates
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -52,6 +52,8 @@ for _command in (
     packages.shell_command,
     packages.sources_group,
     packages.timings_command,
+    updates.outdated_command,
+    updates.bump_command,
     seeds.seed_group,
     gc.gc_command,
     image.image_command,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from photonbuild.config.models import SourceEntry
 from photonbuild.packages.spec import Spec
 
 
@@ -24,6 +25,11 @@ class BuildEnvironment:
     sandbox: Mapping[str, Any]
 
 
+def digest_of(entry: SourceEntry) -> str:
+    """A fetched source in a key: its digest, and which members of it are taken if not the whole."""
+    return " ".join([str(entry.sha512), *entry.members])
+
+
 def build_inputs(spec: Spec, environment: BuildEnvironment, installed: Mapping[str, str]) -> dict[str, Any]:
     """Every input of the build of `spec`; `installed`: package → sha256 of the RPM in its build root.
 
@@ -38,6 +44,6 @@ def build_inputs(spec: Spec, environment: BuildEnvironment, installed: Mapping[s
         "sandbox": dict(environment.sandbox),
         "spec": spec.expanded,
         "files": dict(spec.files),
-        "sources": {entry.file: entry.sha512 for entry in spec.fetched.sources},
+        "sources": {entry.file: digest_of(entry) for entry in spec.fetched.sources},
         "installed": dict(sorted(installed.items())),
     }

@@ -28,7 +28,7 @@ from photonbuild.keys import key_of, write_inputs
 from photonbuild.run import Completed, run, tail_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve
-from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
+from photonbuild.sources.mirrors import archives_of, download, go_environment, host_certificates
 from photonbuild.store import ELSEWHERE, Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
@@ -57,6 +57,12 @@ def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
     """Resolve the seed anew, build it, and write its lock with the digest of the result."""
     seed = config.seeds.named(name)
     debs = resolve(config, seed)
+    try:
+        fetch_debs(config, store, seed, debs, warn, locked=True)
+    except SourceError as error:
+        # Its index is read from elsewhere than its files: it may list what is not given.
+        warn(f"{name} seed: without the security archive, which does not give what it lists: {error.message}")
+        debs = resolve(config, seed, security=False)
     frozen = _make(config, store, name, debs, warn, locked=True)
     path = lock_path(config, name)
     write_json(
@@ -217,7 +223,6 @@ def fetch_debs(
     config: Config, store: Store, seed: Seed, debs: Sequence[Deb], warn: Warn, *, locked: bool
 ) -> list[Path]:
     """Every package in the store, by digest, in the order given."""
-    mirrors = debian_mirrors(config.user.mirrors)
 
     def fetch(deb: Deb) -> Path:
         target = store.use(store.root / "debs" / deb.sha256)
@@ -227,7 +232,7 @@ def fetch_debs(
             warn(f"{target.relative_to(store.root)} in the store is damaged; it is fetched again")
             store.discard(target)
         reasons = []
-        for mirror in mirrors:
+        for mirror in archives_of(deb.path, config.user.mirrors):
             with store.staging() as work:
                 try:
                     download(f"{mirror}/{deb.path}", work / "deb", limit=deb.size)
@@ -245,7 +250,7 @@ def fetch_debs(
                 detail="\n".join(reasons),
                 hint="photonbuild seed lock, or build without --locked",
             )
-        current = resolve(config, seed, [deb.name])[0]
+        current = resolve(config, seed, [deb.name], security=deb.path.startswith("pool/updates/"))[0]
         if current.path == deb.path:
             raise SourceError(f"cannot fetch {deb.path}", detail="\n".join(reasons))
         warn(f"the archive has dropped {deb.path}: going on with {current.path}, which is not the locked package")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from photonbuild.config.models import Seed
-from photonbuild.seeds.lock import apt_configuration
 from photonbuild.seeds.seed import mmdebstrap_argv
+from photonbuild.sources.apt import apt_configuration
 
 
 def test_private_apt_configuration_never_names_the_systems(tmp_path: Path) -> None:
-    text = apt_configuration(tmp_path, "http://a.example/debian", "trixie").read_text()
+    text = apt_configuration(tmp_path, ["deb http://a.example/debian trixie main"]).read_text()
     assert f'Dir::State::status "{tmp_path}/status";' in text
     assert "/etc/apt" not in text and "/var/lib" not in text
 
