@@ -190,11 +190,13 @@ class Mirrors(Model):
     """Where to fetch from instead of what the host's own tools are set to.
 
     `debian_security`: the archive of Debian's security updates. `snapshot`: a service that has kept every file that the
-    archives ever had, and gives it by its SHA-1 as ``/file/SHA1``.
+    archives ever had, and gives it by its SHA-1 as ``/file/SHA1``. `debian_keyring`: the keys of a
+    mirror that signs the indexes itself.
     """
 
     debian: str | None = None
     debian_security: str | None = None
+    debian_keyring: str | None = None
     snapshot: str | None = None
     go: str | None = None
     cargo: str | None = None

@@ -13,10 +13,11 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 def sources_list(kind: str, settings: Mirrors, suite: str, besides: Sequence[str] = ()) -> tuple[str, ...]:
     """Lines of sources.list(5) of this kind (deb, deb-src): the suite, its security updates, SUITE-`besides`."""
+    keyring = Path(settings.debian_keyring).expanduser() if settings.debian_keyring else KEYRING
     main, security = debian_mirrors(settings)[0], security_mirrors(settings)
     found = [f"{main} {name}" for name in (suite, *(f"{suite}-{each}" for each in besides))]
     found += [f"{security[0]} {suite}-security"] if security else []
-    return tuple(f"{kind} [signed-by={KEYRING}] {place} main" for place in found)
+    return tuple(f"{kind} [signed-by={keyring}] {place} main" for place in found)
 
 
 def apt_configuration(folder: Path, sources: Sequence[str]) -> Path:
