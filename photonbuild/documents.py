@@ -70,6 +70,17 @@ class Document:
         return f"{self.name}:{self.line(loc, key=key)}"
 
 
+def node_at(document: Document, loc: Sequence[int | str]) -> yaml.Node | None:
+    """The node of the value at `loc`, with its place in the text, or None."""
+    node = document.node
+    for element in loc:
+        found = _child(node, element)
+        if found is None:
+            return None
+        node = found[1]
+    return node
+
+
 def _child(node: yaml.Node | None, element: int | str) -> tuple[yaml.Node, yaml.Node] | None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

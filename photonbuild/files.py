@@ -71,6 +71,11 @@ def sha256_of(path: Path) -> str:
     return _digest_of(path, "sha256")
 
 
+def sha1_of(path: Path) -> str:
+    """For services that name files so; never to trust one."""
+    return _digest_of(path, "sha1")
+
+
 def sha512_of(path: Path) -> str:
     """SHA-512 of a file's content, in hexadecimal digits."""
     return _digest_of(path, "sha512")

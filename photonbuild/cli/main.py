@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, seeds
+from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, seeds, updates
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -52,6 +52,8 @@ for _command in (
     packages.shell_command,
     packages.sources_group,
     packages.timings_command,
+    updates.outdated_command,
+    updates.bump_command,
     seeds.seed_group,
     key.key_group,
     repo.repo_group,

@@ -20,6 +20,7 @@ from photonbuild.config.models import (
     Image,
     ImageFile,
     Profile,
+    Rebuilds,
     Runtime,
     Runtimes,
     Seed,
@@ -40,6 +41,7 @@ MODELS: Mapping[str, type[Model]] = {
     "distribution": Distribution,
     "filesystems": FileSystems,
     "profile": Profile,
+    "rebuilds": Rebuilds,
     "runtimes": Runtimes,
     "seed": Seeds,
     "signing": Seed,
@@ -63,6 +65,7 @@ class Config:
     images: Mapping[str, Image]
     runtimes: tuple[Runtime, ...]
     filesystems: Mapping[FileSystem, FileSystemNeeds]
+    rebuilds: Mapping[str, int]
     user: User
 
     @property
@@ -72,6 +75,10 @@ class Config:
     @property
     def specs_dir(self) -> Path:
         return self.root / "specs"
+
+    @property
+    def rebuilds_file(self) -> Path:
+        return self.build_dir / "rebuilds.yaml"
 
     @property
     def stage_dir(self) -> Path:
@@ -162,6 +169,7 @@ def load(root: Path, formats: ImageModels, *, user_file: Path | None = None) -> 
         images=images,
         runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,
         filesystems=filesystems,
+        rebuilds=load_rebuilds(root),
         user=user,
     )
 
@@ -171,6 +179,21 @@ def load_user(path: Path | None = None) -> User:
     if path is None and not default_user_file().exists():
         return User()
     return config_yaml.load(path or default_user_file(), User)
+
+
+def load_rebuilds(root: Path) -> Mapping[str, int]:
+    """``build/rebuilds.yaml``, each name with a spec in ``specs/``; without that file nothing was built again."""
+    path = root / "build" / "rebuilds.yaml"
+    if not path.exists():
+        return {}
+    document = _read(root, path)
+    counts = config_yaml.validate(document, Rebuilds).rebuilds
+    known = [folder.name for folder in (root / "specs").iterdir()] if counts else []
+    for name in counts:
+        if name not in known:
+            where = document.where("rebuilds", name, key=True)
+            raise ConfigError(f"no spec '{name}'{nearest(name, known)}", where=where)
+    return counts
 
 
 def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
@@ -185,12 +208,14 @@ def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
     result = config_yaml.validate(document, SourcesFile)
     seen: dict[str, int] = {}
     for index, entry in enumerate(result.sources):
-        if entry.file in seen:
-            raise ConfigError(
-                f"file '{entry.file}' is already listed in line {seen[entry.file]}",
-                where=document.where("sources", index, "file"),
-            )
-        seen[entry.file] = document.line(("sources", index, "file"))
+        for number, name in enumerate(entry.names):
+            place = ("members", number) if entry.members else ("file",)
+            if name in seen:
+                raise ConfigError(
+                    f"file '{name}' is already listed in line {seen[name]}",
+                    where=document.where("sources", index, *place),
+                )
+            seen[name] = document.line(("sources", index, *place))
     config_local.check(spec_dir, result, document)
     return result
 

@@ -217,9 +217,17 @@ class Runtimes(Model):
 
 
 class Mirrors(Model):
-    """Where to fetch from instead of what the host's own tools are set to."""
+    """Where to fetch from instead of what the host's own tools are set to.
+
+    `debian_security`: the archive of Debian's security updates. `snapshot`: a service that has kept every file that the
+    archives ever had, and gives it by its SHA-1 as ``/file/SHA1``. `debian_keyring`: the keys of a
+    mirror that signs the indexes itself.
+    """
 
     debian: str | None = None
+    debian_security: str | None = None
+    debian_keyring: str | None = None
+    snapshot: str | None = None
     go: str | None = None
     cargo: str | None = None
     pypi: str | None = None
@@ -275,6 +283,21 @@ class DebSrc(Model):
     path: Annotated[str, Field(pattern=r"^pool/")]
 
 
+class Snapshot(Model):
+    """A file that a Debian archive once had, by its SHA-1, from a service that keeps them all."""
+
+    type: Literal["snapshot"]
+    sha1: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class PyPI(Model):
+    """A file of a project in the index of Python packages that the host's pip is set to."""
+
+    type: Literal["pypi"]
+    project: Name
+    file: Annotated[str, Field(pattern=r"^[^/\s]+$")]
+
+
 class Url(Model):
     type: Literal["url"]
     url: Annotated[str, Field(pattern=r"^https?://")]
@@ -310,20 +333,7 @@ class Local(Model):
     path: str
 
 
-Provider = Annotated[DebSrc | Url | GoModule | Cargo | Local, Field(discriminator="type")]
-
-
-class SourceEntry(Model):
-    """One fetched file. Every provider must yield exactly the bytes of `sha512`; they are tried in order.
-
-    `sha512` and `size` may be absent only until ``sources lock`` fills them in.
-    """
-
-    file: Annotated[str, Field(pattern=r"^[^/\s]+$")]
-    sha512: Sha512 | None = None
-    size: Annotated[int, Field(ge=0)] | None = None
-    providers: Annotated[tuple[Provider, ...], Field(min_length=1)]
-    upstream: str | None = None
+Provider = Annotated[DebSrc | Snapshot | PyPI | Url | GoModule | Cargo | Local, Field(discriminator="type")]
 
 
 def _part(value: str) -> str:
@@ -331,6 +341,27 @@ def _part(value: str) -> str:
     if any(word in ("", ".", "..") for word in value.split("/")):
         raise ValueError(f"'{value}' is no plain path below the folder")
     return value
+
+
+class SourceEntry(Model):
+    """One fetched file. Every provider must yield exactly the bytes of `sha512`; they are tried in order.
+
+    `sha512` and `size` may be absent only until ``sources lock`` fills them in. With `members` the file is a tar, and
+    these files of it are the sources, under their last names, instead of the tar itself: the patches of a
+    ``debian.tar.xz``, for one.
+    """
+
+    file: Annotated[str, Field(pattern=r"^[^/\s]+$")]
+    sha512: Sha512 | None = None
+    size: Annotated[int, Field(ge=0)] | None = None
+    providers: Annotated[tuple[Provider, ...], Field(min_length=1)]
+    members: tuple[Annotated[str, AfterValidator(_part)], ...] = ()
+    upstream: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What this source is called among those of its spec: itself, or its members."""
+        return tuple(member.rpartition("/")[2] for member in self.members) or (self.file,)
 
 
 class LocalTar(Model):
@@ -360,3 +391,9 @@ class SourcesFile(Model):
 
     sources: tuple[SourceEntry, ...] = ()
     local: tuple[LocalItem, ...] = ()
+
+
+class Rebuilds(Model):
+    """``build/rebuilds.yaml``: how often each spec was built again with nothing of its own changed; see `bump`."""
+
+    rebuilds: dict[Name, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)

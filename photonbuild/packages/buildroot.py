@@ -31,6 +31,7 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.seed import FrozenSeed, is_inside
 from photonbuild.sources.fetch import Fetcher, fetch
 from photonbuild.sources.local import local_sources
+from photonbuild.sources.members import extract
 from photonbuild.store import Store
 
 PROGRAM = code.program("photonbuild.packages.inside.build")
@@ -234,11 +235,13 @@ def stage_sources(builder: Builder, spec: Spec, folder: Path, *, writable: bool 
     A link is the file of the store itself: where the folder is `writable` for what runs in it, they are copied.
     """
     folder.mkdir()
-    for local in local_sources(spec.folder, spec.fetched):
+    for local in local_sources(spec.folder, spec.fetched, rebuild=builder.config.rebuilds.get(spec.name, 0)):
         local.write(folder / local.name)
     for entry in spec.fetched.sources:
         source = fetch(builder.fetcher, spec.folder, entry)
-        if writable or not _link(source, folder / entry.file):
+        if entry.members:
+            extract(source, entry.members, folder, where=f"specs/{spec.name}/sources.yaml")
+        elif writable or not _link(source, folder / entry.file):
             copy_file(source, folder / entry.file)
 
 

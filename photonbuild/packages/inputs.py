@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from photonbuild.config.models import SourceEntry
 from photonbuild.packages.spec import Spec
 
 
@@ -22,6 +23,11 @@ class BuildEnvironment:
     seed: str
     code: Mapping[str, str]
     sandbox: Mapping[str, Any]
+
+
+def digest_of(entry: SourceEntry) -> str:
+    """A fetched source in a key: its digest, and which members of it are taken if not the whole."""
+    return " ".join([str(entry.sha512), *entry.members])
 
 
 def build_inputs(
@@ -41,7 +47,7 @@ def build_inputs(
         "sandbox": dict(environment.sandbox),
         "spec": spec.expanded,
         "files": dict(spec.files),
-        "sources": {entry.file: entry.sha512 for entry in spec.fetched.sources},
+        "sources": {entry.file: digest_of(entry) for entry in spec.fetched.sources},
         "installed": dict(sorted(installed.items())),
         # Not there where there are none: most keys do not know of layers.
         **({"layers": dict(layers)} if layers else {}),

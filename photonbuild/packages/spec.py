@@ -23,6 +23,7 @@ from photonbuild.packages.package import Dependency, dependencies
 from photonbuild.packages.records import check_spec_record
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import local_sources
+from photonbuild.sources.specfile import built_text
 from photonbuild.store import Store
 
 PARSER = "photonbuild.packages.inside.specs"
@@ -149,7 +150,8 @@ def _beside(config: Config, folder: Path) -> tuple[SourcesFile, tuple[tuple[str,
     if not (folder / f"{folder.name}.spec").is_file():
         raise SpecError(f"there is no {folder.name}.spec", where=f"specs/{folder.name}")
     fetched = load_sources(folder, root=config.root)
-    return fetched, tuple((local.name, local.digest()) for local in local_sources(folder, fetched))
+    beside = local_sources(folder, fetched, rebuild=config.rebuilds.get(folder.name, 0))
+    return fetched, tuple((local.name, local.digest()) for local in beside)
 
 
 def _cached(path: Path, name: str) -> dict[str, Any] | None:
@@ -162,6 +164,11 @@ def _cached(path: Path, name: str) -> dict[str, Any] | None:
 def _parse(config: Config, store: Store, seed: Path, names: Sequence[str]) -> list[Any]:
     with store.staging() as work:
         binds = [Bind(config.specs_dir, "/specs"), Bind(code.program(PARSER), "/helper.py"), *macro_binds(config, work)]
+        for name in names:
+            text = built_text(config.specs_dir / name, config.rebuilds.get(name, 0))
+            if text is not None:
+                (work / f"{name}.spec").write_text(text, encoding="utf-8")
+                binds.append(Bind(work / f"{name}.spec", f"/{where_of(name)}"))
         env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch)}
         sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds, env=env, readonly=True)
         parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
@@ -243,7 +250,7 @@ def check_spec(spec: Spec) -> None:
     where = spec.where
     if spec.name != spec.folder.name:
         raise SpecError(f"the spec calls itself {spec.name}", where=where, hint="folder, file and Name: must agree")
-    known = {name for name, _ in spec.files} | {entry.file for entry in spec.fetched.sources}
+    known = {name for name, _ in spec.files} | {name for entry in spec.fetched.sources for name in entry.names}
     for source in spec.sources:
         if source not in known:
             near = difflib.get_close_matches(source, sorted(known), 1)

@@ -21,6 +21,7 @@ from photonbuild.packages.build import build, lookup
 from photonbuild.packages.buildroot import build_sandbox, stage_sources
 from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
+from photonbuild.packages.inputs import digest_of
 from photonbuild.packages.room import available_memory
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
@@ -124,7 +125,7 @@ def unfetched(session: Session, names: Sequence[str]) -> list[tuple[Path, Source
 
 
 def was_built_from(store: Store, name: str, sources: Sequence[SourceEntry]) -> bool:
-    digests = {entry.file: entry.sha512 for entry in sources}
+    digests = {entry.file: digest_of(entry) for entry in sources}
     entries = store.package(name, "key").parent.glob(f"*/{INPUTS}")
     return any((read_sealed(path) or {}).get("sources") == digests for path in entries)
 

@@ -16,9 +16,8 @@ from photonbuild.config.models import Seed
 from photonbuild.errors import SourceError
 from photonbuild.files import read_json
 from photonbuild.run import run
-from photonbuild.sources.mirrors import debian_mirrors
-
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+from photonbuild.sources.apt import apt_configuration, sources_list
+from photonbuild.sources.mirrors import debian_mirrors, security_mirrors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,48 +58,23 @@ def locked_versions(config: Config, name: str) -> dict[str, str]:
     return {deb.name: deb.version for deb in debs if deb.name in wanted}
 
 
-def apt_configuration(folder: Path, mirror: str, suite: str) -> Path:
-    """A private apt.conf(5) in `folder` that never looks at the system's own state."""
-    for name in ("parts", "lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "status").touch()
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n", encoding="utf-8")
-    lines = {
-        "Dir::Etc::SourceList": folder / "sources.list",
-        "Dir::Etc::SourceParts": folder / "parts",
-        "Dir::Etc::Parts": folder / "parts",
-        "Dir::Etc::Preferences": "/dev/null",
-        "Dir::Etc::PreferencesParts": folder / "parts",
-        "Dir::State": folder,
-        "Dir::State::Lists": folder / "lists",
-        "Dir::State::status": folder / "status",
-        "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",
-        "APT::Install-Recommends": "false",
-        "APT::Architecture": "amd64",
-        "APT::Architectures": "amd64",
-        "Acquire::Languages": "none",
-        "Acquire::ForceHash": "SHA256",
-        "Acquire::Retries": "3",
-    }
-    conf = folder / "apt.conf"
-    conf.write_text("".join(f'{key} "{value}";\n' for key, value in lines.items()), encoding="utf-8")
-    return conf
+def resolve(config: Config, seed: Seed, names: Sequence[str] = (), *, security: bool = True) -> tuple[Deb, ...]:
+    """What apt would install today for the seed's packages (or only find `names`), sorted by path.
 
-
-def resolve(config: Config, seed: Seed, names: Sequence[str] = ()) -> tuple[Deb, ...]:
-    """What apt would install today for the seed's packages (or only find `names`), sorted by path."""
+    Without `security` the suite alone is asked, and not the archive of its security updates.
+    """
     wanted = list(names) or ["?essential", *seed.packages]
-    return _listed(config, seed, [*(["download"] if names else ["install", "-y"]), "-qq", "--print-uris", *wanted])
+    argv = [*(["download"] if names else ["install", "-y"]), "-qq", "--print-uris", *wanted]
+    return _listed(config, seed, argv, security=security)
 
 
-def resolve_over(config: Config, seed: Seed, status: Path) -> tuple[Deb, ...]:
+def resolve_over(config: Config, seed: Seed, status: Path, *, security: bool = True) -> tuple[Deb, ...]:
     """What apt would add today to a root, whose dpkg status is `status`, for the seed's packages, sorted by path.
 
     Raises SourceError when a package of that root would have to be another one.
     """
     argv = ["install", "-y", "-qq", "--no-upgrade", "--no-remove", "--print-uris", *seed.packages]
-    debs = _listed(config, seed, argv, status)
+    debs = _listed(config, seed, argv, status, security=security)
     installed = set(re.findall(r"^Package: (\S+)$", status.read_text(encoding="utf-8"), re.MULTILINE))
     if newer := sorted(deb.name for deb in debs if deb.name in installed):
         raise SourceError(
@@ -111,18 +85,24 @@ def resolve_over(config: Config, seed: Seed, status: Path) -> tuple[Deb, ...]:
     return debs
 
 
-def _listed(config: Config, seed: Seed, argv: Sequence[str], status: Path | None = None) -> tuple[Deb, ...]:
+def _listed(
+    config: Config, seed: Seed, argv: Sequence[str], status: Path | None = None, *, security: bool
+) -> tuple[Deb, ...]:
     """The packages that apt-get prints for this command, over an empty root or one of this dpkg status."""
-    mirror = debian_mirrors(config.user.mirrors)[0]
+    mirrors = config.user.mirrors
+    lines = sources_list("deb", mirrors, seed.suite)
     with tempfile.TemporaryDirectory(prefix="photonbuild-") as temporary:
-        env = {"APT_CONFIG": str(apt_configuration(Path(temporary), mirror, seed.suite))}
+        env = {"APT_CONFIG": str(apt_configuration(Path(temporary), lines if security else lines[:1]))}
         if status is not None:
             shutil.copyfile(status, Path(temporary, "status"))
         run(["apt-get", "update", "-qq"], env=env, error=SourceError)
         listed = run(["apt-get", *argv], env=env, error=SourceError).stdout
+    bases = [debian_mirrors(mirrors)[0], *security_mirrors(mirrors)[:1]]
     debs = []
     for uri, size, digest in re.findall(r"^'([^']+)' \S+ (\d+) SHA256:([0-9a-f]{64})", listed, re.MULTILINE):
-        debs.append(Deb(path=unquote(uri).removeprefix(mirror + "/"), size=int(size), sha256=digest))
+        # The longer one first: one archive may be in a folder of another.
+        base = next(base for base in sorted(bases, key=len, reverse=True) if unquote(uri).startswith(base + "/"))
+        debs.append(Deb(path=unquote(uri).removeprefix(base + "/"), size=int(size), sha256=digest))
     if not debs:
         raise SourceError(f"apt resolved nothing for the suite {seed.suite}", detail=listed[-2000:])
     return tuple(sorted(debs, key=lambda deb: deb.path))

@@ -7,6 +7,7 @@ build seed; the result is frozen, after a check that it holds no third-party dev
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from photonbuild.keys import key_of, write_inputs
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.install import bootstrap, mmdebstrap_argv, run_inside, unpack, unpack_argv
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve, resolve_over
-from photonbuild.sources.mirrors import debian_mirrors, download, go_environment, host_certificates
+from photonbuild.sources.mirrors import archives_of, download, go_environment, host_certificates
 from photonbuild.store import Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
@@ -48,12 +49,18 @@ def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
     """Resolve the seed anew, build it, and write its lock with the digest of the result."""
     seed = config.seed(name)
     base: dict[str, str] = {}
+    wanted: Callable[..., tuple[Deb, ...]] = resolve
     if name in config.seeds.layers:
         base = {"base": read_lock(config, BASE)["digest"]}
         below = build(config, store, BASE, warn, locked=True, offline=False)
-        debs = resolve_over(config, seed, below.root / "var/lib/dpkg/status")
-    else:
-        debs = resolve(config, seed)
+        wanted = functools.partial(resolve_over, status=below.root / "var/lib/dpkg/status")
+    debs = wanted(config, seed)
+    try:
+        fetch_debs(config, store, seed, debs, warn, locked=True)
+    except SourceError as error:
+        # Its index is read from elsewhere than its files: it may list what is not given.
+        warn(f"{name} seed: without the security archive, which does not give what it lists: {error.message}")
+        debs = wanted(config, seed, security=False)
     frozen = _make(config, store, name, debs, warn, locked=True)
     path = lock_path(config, name)
     write_json(
@@ -228,7 +235,6 @@ def fetch_debs(
     config: Config, store: Store, seed: Seed, debs: Sequence[Deb], warn: Warn, *, locked: bool
 ) -> list[Path]:
     """Every package in the store, by digest, in the order given."""
-    mirrors = debian_mirrors(config.user.mirrors)
 
     def fetch(deb: Deb) -> Path:
         target = store.use(store.root / "debs" / deb.sha256)
@@ -238,7 +244,7 @@ def fetch_debs(
             warn(f"{target.relative_to(store.root)} in the store is damaged; it is fetched again")
             store.discard(target)
         reasons = []
-        for mirror in mirrors:
+        for mirror in archives_of(deb.path, config.user.mirrors):
             with store.staging() as work:
                 try:
                     download(f"{mirror}/{deb.path}", work / "deb", limit=deb.size)
@@ -256,7 +262,7 @@ def fetch_debs(
                 detail="\n".join(reasons),
                 hint="photonbuild seed lock, or build without --locked",
             )
-        current = resolve(config, seed, [deb.name])[0]
+        current = resolve(config, seed, [deb.name], security=deb.path.startswith("pool/updates/"))[0]
         if current.path == deb.path:
             raise SourceError(f"cannot fetch {deb.path}", detail="\n".join(reasons))
         warn(f"the archive has dropped {deb.path}: going on with {current.path}, which is not the locked package")

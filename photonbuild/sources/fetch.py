@@ -9,20 +9,22 @@ from pathlib import Path
 
 from photonbuild import code, documents, pack
 from photonbuild.config.load import Config, load_sources
-from photonbuild.config.models import Cargo, DebSrc, GoModule, Local, SourceEntry, Url
+from photonbuild.config.models import Cargo, DebSrc, GoModule, Local, PyPI, Snapshot, SourceEntry, Url
 from photonbuild.documents import Document
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import LocalSource, local_tar
 from photonbuild.sources.mirrors import (
+    archives_of,
     cargo_configuration,
     cargo_environment,
-    debian_mirrors,
     download,
     go_environment,
     host_certificates,
+    snapshot_service,
 )
+from photonbuild.sources.pypi import file_url
 from photonbuild.store import Store
 
 GO_MODULE = ("go.mod", "go.sum")
@@ -101,20 +103,39 @@ def lock(fetcher: Fetcher, spec_dir: Path) -> list[str]:
     entries = load_sources(spec_dir, root=fetcher.config.root).sources
     changed: dict[int, dict[str, str]] = {}
     for index, entry in enumerate(entries):
-        with fetcher.store.staging() as work:
-            # What is locked says nothing of what there is now.
-            anew = entry.model_copy(update={"sha512": None, "size": None})
-            file = PROVIDERS[type(entry.providers[0])](fetcher, spec_dir, anew, entry.providers[0], work)
-            digest, size = sha512_of(file), file.stat().st_size
-            file.chmod(0o644)
-            fetcher.store.publish(file, fetcher.store.root / "sources" / digest)
-        if (digest, size) != (entry.sha512, entry.size):
-            changed[index] = {"sha512": digest, "size": str(size)}
+        anew = fetch_anew(fetcher, spec_dir, entry)
+        if (anew.sha512, anew.size) != (entry.sha512, entry.size):
+            changed[index] = {"sha512": str(anew.sha512), "size": str(anew.size)}
     if changed:
         temporary = path.with_name(".sources.yaml.new")
         temporary.write_text(with_values(documents.read(path), path.read_text("utf-8"), changed), encoding="utf-8")
         temporary.replace(path)
     return [entries[index].file for index in changed]
+
+
+def fetch_anew(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry) -> SourceEntry:
+    """The entry with size and digest of what its first provider that answers gives, which is in the store then."""
+    with fetcher.store.staging() as work:
+        # What is locked says nothing of what there is now.
+        anew = entry.model_copy(update={"sha512": None, "size": None})
+        file = _first(fetcher, spec_dir, anew, work)
+        digest, size = sha512_of(file), file.stat().st_size
+        file.chmod(0o644)
+        fetcher.store.publish(file, fetcher.store.root / "sources" / digest)
+    return entry.model_copy(update={"sha512": digest, "size": size})
+
+
+def _first(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry, work: Path) -> Path:
+    """The file of the first provider that answers. Raises SourceError that says why none did."""
+    reasons = []
+    for provider in entry.providers:
+        try:
+            return PROVIDERS[type(provider)](fetcher, spec_dir, entry, provider, work)
+        except SourceError as exc:
+            reasons.append(f"{provider.type}: {exc.message}" + (f"\n{exc.detail}" if exc.detail else ""))
+    raise SourceError(
+        f"no provider yields {entry.file}", where=f"specs/{spec_dir.name}/sources.yaml", detail="\n".join(reasons)
+    )
 
 
 def with_values(document: Document, text: str, changed: Mapping[int, Mapping[str, str]]) -> str:
@@ -137,13 +158,26 @@ def with_values(document: Document, text: str, changed: Mapping[int, Mapping[str
 
 def _deb_src(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: DebSrc, work: Path) -> Path:
     reasons = []
-    for mirror in debian_mirrors(f.config.user.mirrors):
+    for mirror in archives_of(provider.path, f.config.user.mirrors):
         try:
             download(f"{mirror}/{provider.path}", work / "file", limit=entry.size)
             return work / "file"
         except SourceError as exc:
             reasons.append(exc.message)
     raise SourceError("; ".join(reasons))
+
+
+def _snapshot(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Snapshot, work: Path) -> Path:
+    service = snapshot_service(f.config.user.mirrors)
+    if service is None:
+        raise SourceError("no snapshot service is set: mirrors: {snapshot: URL} in the user configuration")
+    download(f"{service}/file/{provider.sha1}", work / "file", limit=entry.size)
+    return work / "file"
+
+
+def _pypi(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: PyPI, work: Path) -> Path:
+    download(file_url(f.config.user.mirrors, provider.project, provider.file), work / "file", limit=entry.size)
+    return work / "file"
 
 
 def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Path) -> Path:
@@ -233,6 +267,8 @@ def _local(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Local, work
 
 PROVIDERS: dict[type, Callable[..., Path]] = {
     DebSrc: _deb_src,
+    Snapshot: _snapshot,
+    PyPI: _pypi,
     Url: _url,
     GoModule: _go_module,
     Cargo: _cargo,

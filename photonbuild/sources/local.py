@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,11 +14,14 @@ from photonbuild import pack
 from photonbuild.config.models import LocalTar, SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.files import sha256_of
+from photonbuild.sources.specfile import CHANGELOG, built_text
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSource:
     """`name`: what it is called under SOURCES. `path`: a file, or a folder of which `parts` become the tar `name`.
+
+    With `text` that is what the file holds, whatever lies at `path`: a spec as it is built, see `specfile`.
 
     Nothing outside the checkout `root` is read: every method raises SpecError for a symbolic link that leads there.
     """
@@ -26,6 +30,7 @@ class LocalSource:
     path: Path
     root: Path
     parts: Sequence[str] = ()
+    text: str | None = None
 
     def members(self) -> list[pack.Member]:
         """(name in the folder, path) of each file of the tar. A part that holds none raises SpecError."""
@@ -40,6 +45,8 @@ class LocalSource:
 
     def digest(self) -> str:
         """Mode and SHA-256 of exactly what `write` writes."""
+        if self.text is not None:
+            return f"{pack.mode_of(self._file()):04o} {hashlib.sha256(self.text.encode()).hexdigest()}"
         if not self.path.is_dir():
             return f"{pack.mode_of(self._file()):04o} {sha256_of(self.path)}"
         with tempfile.NamedTemporaryFile(prefix="photonbuild-") as file:
@@ -51,6 +58,9 @@ class LocalSource:
         if self.path.is_dir():
             pack.write_tar(self.members(), self.name.removesuffix(".tar"), target)
             target.chmod(pack.FILE_MODE)
+        elif self.text is not None:
+            target.write_text(self.text, encoding="utf-8")
+            target.chmod(pack.mode_of(self._file()))
         else:
             shutil.copyfile(self._file(), target)
             target.chmod(pack.mode_of(self.path))
@@ -71,12 +81,14 @@ class LocalSource:
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
 
-def local_sources(folder: Path, fetched: SourcesFile) -> tuple[LocalSource, ...]:
+def local_sources(folder: Path, fetched: SourcesFile, *, rebuild: int = 0) -> tuple[LocalSource, ...]:
     """Every file beside a spec, sorted, hidden names left out; then what its sources.yaml lists as local.
 
-    `folder` is ``specs/NAME`` of a checkout. Raises SpecError for a folder beside the spec that is not listed.
+    `folder` is ``specs/NAME`` of a checkout. The spec is the one that is built: with its changelog, and with `rebuild`
+    in its release. Raises SpecError for a folder beside the spec that is not listed.
     """
-    beside = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name != "sources.yaml"]
+    apart = ("sources.yaml", CHANGELOG)
+    beside = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name not in apart]
     packed = [os.path.normpath(item.folder) for item in fetched.local if isinstance(item, LocalTar)]
     for path in beside:
         if path.is_dir() and path.name not in packed:
@@ -86,7 +98,12 @@ def local_sources(folder: Path, fetched: SourcesFile) -> tuple[LocalSource, ...]
                 hint=f"list it in sources.yaml: local: [{{tar: {path.name}.tar, folder: {path.name}}}]",
             )
     root = folder.parent.parent.absolute()
-    files = [LocalSource(name=path.name, path=path, root=root) for path in beside if not path.is_dir()]
+    built = {f"{folder.name}.spec": built_text(folder, rebuild)}
+    files = [
+        LocalSource(name=path.name, path=path, root=root, text=built.get(path.name))
+        for path in beside
+        if not path.is_dir()
+    ]
     return (*files, *(_listed(folder, item, root) for item in fetched.local))
 
 

@@ -26,6 +26,7 @@ GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOI
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 CARGO_SETTINGS = ("CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_")
 CARGO_TABLES = ("source", "registry", "registries", "http", "net")
+SNAPSHOT = r"(https?://.+)/archive/{name}/[0-9]{{8}}T[0-9]{{6}}Z$"
 BUSY = (429, 500, 502, 503, 504)
 LARGEST = 8 << 30  # bytes of a file whose size is not locked
 SLOWEST, SLOW_SECONDS = 1024, 60.0  # bytes/s that a server must give, as a mean over this time
@@ -35,17 +36,9 @@ CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bun
 
 def debian_mirrors(settings: Mirrors, apt: Path = APT_DIRS) -> tuple[str, ...]:
     """Base URLs of Debian archives, best first: the user's, those of sources.list(5), mmdebstrap's default."""
-    found: list[str] = []
     if settings.debian:
         return (settings.debian.rstrip("/"),)
-    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
-        if path.suffix in (".list", ".sources") and path.is_file():
-            found += apt_uris(path.read_text(encoding="utf-8", errors="replace").splitlines())
-    program = shutil.which("mmdebstrap")
-    if program:
-        text = Path(program).read_text(encoding="utf-8", errors="replace")
-        found += re.findall(r"\$mirror\s*=\s*'(https?://[^']+/debian)'", text)
-    unique = tuple(dict.fromkeys(uri.rstrip("/") for uri in found))
+    unique = _archives("debian", apt)
     if not unique:
         raise SourceError(
             "no Debian archive is known",
@@ -55,16 +48,62 @@ def debian_mirrors(settings: Mirrors, apt: Path = APT_DIRS) -> tuple[str, ...]:
     return unique
 
 
-def apt_uris(lines: Iterable[str]) -> list[str]:
-    """URIs of main Debian archives in a sources.list(5) file of either format."""
+def security_mirrors(settings: Mirrors, apt: Path = APT_DIRS) -> tuple[str, ...]:
+    """Base URLs of archives of Debian's security updates, found as the main ones are. There may be none."""
+    if settings.debian_security:
+        return (settings.debian_security.rstrip("/"),)
+    return _archives("debian-security", apt)
+
+
+def archives_of(path: str, settings: Mirrors, apt: Path = APT_DIRS) -> tuple[str, ...]:
+    """The archives that may have this path: the security archive's pool is ``pool/updates``. Raises SourceError."""
+    if not path.startswith("pool/updates/"):
+        return debian_mirrors(settings, apt)
+    found = security_mirrors(settings, apt)
+    if not found:
+        raise SourceError(
+            "no archive of Debian's security updates is known",
+            where=str(apt),
+            hint="set 'mirrors: {debian_security: URL}' in the user configuration",
+        )
+    return found
+
+
+def snapshot_service(settings: Mirrors, apt: Path = APT_DIRS) -> str | None:
+    """Base URL of a service that has every file of the archives by its SHA-1: the user's, or one that apt is set to."""
+    if settings.snapshot:
+        return settings.snapshot.rstrip("/")
+    for name in ("debian", "debian-security"):
+        for uri in _archives(name, apt):
+            if found := re.match(SNAPSHOT.format(name=name), uri):
+                return found[1]
+    return None
+
+
+def _archives(name: str, apt: Path) -> tuple[str, ...]:
+    """Base URLs of archives of this name: those of the host's apt, else those that mmdebstrap knows."""
+    found: list[str] = []
+    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
+        if path.suffix in (".list", ".sources") and path.is_file():
+            found += apt_uris(path.read_text(encoding="utf-8", errors="replace").splitlines(), name)
+    program = shutil.which("mmdebstrap")
+    if program:
+        text = Path(program).read_text(encoding="utf-8", errors="replace")
+        found += re.findall(rf"'(https?://[^'\s]+/{name})'", text)
+    return tuple(dict.fromkeys(uri.rstrip("/") for uri in found))
+
+
+def apt_uris(lines: Iterable[str], name: str = "debian") -> list[str]:
+    """URIs of the archives of this name in a sources.list(5) file of either format, also as they were at one time."""
     found = []
     for line in lines:
         if re.match(r"(deb(-src)?\s|URIs:)", line):
-            found += [
-                word
-                for word in line.split()
-                if urlsplit(word).scheme in ("http", "https") and urlsplit(word).path.rstrip("/").endswith("/debian")
-            ]
+            for word in line.split():
+                uri = word.rstrip("/")
+                if urlsplit(uri).scheme in ("http", "https") and (
+                    urlsplit(uri).path.endswith(f"/{name}") or re.match(SNAPSHOT.format(name=name), uri)
+                ):
+                    found.append(word)
     return found
 
 
@@ -140,6 +179,18 @@ def download(url: str, target: Path, *, limit: int | None = None) -> None:
             time.sleep(pause)
         except (requests.RequestException, ValueError) as exc:
             raise SourceError(f"{url}: {exc}") from exc
+
+
+def is_served(url: str) -> bool:
+    """Does the server say that it would give this file? It is not fetched."""
+    bundle = host_certificates()
+    try:
+        with requests.head(
+            url, allow_redirects=True, timeout=(15, 60), verify=str(bundle) if bundle else True
+        ) as answer:
+            return answer.status_code == 200
+    except (requests.RequestException, ValueError):
+        return False
 
 
 class _Plain(requests.Session):

@@ -107,7 +107,7 @@ def test_a_damaged_package_of_a_seed_is_fetched_again(
     store, content = Store.open(tmp_path / "store"), b"package"
     deb = Deb(path="pool/a/a_1_all.deb", size=7, sha256=hashlib.sha256(content).hexdigest())
     (store.root / "debs" / deb.sha256).write_bytes(b"pack")
-    monkeypatch.setattr(seed, "debian_mirrors", lambda settings: ("http://a.example/debian",))
+    monkeypatch.setattr(seed, "archives_of", lambda path, settings: ("http://a.example/debian",))
     monkeypatch.setattr(seed, "download", lambda url, target, limit: target.write_bytes(content))
     said: list[str] = []
     (path,) = seed.fetch_debs(config, store, config.seed("build"), [deb], said.append, locked=True)

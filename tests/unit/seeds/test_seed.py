@@ -15,14 +15,15 @@ from photonbuild.files import read_json, write_json
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.seeds import lock, seed
 from photonbuild.seeds.install import mmdebstrap_argv, unpack_argv
-from photonbuild.seeds.lock import Deb, apt_configuration, read_lock, resolve_over
+from photonbuild.seeds.lock import Deb, read_lock, resolve_over
+from photonbuild.sources.apt import apt_configuration
 from photonbuild.store import Store
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_private_apt_configuration_never_names_the_systems(tmp_path: Path) -> None:
-    text = apt_configuration(tmp_path, "http://a.example/debian", "trixie").read_text()
+    text = apt_configuration(tmp_path, ["deb http://a.example/debian trixie main"]).read_text()
     assert f'Dir::State::status "{tmp_path}/status";' in text
     assert "/etc/apt" not in text and "/var/lib" not in text
 

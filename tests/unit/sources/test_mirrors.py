@@ -15,7 +15,16 @@ import pytest
 
 from photonbuild.config.models import Mirrors
 from photonbuild.errors import SourceError
-from photonbuild.sources.mirrors import apt_uris, cargo_configuration, cargo_environment, debian_mirrors, download
+from photonbuild.sources.mirrors import (
+    apt_uris,
+    archives_of,
+    cargo_configuration,
+    cargo_environment,
+    debian_mirrors,
+    download,
+    security_mirrors,
+    snapshot_service,
+)
 
 DEB822 = """\
 Types: deb
@@ -49,6 +58,36 @@ def test_apt_uris_of_one_line_format_with_options() -> None:
         "deb-src http://b.example/debian sid main",
     ]
     assert apt_uris(lines) == ["http://a.example/debian/", "http://b.example/debian"]
+
+
+def test_the_security_archive_is_the_one_of_the_hosts_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "sources.list").write_text(
+        "deb http://a.example/debian x main\ndeb http://a.example/debian-security x-security main\n"
+    )
+    assert debian_mirrors(Mirrors(), tmp_path) == ("http://a.example/debian",)
+    assert security_mirrors(Mirrors(), tmp_path) == ("http://a.example/debian-security",)
+    assert archives_of("pool/updates/main/o/x", Mirrors(), tmp_path) == ("http://a.example/debian-security",)
+    assert archives_of("pool/main/o/x", Mirrors(), tmp_path) == ("http://a.example/debian",)
+    assert security_mirrors(Mirrors(debian_security="http://b.example/s/"), tmp_path) == ("http://b.example/s",)
+    (tmp_path / "sources.list").write_text("deb http://a.example/debian x main\n")
+    with pytest.raises(SourceError, match="security updates"):
+        archives_of("pool/updates/main/o/x", Mirrors(), tmp_path)
+
+
+def test_a_snapshot_that_apt_is_set_to_is_an_archive_and_a_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "sources.list").write_text(
+        "# deb http://no.example/archive/debian/20250101T000000Z x main\n"
+        "deb http://old.example/archive/debian-security/20251101T000000Z/ x-security main\n"
+    )
+    assert security_mirrors(Mirrors(), tmp_path) == ("http://old.example/archive/debian-security/20251101T000000Z",)
+    assert snapshot_service(Mirrors(), tmp_path) == "http://old.example"
+    assert snapshot_service(Mirrors(snapshot="http://s.example/"), tmp_path) == "http://s.example"
+    (tmp_path / "sources.list").write_text("")
+    assert snapshot_service(Mirrors(), tmp_path) is None
 
 
 class Flaky(http.server.BaseHTTPRequestHandler):

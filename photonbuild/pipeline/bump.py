@@ -1,0 +1,299 @@
+"""Raises a package to another version, takes Debian's patches for it, or counts a rebuild: always with a changelog."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from photonbuild import documents
+from photonbuild.config.load import load_sources
+from photonbuild.config.models import DebSrc, Snapshot, SourceEntry, Url
+from photonbuild.errors import ConfigError, SourceError
+from photonbuild.files import sha1_of, write_text
+from photonbuild.packages.spec import Spec
+from photonbuild.pipeline import outdated
+from photonbuild.pipeline.session import Session
+from photonbuild.run import run
+from photonbuild.sources.debian import SourcePackage, plain
+from photonbuild.sources.fetch import fetch_anew, stored
+from photonbuild.sources.members import read_member
+from photonbuild.sources.specfile import CHANGELOG, replace_tag, tag, with_entry
+
+REBUILDS = (
+    "# How often each spec was built again with nothing of its own changed; written by photonbuild bump --rebuild.\n"
+)
+FIRST_PATCH = 900  # number of the first patch of Debian's: after those that a spec has of its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """Files of the checkout with what they shall hold; None: removed. `notes`: what the user has to know."""
+
+    root: Path
+    files: Mapping[Path, str | None] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def diff(self) -> str:
+        """The change as a unified diff that git apply(1) takes."""
+        found: list[str] = []
+        for path, new in sorted(self.files.items()):
+            name, is_new = str(path.relative_to(self.root)), not path.exists()
+            old = "" if is_new else path.read_text(encoding="utf-8")
+            found += difflib.unified_diff(
+                old.splitlines(keepends=True),
+                (new or "").splitlines(keepends=True),
+                "/dev/null" if is_new else f"a/{name}",
+                "/dev/null" if new is None else f"b/{name}",
+            )
+        return "".join(found)
+
+    def write(self) -> None:
+        """Each file by rename, the spec last: until it is there the same command does the whole again."""
+        for path, new in sorted(self.files.items(), key=lambda item: item[0].suffix == ".spec"):
+            if new is None:
+                path.unlink(missing_ok=True)
+            elif not path.exists() or path.read_text(encoding="utf-8") != new:
+                write_text(path, new, durable=True)
+
+
+def to_version(session: Session, name: str, version: str | None, reason: str | None = None) -> Proposal:
+    """The package with upstream's `version`, or the newest obtainable one. Raises ConfigError, SourceError."""
+    spec = session.spec(name)
+    main, ours, packages = _of_debian(session, spec)
+    if version is None:
+        found, refused = outdated.newest_given(session, packages, ours)
+        if found is None or found == ours:
+            return Proposal(root=session.config.root, notes=_nothing_newer(spec, refused))
+        version = plain(found)
+    wanted = next((p for p in packages if version in (p.upstream, plain(p.upstream)) and p.original), None)
+    if wanted is None:
+        known = ", ".join(dict.fromkeys(plain(p.upstream) for p in packages)) or "none"
+        raise SourceError(f"no archive lists {spec.name} {version}", hint=f"listed: {known}")
+    sources = spec.folder / "sources.yaml"
+    changes = _new_source(session, spec, main, wanted, version)
+    notes = []
+    for entry in spec.fetched.sources:
+        if outdated.is_changes(entry):
+            notes.append(
+                f"{spec.name}: {entry.file} was for {spec.version}: take it out, or photonbuild bump --patches"
+            )
+    text = _read(spec.path)
+    text = replace_tag(text, "Version", version, spec.name)
+    text = replace_tag(text, "Release", "1%{?dist}", spec.name)
+    files = {
+        sources: _edited(sources, changes),
+        spec.path: text,
+        **_logged(session, spec.name, f"{version}-1", reason or f"Version {version}"),
+        **_counted(session, {spec.name: None}),
+    }
+    return Proposal(root=session.config.root, files=files, notes=notes)
+
+
+def take_patches(session: Session, name: str, patterns: Sequence[str], reason: str | None = None) -> Proposal:
+    """The package with those of Debian's newest patches for its version whose names match. Raises SourceError."""
+    spec = session.spec(name)
+    _, ours, packages = _of_debian(session, spec)
+    package = outdated.newest_changes(session, packages, ours)
+    if package is None or package.changes is None:
+        raise SourceError(f"no archive gives Debian's changes to {spec.name} {ours}")
+    if package.changes.endswith(".diff.gz"):
+        raise SourceError(
+            f"Debian's changes to {spec.name} are one patch",
+            hint=f"list {package.changes} as a source of its own, and as a Patch of the spec",
+        )
+    entry, archive = _fetched(session, spec, Path(package.changes).name, package.changes)
+    series = [line.split()[0] for line in read_member(archive, "debian/patches/series").splitlines() if _is_patch(line)]
+    taken = [each for each in series if any(fnmatch.fnmatch(each.lower(), p.lower()) for p in patterns)]
+    if not taken:
+        raise SourceError(f"no patch of {Path(package.changes).name} matches", hint=f"it has: {', '.join(series)}")
+    text = _with_patches(_read(spec.path), [each.rpartition("/")[2] for each in taken], spec)
+    release = _next_release(tag(text, "Release", spec.name))
+    text = replace_tag(text, "Release", release, spec.name)
+    members = [f"debian/patches/{each}" for each in taken]
+    number = release.partition("%")[0]
+    fixed = sorted({cve.upper() for each in taken for cve in re.findall(r"cve-\d+-\d+", each, re.IGNORECASE)})
+    said = reason or f"Debian's patches of {outdated.version_of(package.changes)}" + (
+        f": {', '.join(fixed)}" if fixed else ""
+    )
+    sources = spec.folder / "sources.yaml"
+    files = {
+        sources: _with_changes(sources, spec, entry, package.changes, members),
+        spec.path: text,
+        **_logged(session, spec.name, f"{spec.version}-{number}", said),
+        **_counted(session, {spec.name: None}),
+    }
+    return Proposal(root=session.config.root, files=files)
+
+
+def rebuild(session: Session, names: Sequence[str], reason: str | None = None) -> Proposal:
+    """These packages with one rebuild more than they have."""
+    files: dict[Path, str | None] = {}
+    counts: dict[str, int | None] = {}
+    for name in names:
+        spec = session.spec(name)
+        counts[spec.name] = count = session.config.rebuilds.get(spec.name, 0) + 1
+        number = tag(_read(spec.path), "Release", spec.name).partition("%")[0]
+        files |= _logged(session, spec.name, f"{spec.version}-{number}.{count}", reason or "Built again")
+    return Proposal(root=session.config.root, files={**files, **_counted(session, counts)})
+
+
+def propose_all(session: Session) -> list[Proposal]:
+    """A proposal for each package of which something newer is obtainable; what cannot be proposed says why."""
+    found = []
+    for standing in outdated.outdated(session, sorted(session.specs)):
+        try:
+            if standing.newest not in (None, standing.version):
+                found.append(to_version(session, standing.package, None))
+            elif standing.is_behind:
+                found.append(take_patches(session, standing.package, ["*cve-*"]))
+        except (SourceError, ConfigError) as error:
+            found.append(Proposal(root=session.config.root, notes=[f"{standing.package}: {error.message}"]))
+    return found
+
+
+def _of_debian(session: Session, spec: Spec) -> tuple[int, str, list[SourcePackage]]:
+    """(index of the upstream archive among the sources, its version, what the archives list). Raises ConfigError."""
+    for index, entry in enumerate(spec.fetched.sources):
+        named = outdated.source_package(entry)
+        if named and not outdated.is_changes(entry):
+            return index, named[1], outdated.indexes(session, [spec]).get(named[0], [])
+    raise ConfigError(
+        f"{spec.name} has no source from a Debian archive",
+        where=f"specs/{spec.name}/sources.yaml",
+        hint=f"edit version and go.mod by hand, then photonbuild sources lock {spec.name}",
+    )
+
+
+def _nothing_newer(spec: Spec, refused: Sequence[str]) -> list[str]:
+    listed = f"; listed, but not given: {', '.join(dict.fromkeys(refused))}" if refused else ""
+    return [f"{spec.name} {spec.version}: nothing newer is obtainable{listed}"]
+
+
+def _fetched(session: Session, spec: Spec, file: str, path: str) -> tuple[SourceEntry, Path]:
+    """A file of an archive, in the store, and its locked entry."""
+    entry = SourceEntry(file=file, providers=(DebSrc(type="deb-src", path=path),))
+    entry = fetch_anew(session.fetcher, spec.folder, entry)
+    return entry, stored(session.store, entry)
+
+
+def _new_source(
+    session: Session, spec: Spec, index: int, package: SourcePackage, version: str
+) -> dict[tuple[str | int, ...], str]:
+    """Values of sources.yaml for the new upstream archive, by their place; it is in the store then."""
+    old = spec.fetched.sources[index]
+    assert package.original is not None
+    kind = re.search(r"\.tar\.\w+$", package.original)
+    file = re.sub(r"\.tar\.\w+$", kind[0] if kind else "", old.file.replace(spec.version, version))
+    entry, archive = _fetched(session, spec, file, package.original)
+    place: tuple[str | int, ...] = ("sources", index)
+    found: dict[tuple[str | int, ...], str] = {
+        (*place, "file"): file,
+        (*place, "sha512"): str(entry.sha512),
+        (*place, "size"): str(entry.size),
+    }
+    for number, provider in enumerate(old.providers):
+        at = (*place, "providers", number)
+        if isinstance(provider, DebSrc):
+            found[(*at, "path")] = package.original
+        elif isinstance(provider, Url):
+            found[(*at, "url")] = provider.url.replace(spec.version, version)
+        elif isinstance(provider, Snapshot):
+            found[(*at, "sha1")] = sha1_of(archive)
+    return found
+
+
+def _edited(path: Path, values: Mapping[tuple[str | int, ...], str]) -> str:
+    """The file with other values at these places, and nothing else changed."""
+    document, text = documents.read(path), _read(path)
+    edits = []
+    for place, value in values.items():
+        node = documents.node_at(document, place)
+        if node is None:
+            raise ConfigError(f"key '{place[-1]}' is missing", where=document.where(*place))
+        edits.append((node.start_mark.index, node.end_mark.index, value))
+    for start, end, value in sorted(edits, reverse=True):
+        text = text[:start] + value + text[end:]
+    return text
+
+
+def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, members: Sequence[str]) -> str:
+    """sources.yaml with this archive of Debian's changes, instead of an older one that was taken the same way."""
+    text, document = _read(path), documents.read(path)
+    for index, old in reversed(list(enumerate(load_sources(spec.folder).sources))):
+        if outdated.is_changes(old) and old.members:
+            node = documents.node_at(document, ("sources", index))
+            assert node is not None
+            start = text.rindex("\n", 0, node.start_mark.index) + 1
+            text = text[:start] + text[node.end_mark.index :].lstrip("\n")
+            document = documents.parse_yaml(text, document.name)
+    listed = documents.node_at(document, ("sources",))
+    assert listed is not None
+    last = listed.value[-1]
+    indent = " " * (last.start_mark.column - 2)
+    lines = [
+        f"- file: {entry.file}",
+        f"  sha512: {entry.sha512}",
+        f"  size: {entry.size}",
+        "  providers:",
+        "    - type: deb-src",
+        f"      path: {place}",
+        "  members:",
+        *(f"    - {member}" for member in members),
+    ]
+    end = len(text[: last.end_mark.index].rstrip())
+    return text[:end] + "".join(f"\n{indent}{line}" for line in lines) + "\n" + text[end:].lstrip("\n")
+
+
+def _is_patch(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _with_patches(text: str, names: Sequence[str], spec: Spec) -> str:
+    """The spec with these patches in the place of those that Debian's numbers have, applied by %autosetup -p1."""
+    text = re.sub(rf"^Patch{FIRST_PATCH // 100}\d\d:.*\n", "", text, flags=re.MULTILINE)
+    tags = list(re.finditer(r"^(Source|Patch)\d*:.*\n", text, re.MULTILINE | re.IGNORECASE))
+    if not tags or not re.search(r"^%autosetup\b", text, re.MULTILINE):
+        raise ConfigError("only a spec with %autosetup can take patches", where=spec.where)
+    lines = "".join(f"{f'Patch{FIRST_PATCH + number}:':<16}{name}\n" for number, name in enumerate(names))
+    text = text[: tags[-1].end()] + lines + text[tags[-1].end() :]
+    return re.sub(r"^%autosetup\b(?!.*-p)", "%autosetup -p1", text, flags=re.MULTILINE)
+
+
+def _next_release(release: str) -> str:
+    number, mark, rest = release.partition("%")
+    if not number.isdigit():
+        raise ConfigError(f"'{release}' is no release that can be counted")
+    return f"{int(number) + 1}{mark}{rest}"
+
+
+def _logged(session: Session, name: str, evr: str, text: str) -> dict[Path, str | None]:
+    """The changelog of a spec with a new entry, by whom git would name."""
+    path = session.config.specs_dir / name / CHANGELOG
+    who = []
+    for key in ("user.name", "user.email"):
+        done = run(["git", "-C", session.config.root, "config", key], check=False)
+        who.append(done.stdout.strip())
+    if not all(who):
+        raise ConfigError("who writes the changelog?", hint="git config user.name and user.email")
+    day = datetime.datetime.now(tz=datetime.UTC).strftime("%a %b %d %Y")
+    entry = f"* {day} {who[0]} <{who[1]}> - {evr}\n- {text}"
+    return {path: with_entry(_read(path) if path.exists() else "", entry)}
+
+
+def _counted(session: Session, counts: Mapping[str, int | None]) -> dict[Path, str | None]:
+    """build/rebuilds.yaml with these counts; None takes one out. Nothing where nothing changes."""
+    path, old = session.config.rebuilds_file, dict(session.config.rebuilds)
+    new = {name: count for name, count in {**old, **counts}.items() if count}
+    if new == old:
+        return {}
+    lines = "".join(f"  {name}: {count}\n" for name, count in sorted(new.items()))
+    return {path: f"{REBUILDS}rebuilds:\n{lines}" if new else None}
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,130 @@
+"""New versions, Debian's patches and rebuilds: from an archive's signed index to packages with other numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import createrepo_c
+import pytest
+import yaml
+
+from tests.integration.conftest import Checkout
+from tests.support.debian_archive import Archive, served, tar_of
+
+PATCH = "--- a/answer.txt\n+++ b/answer.txt\n@@ -1 +1 @@\n-1.1\n+1.1 fixed\n"
+PLAIN_SPEC = """\
+Name:           answer
+Version:        1.0
+Release:        1%{?dist}
+Summary:        A file for tests
+License:        Apache-2.0
+Source0:        answer-%{version}.tar.xz
+BuildArch:      noarch
+
+%description
+A file.
+
+%prep
+%autosetup
+
+%install
+install -Dpm 644 answer.txt %{buildroot}%{_datadir}/answer.txt
+
+%files
+%{_datadir}/answer.txt
+"""
+
+
+def original(version: str) -> bytes:
+    return tar_of({f"answer-{version}/answer.txt": f"{version}\n"})
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with served(tmp_path / "archive") as found:
+        for version in ("1.0", "1.1", "1.2"):
+            changes = {"debian/patches/series": "CVE-2026-1.patch\nother.patch\n", "debian/patches/other.patch": "x"}
+            changes["debian/patches/CVE-2026-1.patch"] = PATCH
+            files = {
+                f"answer_{version}.orig.tar.xz": original(version),
+                f"answer_{version}-1+deb13u1.debian.tar.xz": tar_of(changes),
+            }
+            found.add("answer", f"1:{version}-1+deb13u1", files, security=version == "1.2")
+        # Listed, and not given.
+        (found.root / "debian-security/pool/updates/main/a/answer/answer_1.2.orig.tar.xz").unlink()
+        found.sign()
+        yield found
+
+
+@pytest.fixture
+def updated(checkout: Checkout, archive: Archive) -> Checkout:
+    folder = checkout.root / "specs" / "answer"
+    folder.mkdir()
+    (folder / "answer.spec").write_text(PLAIN_SPEC)
+    (folder / "sources.yaml").write_text(
+        "# where it is\nsources:\n  - file: answer-1.0.tar.xz\n    providers:\n      - type: deb-src\n"
+        "        path: pool/main/a/answer/answer_1.0.orig.tar.xz\n"
+    )
+    (checkout.root / "user.yaml").write_text(yaml.safe_dump({"mirrors": archive.settings}))
+    for argv in (["init", "-q"], ["config", "user.name", "A Maintainer"], ["config", "user.email", "a@example"]):
+        subprocess.run(["git", *argv], cwd=checkout.root, check=True)
+    checkout.run("sources", "lock", "answer")
+    return checkout
+
+
+def nevras(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [Path(line).name for line in done.stdout.splitlines() if line.endswith(".rpm")]
+
+
+def test_a_version_its_patches_and_rebuilds_each_change_the_number(updated: Checkout) -> None:
+    (row,) = json.loads(updated.run("outdated", "answer", "--format", "json").stdout)
+    assert (row["version"], row["newest"], row["refused"], row["behind"]) == ("1.0", "1.1", ["1.2"], True)
+    assert row["fixes"] == "1.0-1+deb13u1"
+
+    assert "+Version:        1.1" in updated.run("bump", "answer", "--dry-run").stdout
+    assert "Version:        1.0" in updated.spec("answer").read_text()
+    assert updated.run("bump", "--all").stdout.count("+Version:") == 1
+
+    updated.run("bump", "answer")
+    assert "# where it is" in (updated.root / "specs/answer/sources.yaml").read_text()
+    assert nevras(updated.run("build", "answer")) == ["answer-1.1-1.phos1.noarch.rpm"]
+
+    shown = updated.run("bump", "answer", "--patches", "*cve-*").stdout
+    assert "+      - debian/patches/CVE-2026-1.patch" in shown and "other.patch" not in shown
+    rpm = Path(updated.run("build", "answer").stdout.strip())
+    assert rpm.name == "answer-1.1-2.phos1.noarch.rpm"
+    assert (rpm.parent.parent / "trees/answer/usr/share/answer.txt").read_text() == "1.1 fixed\n"
+    (row,) = json.loads(updated.run("outdated", "answer", "--format", "json").stdout)
+    assert (row["used"], row["behind"]) == ("1.1-1+deb13u1", False)
+
+
+def test_a_counted_rebuild_changes_one_number_and_no_other_key(updated: Checkout) -> None:
+    before = updated.run("build", "answer", "mini-data").stdout
+    updated.run("bump", "--rebuild", "answer", "--reason", "A newer compiler")
+    plan = updated.run("plan", "answer", "mini-data").stdout
+    assert "will    answer 1.0-1.phos1.1" in plan and "cached  mini-data" in plan
+    after = updated.run("build", "answer", "mini-data").stdout
+    assert len(set(before.splitlines()) - set(after.splitlines())) == 1
+    rpm = next(Path(line) for line in after.splitlines() if "answer-1.0-1.phos1.1.noarch" in line)
+    (entry,) = createrepo_c.package_from_rpm(str(rpm)).changelogs
+    assert entry[createrepo_c.CHANGELOG_ENTRY_AUTHOR] == "A Maintainer <a@example> - 1.0-1.1"
+    assert entry[createrepo_c.CHANGELOG_ENTRY_CHANGELOG] == "- A newer compiler"
+    updated.run("bump", "--rebuild", "answer")
+    assert "will    answer 1.0-1.phos1.2" in updated.run("plan", "answer").stdout
+
+
+def test_what_is_not_obtainable_or_not_known_is_said(updated: Checkout, archive: Archive) -> None:
+    done = updated.run("bump", "answer", "7.0", code=4)
+    assert "no archive lists answer 7.0" in done.stderr and "1.2, 1.1, 1.0" in done.stderr
+    assert "no provider yields answer-1.2.tar.xz" in updated.run("bump", "answer", "1.2", code=4).stderr
+    (updated.root / "build" / "rebuilds.yaml").write_text("rebuilds:\n  anser: 1\n")
+    done = updated.run("plan", "answer", code=2)
+    assert "build/rebuilds.yaml:2" in done.stderr and "did you mean 'answer'" in done.stderr
+    (updated.root / "build" / "rebuilds.yaml").unlink()
+    listed = archive.root / "debian/dists/trixie/main/source/Sources"
+    listed.write_text(listed.read_text().replace("1.1-1", "9.9-1"))
+    # The signature covers the index: an altered one is not read.
+    assert "9.9" not in updated.run("bump", "answer", "--dry-run", code=0).stdout
