@@ -122,7 +122,7 @@ def test_large_sectors_half_an_array_and_a_script_that_fails(installs: InstallLa
         assert lines(machine, "test -e /root/.postinstall || echo gone; wipefs -i -O TYPE /dev/vda") == [
             "gone", "gpt", "gpt", "PMBR",
         ]  # fmt: skip
-        assert lines(machine, "sfdisk --verify /dev/vda 2>&1 | grep -c -i error || true") == ["0"]
+        assert "No errors detected." in lines(machine, "sfdisk --verify /dev/vda")
         docker_runs(machine, installs)
 
 
@@ -146,7 +146,7 @@ def test_a_disk_with_a_live_system_and_two_that_start(installs: InstallLab) -> N
         terminal.wait_for(r"on it: [^\r\n]*iso9660 'OLD_RELEASE' on /dev/vda", FAILED, INSTALLED, timeout=400)
         assert "OLD_RELEASE" in terminal.text, terminal.text[-3000:]
         wait_for_end(terminal)
-    with installs.medium(first, discs=[disc], drives=drives, words=words.replace("one", "nothing")) as (
+    with installs.medium(first, discs=[disc], drives=drives, words=words.replace("/one.json", "/nothing.json")) as (
         machine,
         terminal,
     ):
