@@ -89,7 +89,7 @@ def test_a_layer_changes_no_package_of_the_seed_below(
     status = tmp_path / "status"
     status.write_text("Package: libc6\nStatus: install ok installed\n\nPackage: gcc\nStatus: install ok installed\n")
     debs = [Deb(path=f"pool/main/x/{name}_2_amd64.deb", size=1, sha256="0" * 64) for name in ("a", "libc6")]
-    monkeypatch.setattr(lock, "_listed", lambda *words: tuple(debs))
+    monkeypatch.setattr(lock, "_listed", lambda *words, **options: tuple(debs))
     with pytest.raises(SourceError, match="other versions of libc6 than are needed"):
         resolve_over(config, config.seeds.named("top"), status)
     del debs[1]
