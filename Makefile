@@ -8,6 +8,9 @@ IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 # One image for each file.
 IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
 
+# What the boot tests start.
+BOOTED := iso qcow2 oci pico
+
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
@@ -29,7 +32,8 @@ test: ## lint, unit, native, integration and boot tests
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory native
-	@echo "integration and boot tests run side by side, ten minutes and more; what each says comes when it ends"
+	$(MAKE) --no-print-directory ARGS= $(BOOTED)
+	@echo "integration and boot tests run side by side, a quarter of an hour; what each says comes when it ends"
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration boot
 
 lint: ## ruff, mypy --strict, clang-format; gofmt, go vet, staticcheck and gcc's analyzer of the build seed
@@ -46,14 +50,14 @@ native: ## the tests of the programs in src/ with the build seed's Go and gcc: a
 	$(PYTEST) tests/native --ignore tests/native/test_lint.py $(ARGS)
 
 integration: ## real tools on small packages: minutes
-	$(PYTEST) tests/integration $(ARGS)
+	$(PYTEST) tests/integration -m 'not long' $(ARGS)
 
-boot: iso qcow2 oci pico ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
+boot: $(BOOTED) ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
 	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
 test-matrix: images ## boot every image, install from every kickstart, kill 50 builds, then make fuzz: an hour and more
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
-	$(PYTEST) tests/boot tests/pico -m long $(ARGS)
+	$(PYTEST) tests/integration tests/boot tests/pico -m long $(ARGS)
 	$(PYTEST) tests/integration/test_faults_kill.py --kills 50 $(ARGS)
 	$(MAKE) --no-print-directory fuzz
 

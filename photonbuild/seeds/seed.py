@@ -147,7 +147,7 @@ def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[
     return {
         "exclude_paths": list(seed.exclude_paths),
         "prune": list(seed.prune),
-        "check_devel": name != "machine",
+        "check_devel": name in (BASE, *config.seeds.layers),
         "devel_owners": list(config.seeds.devel_owners),
         "devel_allowed": list(config.seeds.devel_allowed),
         "go": str(toolchain) if toolchain else None,

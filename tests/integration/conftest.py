@@ -66,6 +66,7 @@ def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
         "macros",
         "distribution.yaml",
         "seed.yaml",
+        "signing.yaml",
         *(path.name for path in (PROJECT / "build").glob("*.lock")),
     ):
         (root / "build" / name).symlink_to(PROJECT / "build" / name)

@@ -52,6 +52,7 @@ def make_checkout(folder: Path, specs: int, packages: int) -> None:
         "macros",
         "distribution.yaml",
         "seed.yaml",
+        "signing.yaml",
         *(path.name for path in (PROJECT / "build").glob("*.lock")),
     ):
         (root / "build" / name).symlink_to(PROJECT / "build" / name)
