@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -43,7 +42,3 @@ def test_zygote(zygote: C) -> None:
 def test_parts_of_the_package_client(client: C) -> None:
     # Its memory lives until it ends.
     client.run("./test-parts", ASAN_OPTIONS="detect_leaks=0")
-
-
-def test_settings_of_the_package_client_are_fuzzed(client: C) -> None:
-    client.run("./test-fuzz", "2", str(int(time.time())), ASAN_OPTIONS="detect_leaks=0")

@@ -1,7 +1,8 @@
-"""Go's fuzzer on every fuzz target of src/go: two seconds each, or as many as ``--fuzz-seconds`` says.
+"""Go's fuzzer on every fuzz target of src/go, and programs of ours that change good input: two seconds each, or as many
+as ``--fuzz-seconds`` says.
 
-What it learns about inputs it keeps in the store (``go/cache/go/fuzz``), and begins there the next time. An input that
-fails is in the report, to be put into the package's ``testdata/fuzz``.
+What Go's learns about inputs it keeps in the store (``go/cache/go/fuzz``), and begins there the next time. An input
+that fails is in the report, to be put into the package's ``testdata/fuzz``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 
 from photonbuild.pipeline.session import Session
 from photonbuild.run import Completed
-from tests.support.native import ROOT, Go, report
+from tests.support.native import ROOT, C, Go, report
 
 SECONDS = 2
 SOURCE = Path("src/go")
@@ -77,6 +79,15 @@ def test_nothing_is_found(runs: dict[Target, Future[Completed]], copy: Path, tar
     """A finding fails; the end of the time does not, though go before 1.27 may say so (Go issue 75804)."""
     done = runs[target].result()
     assert done.returncode == 0 or only_time_was_over(done.stdout), f"{report(done)}\n{found(copy, target)}"
+
+
+@pytest.mark.parametrize(("program", "options"), [("agent", ""), ("client", "detect_leaks=0")])
+def test_nothing_is_found_in_c(request: pytest.FixtureRequest, program: str, options: str) -> None:
+    """What the agent reads of an image and from its wires, and the package client of settings, with the sanitizers."""
+    made: C = request.getfixturevalue(program)
+    seconds = request.config.getoption("--fuzz-seconds", None) or SECONDS
+    argv = ["./test-fuzz", str(seconds), str(int(time.time()))]
+    assert re.fullmatch(r"[1-9]\d* \w+\n", made.run(*argv, ASAN_OPTIONS=options))
 
 
 def found(copy: Path, target: Target) -> str:

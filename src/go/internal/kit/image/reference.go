@@ -90,6 +90,10 @@ func parsePath(t Transport, s string) (Reference, error) {
 	if path == "" {
 		return Reference{}, errors.New("no path")
 	}
+	if strings.HasPrefix(path, "//") {
+		// Two at the beginning are no part of a path where String has written it.
+		path = "/" + strings.TrimLeft(path, "/")
+	}
 	return Reference{Transport: t, Path: path, Ref: ref}, nil
 }
 
