@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ from pico.vm import state
 from tests.support.pico_command import ROOT, WAITING, PicoCommand, processes_in, until
 
 pytestmark = pytest.mark.boot
+
+LARGEST_LOG = 65 << 20  # what the agent writes of a container's output, and what is around it
 
 
 def test_clones_differ(pico: PicoCommand, box: Path) -> None:
@@ -228,3 +231,44 @@ def test_stop_ends_what_does_not_listen(pico: PicoCommand, box: Path) -> None:
     pico.ok("stop", "-t", "1", "deaf")
     assert time.monotonic() - begun < 20
     assert pico.ps()["deaf"]["exit_code"] == 137
+
+
+@pytest.mark.parametrize("birth", ["copy", "clone"])
+def test_a_machine_has_its_callers_priority(pico: PicoCommand, box: Path, birth: str) -> None:
+    """And not that at which machines are made ahead, in the background."""
+    pico.ok("template")
+    pico.ok("run", "-d", "--name", "work", *(["--no-spare"] if birth == "clone" else []), box, "sleep", "600")
+    row = pico.ps()["work"]
+    assert row["birth"] == birth
+    assert os.getpriority(os.PRIO_PROCESS, row["pid"]) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_a_container_that_writes_without_end_fills_no_disk(pico: PicoCommand, box: Path) -> None:
+    pico.ok("run", "-d", "--name", "loud", box, "sh", "-c", "dd if=/dev/zero bs=1M count=72; exit 7")
+    assert until(lambda: pico.state("loud") == "exited", 90)
+    assert pico.ps()["loud"]["exit_code"] == 7
+    log = max(path.stat().st_size for path in Path(pico.ps()["loud"]["folder"]).iterdir() if path.is_file())
+    assert 60 << 20 < log <= LARGEST_LOG
+    assert pico.ok("logs", "--tail", "0", "loud") == ""
+
+
+def test_three_commands_at_once_in_one_machine(pico: PicoCommand, box: Path) -> None:
+    pico.ok("run", "-d", "--name", "work", box, "sleep", "600")
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            other = stack.enter_context(
+                pico.start("exec", "work", "sh", "-c", "echo on; sleep 20", stdout=subprocess.PIPE)
+            )
+            stack.callback(other.kill)
+            assert other.stdout is not None and other.stdout.readline() == b"on\n"
+        begun = time.monotonic()
+        assert pico.ok("exec", "work", "echo", "third") == "third\n"
+        assert time.monotonic() - begun < 10
+
+
+def test_a_caller_without_standard_input(pico: PicoCommand, box: Path) -> None:
+    """The number of a stream that is closed is another file's then."""
+    argv = ["sh", "-c", 'exec "$@" <&-', "sh", *pico.argv("run", "--name", "work", "-i", box, "echo", "well")]
+    done = subprocess.run(argv, env=pico.env, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, b"well\n"), done.stderr
+    assert pico.ps()["work"]["exit_code"] == 0
