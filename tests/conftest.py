@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How often a build is killed, and by which numbers the moments are chosen."""
-    parser.addoption("--kills", type=int, default=12, help="how many builds test_faults_kill kills")
+    parser.addoption("--kills", type=int, default=6, help="how many builds test_faults_kill kills")
     parser.addoption("--kill-seed", type=int, default=0, help="the first of the seeds of their moments")
 
 

@@ -14,7 +14,7 @@ from tests.support.garden_client import Garden, GardenError, Process
 from tests.support.garden_lab import HTTPD, MIB, UNIT, Lab, from_outside, refused, tar_of, until
 from tests.support.machines import Guest
 
-pytestmark = pytest.mark.boot
+pytestmark = [pytest.mark.boot, pytest.mark.long]
 
 TICK = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.5; done"
 

@@ -14,7 +14,7 @@ from photonbuild.machines.guest import BOX, UID, USER
 from tests.support.garden_client import Process
 from tests.support.garden_lab import MIB, Lab, refused, until
 
-pytestmark = pytest.mark.boot
+pytestmark = [pytest.mark.boot, pytest.mark.long]
 
 OTHER = f"{BOX}/sidecar"
 NAMESPACES = "net ipc uts pid user"
