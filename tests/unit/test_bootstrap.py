@@ -24,7 +24,7 @@ def programs(tmp_path: Path) -> Path:
         assert found, name
         (folder / name).symlink_to(found)
     (folder / "python3").symlink_to(sys.executable)
-    for name in ("mmdebstrap", "newuidmap", "ssh-keygen"):
+    for name in ("mmdebstrap", "newuidmap", "ssh-keygen", "gpg", "gpg-agent"):
         fake(folder, name, "exit 0")
     fake(folder, "id", "echo 1000")
     return folder
