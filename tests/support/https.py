@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
-import ssl
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
+from tests.support import serving
 
 
 @dataclass
@@ -49,28 +47,6 @@ def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[s
     work.mkdir()
     make_certificates(work, tool)
     served = Server(port=0, authority=(work / "ca.pem").read_text(encoding="ascii"), files=files)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            data = served.files.get(self.path)
-            self.send_response(404 if data is None else 200)
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-            self.wfile.write(data or b"")
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(work / "server.pem", work / "key.pem")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        served.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    handler = serving.contents(served.files, served.asked)
+    with serving.served(handler, certificate=work / "server.pem", key=work / "key.pem") as served.port:
+        yield served
