@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.load import load_sources
@@ -163,6 +163,15 @@ def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
 
 def profile_specs(session: Session, profile: Profile) -> frozenset[str]:
     return wanted_specs(session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
+
+
+def chosen_specs(session: Session, packages: Collection[str], profile: str | None = None) -> frozenset[str]:
+    """The specs of these packages; of the profile of this name where none is given; without both, all."""
+    if packages:
+        return frozenset(session.spec(name).name for name in packages)
+    if profile is not None:
+        return profile_specs(session, session.config.profile(profile))
+    return frozenset(session.specs)
 
 
 @contextlib.contextmanager
