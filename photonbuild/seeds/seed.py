@@ -26,7 +26,8 @@ from photonbuild.keys import key_of, write_inputs
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.install import bootstrap, mmdebstrap_argv, run_inside, unpack, unpack_argv
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve, resolve_over
-from photonbuild.sources.mirrors import archives_of, download, go_environment, host_certificates
+from photonbuild.sources.certificates import certificate_binds
+from photonbuild.sources.mirrors import archives_of, download, go_environment
 from photonbuild.store import Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
@@ -310,10 +311,7 @@ def _fetch_go(config: Config, store: Store, seed: Seed, root: Path, work: Path) 
     """Let the seed's own Go fetch the exact toolchain module, checked against the checksum database."""
     modules = work / "gomod"
     modules.mkdir()
-    certificates = host_certificates()
-    binds = [Bind(source=modules, target="/out", readonly=False, links=True)]
-    if certificates:
-        binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
+    binds = [Bind(source=modules, target="/out", readonly=False, links=True), *certificate_binds()]
     env = {
         **go_environment(config.user.mirrors),
         "GOTOOLCHAIN": str(seed.go_toolchain),

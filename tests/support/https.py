@@ -1,4 +1,4 @@
-"""A web server over TLS that a guest reaches, with an authority of its own."""
+"""Certificates of tests, and a web server over TLS that a guest reaches, with an authority of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
+from photonbuild.sandbox.sandbox import Bind, Sandbox
 from tests.support import serving
 
 
@@ -36,6 +37,21 @@ def make_certificates(work: Path, tool: Callable[[Sequence[str], Path], None]) -
          "-extfile", "extensions", "-out", "server.pem"],
     ):  # fmt: skip
         tool(["env", "-C", "/work", "openssl", *argv], work)
+
+
+def loopback_certificate(seed: Path, work: Path) -> Path:
+    """In the new folder `work`, by openssl(1) of `seed`: ``both.pem``, a certificate for 127.0.0.1 with its key.
+
+    It is its own authority; ``certificate.pem`` has no key.
+    """
+    (work / "scratch").mkdir(parents=True)
+    sandbox = Sandbox(layers=[seed], scratch=work / "scratch", binds=[Bind(work, "/work", readonly=False)])
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "3650"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/work/key.pem"]
+    sandbox.run(["openssl", "req", "-x509", *key, *name, "-out", "/work/certificate.pem"])
+    both = work / "both.pem"
+    both.write_bytes((work / "certificate.pem").read_bytes() + (work / "key.pem").read_bytes())
+    return both
 
 
 @contextlib.contextmanager
