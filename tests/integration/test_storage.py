@@ -134,6 +134,7 @@ def ssh(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def s3(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """MinIO, with one bucket."""
     import botocore.session
+    from botocore.exceptions import BotoCoreError, ClientError
 
     work, port = tmp_path_factory.mktemp("minio"), free_port()
     program = go_program(session, MINIO) / "minio"
@@ -156,7 +157,7 @@ def s3(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
                 try:
                     client.create_bucket(Bucket="bucket")
                     break
-                except Exception:
+                except (BotoCoreError, ClientError):
                     time.sleep(0.2)
             yield Place("s3://bucket", kills=6)
         finally:
