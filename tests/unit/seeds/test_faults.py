@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -120,18 +121,16 @@ def test_where_a_seed_is_made(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: int, mode: int, elsewhere: bool
 ) -> None:
     """mmdebstrap's ids cannot enter a closed folder of an ordinary user; what is made elsewhere is swept as well."""
-    for folder in tmp_path.parents:
-        if folder.name.startswith("pytest"):
-            folder.chmod(folder.stat().st_mode | 0o001)
-    tmp_path.chmod(mode)
-    store = Store.open(tmp_path / "store")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "system"))
-    (tmp_path / "system").mkdir()
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    with store.staging() as work:
-        place = install._place(work)
-        assert place.stat().st_mode & 0o777 == 0o755
-        assert (tmp_path / "system" in place.parents) == elsewhere
-        assert (work / ELSEWHERE).is_symlink() == elsewhere
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert not place.exists()
+    # Not in a folder of pytest's, which is closed, and lies in others that are.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(mode)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with Store.open(folder / "store").staging() as work:
+            with monkeypatch.context() as playing:
+                playing.setattr(os, "geteuid", lambda: user)
+                place = install._place(work)
+            assert place.stat().st_mode & 0o777 == 0o755
+            assert (tmp_path in place.parents) == elsewhere
+            assert (work / ELSEWHERE).is_symlink() == elsewhere
+        assert not place.exists()
