@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import Profile, SourceEntry
+from photonbuild.config.models import Profile
+from photonbuild.config.sources import SourceEntry
 from photonbuild.errors import PhotonbuildError, SourceError, StoreError
 from photonbuild.files import locked, read_sealed, sha512_of, write_json
 from photonbuild.keys import NAME as INPUTS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photonbuild.config.models import DebSrc, GoModule, PyPI, SourceEntry
+from photonbuild.config.sources import DebSrc, GoModule, PyPI, SourceEntry
 from photonbuild.errors import SourceError
 from photonbuild.packages.spec import Spec
 from photonbuild.pipeline.session import Session

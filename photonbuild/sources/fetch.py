@@ -9,7 +9,7 @@ from pathlib import Path
 
 from photonbuild import code, documents, pack
 from photonbuild.config.load import Config, load_sources
-from photonbuild.config.models import Cargo, DebSrc, GoModule, Local, PyPI, Snapshot, SourceEntry, Url
+from photonbuild.config.sources import Cargo, DebSrc, GoModule, Local, PyPI, Snapshot, SourceEntry, Url
 from photonbuild.documents import Document
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of

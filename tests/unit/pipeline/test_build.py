@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config.models import SourceEntry, SourcesFile, Url
+from photonbuild.config.sources import SourceEntry, SourcesFile, Url
 from photonbuild.errors import ConfigError
 from photonbuild.packages.build import build, lookup
 from photonbuild.packages.built import Built
