@@ -28,21 +28,13 @@ def repo_group() -> None:
     """The repository: made, signed, published, and looked after where it is published."""
 
 
-def _names(session: Session, packages: tuple[str, ...], profile: str | None) -> frozenset[str]:
-    if packages:
-        return frozenset(session.spec(name).name for name in packages)
-    if profile is not None:
-        return pipeline.profile_specs(session, session.config.profile(profile))
-    return frozenset(session.specs)
-
-
 @repo_group.command("build")
 @packages_argument
 @profile_option
 @command
 def repo_build(session: Session, packages: tuple[str, ...], profile: str | None) -> None:
     """Build packages (all, unless some are named) and the unsigned repository stage/repo of them."""
-    _, folder = repository.build_repository(session, _names(session, packages, profile))
+    _, folder = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
     click.echo(folder)
 
 
@@ -66,7 +58,7 @@ def repo_sign(
     The checksum files in stage/images are signed as well.
     """
     chosen = repository.signing_key(session, key, passphrase_file)
-    done, _ = repository.build_repository(session, _names(session, packages, profile))
+    done, _ = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
     tree = repository.sign_repository(session, done, chosen, revision=revision)
     for path in repository.sign_checksums(session, chosen):
         click.echo(os.path.relpath(path))

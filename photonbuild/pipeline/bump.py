@@ -12,7 +12,7 @@ from pathlib import Path
 
 from photonbuild import documents
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import DebSrc, Snapshot, SourceEntry, Url
+from photonbuild.config.sources import DebSrc, Snapshot, SourceEntry, Url
 from photonbuild.errors import ConfigError, SourceError
 from photonbuild.files import sha1_of, write_text
 from photonbuild.packages.spec import Spec
