@@ -122,7 +122,7 @@ def take_patches(session: Session, name: str, patterns: Sequence[str], reason: s
     )
     sources = spec.folder / "sources.yaml"
     files = {
-        sources: _with_changes(sources, spec, entry, package.changes, members),
+        sources: _with_changes(sources, spec, entry, package.changes, sha1_of(archive), members),
         spec.path: text,
         **_logged(session, spec.name, f"{spec.version}-{number}", said),
         **_counted(session, {spec.name: None}),
@@ -221,7 +221,7 @@ def _edited(path: Path, values: Mapping[tuple[str | int, ...], str]) -> str:
     return text
 
 
-def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, members: Sequence[str]) -> str:
+def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, sha1: str, members: Sequence[str]) -> str:
     """sources.yaml with this archive of Debian's changes, instead of an older one that was taken the same way."""
     text, document = _read(path), documents.read(path)
     for index, old in reversed(list(enumerate(load_sources(spec.folder).sources))):
@@ -242,6 +242,8 @@ def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, member
         "  providers:",
         "    - type: deb-src",
         f"      path: {place}",
+        "    - type: snapshot",
+        f"      sha1: {sha1}",
         "  members:",
         *(f"    - {member}" for member in members),
     ]
