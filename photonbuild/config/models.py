@@ -13,15 +13,18 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from photonbuild.config.disk import Disk, Hardware
 from photonbuild.config.validation import Model, Name, Names
 
+Person = Annotated[str, Field(pattern=r"^[^\s<>%]+( [^\s<>%]+)* <[^\s<>%@]+@[^\s<>%@]+>$")]
+
 
 class Distribution(Model):
-    """``build/distribution.yaml``: the identity that enters every digest."""
+    """``build/distribution.yaml``: the identity that enters every digest. `packager`: who answers for the packages."""
 
     name: str
     id: Annotated[str, Field(pattern=r"^[a-z0-9._-]+$")]
     version: Annotated[str, Field(pattern=r"^[0-9][0-9.]*$")]
     dist: Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
     vendor: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+    packager: Person
     triple: str
     arch: Literal["x86_64"]
     source_date_epoch: Annotated[int, Field(ge=0)]
@@ -259,12 +262,16 @@ class Limits(Model):
 
 
 class User(Model):
-    """The user's file and the command line: nothing here changes what a package is built from."""
+    """The user's file and the command line: nothing here changes what a package is built from.
+
+    `packager`: the author of the changelog entries that ``photonbuild bump`` writes.
+    """
 
     mirrors: Mirrors = Mirrors()
     signing: Signing | None = None
     publication: PublicationSettings = PublicationSettings()
     authorized_keys: tuple[str, ...] = ()
+    packager: Person | None = None
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None
     limits: Limits = Limits()

@@ -53,7 +53,8 @@ class Recipe:
     @property
     def identity(self) -> str:
         """Digest of what the image holds: packages and settings. Its serial numbers and UUIDs are named after it."""
-        total = hashlib.sha256(self.distribution.model_dump_json().encode())
+        # Not the packager: he is in the packages.
+        total = hashlib.sha256(self.distribution.model_dump_json(exclude={"packager"}).encode())
         roles = [role for role in SET_ORDER if role in {Role.ROOT, Role.INITRAMFS, *self.sets}]
         sets = [[package.sha256 for package in self.packages(role)] for role in roles]
         files = [[file.path, file.mode, file.text] for file in self.files]

@@ -18,6 +18,7 @@ def distribution_macros(config: Config) -> str:
     values = {
         "dist": d.dist,
         "vendor": d.name,
+        "packager": d.packager,
         "distribution": f"{d.name} {d.version}",
         "distribution_name": d.name,
         "distribution_id": d.id,

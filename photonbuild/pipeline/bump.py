@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild import documents
-from photonbuild.config.load import load_sources
+from photonbuild.config.load import Config, load_sources
 from photonbuild.config.sources import DebSrc, Snapshot, SourceEntry, Url
 from photonbuild.errors import ConfigError, SourceError
 from photonbuild.files import sha1_of, write_text
@@ -122,7 +122,7 @@ def take_patches(session: Session, name: str, patterns: Sequence[str], reason: s
     )
     sources = spec.folder / "sources.yaml"
     files = {
-        sources: _with_changes(sources, spec, entry, package.changes, members),
+        sources: _with_changes(sources, spec, entry, package.changes, sha1_of(archive), members),
         spec.path: text,
         **_logged(session, spec.name, f"{spec.version}-{number}", said),
         **_counted(session, {spec.name: None}),
@@ -221,7 +221,7 @@ def _edited(path: Path, values: Mapping[tuple[str | int, ...], str]) -> str:
     return text
 
 
-def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, members: Sequence[str]) -> str:
+def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, sha1: str, members: Sequence[str]) -> str:
     """sources.yaml with this archive of Debian's changes, instead of an older one that was taken the same way."""
     text, document = _read(path), documents.read(path)
     for index, old in reversed(list(enumerate(load_sources(spec.folder).sources))):
@@ -242,6 +242,8 @@ def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, member
         "  providers:",
         "    - type: deb-src",
         f"      path: {place}",
+        "    - type: snapshot",
+        f"      sha1: {sha1}",
         "  members:",
         *(f"    - {member}" for member in members),
     ]
@@ -272,17 +274,20 @@ def _next_release(release: str) -> str:
 
 
 def _logged(session: Session, name: str, evr: str, text: str) -> dict[Path, str | None]:
-    """The changelog of a spec with a new entry, by whom git would name."""
+    """The changelog of a spec with a new entry."""
     path = session.config.specs_dir / name / CHANGELOG
-    who = []
-    for key in ("user.name", "user.email"):
-        done = run(["git", "-C", session.config.root, "config", key], check=False)
-        who.append(done.stdout.strip())
-    if not all(who):
-        raise ConfigError("who writes the changelog?", hint="git config user.name and user.email")
     day = datetime.datetime.now(tz=datetime.UTC).strftime("%a %b %d %Y")
-    entry = f"* {day} {who[0]} <{who[1]}> - {evr}\n- {text}"
+    entry = f"* {day} {author(session.config)} - {evr}\n- {text}"
     return {path: with_entry(_read(path) if path.exists() else "", entry)}
+
+
+def author(config: Config) -> str:
+    """Whose entries of changelogs are, as ``Name <address>``: the user's setting, whom git would name, the packager."""
+    if config.user.packager is not None:
+        return config.user.packager
+    keys = ("user.name", "user.email")
+    name, address = (run(["git", "-C", config.root, "config", key], check=False).stdout.strip() for key in keys)
+    return f"{name} <{address}>" if name and address else config.distribution.packager
 
 
 def _counted(session: Session, counts: Mapping[str, int | None]) -> dict[Path, str | None]:

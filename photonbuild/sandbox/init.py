@@ -24,7 +24,7 @@ import sys
 from typing import Any, NoReturn
 
 from photonbuild.sandbox import seccomp
-from photonbuild.sandbox.mounts import furnish, gather, make_root
+from photonbuild.sandbox.mounts import IDS, furnish, gather, make_root
 from photonbuild.sandbox.syscalls import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -48,7 +48,6 @@ from photonbuild.sandbox.syscalls import (
     unshare,
 )
 
-IDS = 65536
 # The same on every machine: a build must not depend on them.
 LIMITS = (
     (resource.RLIMIT_CORE, 0, 0),
@@ -66,6 +65,7 @@ def user_namespace(first: int) -> int:
     if child == 0:
         try:
             unshare(CLONE_NEWUSER)
+            die_with_parent(signal.SIGKILL)  # an orphan would keep the status pipe open for ever
             os.write(made, b"+")
             signal.pause()
         finally:

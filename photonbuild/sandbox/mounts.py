@@ -29,6 +29,7 @@ from photonbuild.sandbox.syscalls import (
     restrict,
 )
 
+IDS = 65536
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Of /proc: what a sandbox may read but not write, and what is none of its business. See proc(5).
 PROC_READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -56,6 +57,11 @@ def bring(source: str, target: str, attributes: int, users: int | None) -> None:
         os.close(tree)
 
 
+def is_to_be_mapped(source: str, first: int) -> bool:
+    """Whether a file of the host is shown with other ids: one that has the sandbox's own would become nobody's."""
+    return bool(first) and not first <= os.stat(source).st_uid < first + IDS
+
+
 def gather(plan: dict[str, Any], users: int) -> None:
     """All that comes from the host, at short relative names below the mount point: N (layers), b/N (binds), d/NAME."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
@@ -66,15 +72,15 @@ def gather(plan: dict[str, Any], users: int) -> None:
     for name in ("b", "d", "r"):
         os.mkdir(name)
     for number, layer in enumerate(plan["layers"]):
-        ours = first and os.stat(layer).st_uid == 0
-        bring(layer, str(number), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, users if ours else None)
+        mapped = users if is_to_be_mapped(layer, first) else None
+        bring(layer, str(number), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, mapped)
     if plan["upper"]:
         bring(plan["upper"], "u", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, None)
     for number, (source, _target, readonly) in enumerate(plan["binds"]):
         attributes = MOUNT_ATTR_NOSUID | (MOUNT_ATTR_RDONLY if readonly else 0)
         if not stat.S_ISCHR(os.stat(source).st_mode):
             attributes |= MOUNT_ATTR_NODEV
-        bring(source, f"b/{number}", attributes, users if readonly and first else None)
+        bring(source, f"b/{number}", attributes, users if readonly and is_to_be_mapped(source, first) else None)
     for name in DEVICES:
         bring(f"/dev/{name}", f"d/{name}", MOUNT_ATTR_NOSUID, None)
     if plan["network"]:

@@ -20,11 +20,7 @@ from photonbuild.sandbox.ids import first_id, give, write_id_maps
 
 # Nothing of the caller's Python but its standard library; no compiled files are left beside ours.
 INIT = "photonbuild.sandbox.init"
-# What it forks, the holder of a user namespace too, ends with it: an orphan would keep the status pipe open for ever.
-RUN_INIT = (
-    "import os, sys; sys.path.append(sys.argv.pop(1)); from photonbuild.sandbox.syscalls import die_with_parent;"
-    f" os.register_at_fork(after_in_child=lambda: die_with_parent(9)); from {INIT} import main; main()"
-)
+RUN_INIT = f"import sys; sys.path.append(sys.argv.pop(1)); from {INIT} import main; main()"
 FIRST = (sys.executable, "-I", "-S", "-B", "-c", RUN_INIT, str(Path(__file__).parents[2]))
 
 _guard = threading.Lock()

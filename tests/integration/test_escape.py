@@ -10,10 +10,15 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import socket
 import stat
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +97,45 @@ def test_device_nodes(sandbox: Sandbox, tmp_path: Path) -> None:
     answer = attempt(sandbox, "device_nodes", "/out", "/tmp", "/dev", "/dev/shm", "/build")
     assert answer["refused"], answer["seen"]
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_holder_of_the_ids_ends_with_who_made_it() -> None:
+    code = (
+        "import os, signal; from photonbuild.sandbox import init; read = os.read\n"
+        "def wait(*arguments):\n"
+        "    read(*arguments)\n"
+        "    print(open(f'/proc/self/task/{os.getpid()}/children').read(), flush=True)\n"
+        "    signal.pause()\n"
+        "os.read = wait; init.user_namespace(0)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=PROJECT) as maker:
+        assert maker.stdout is not None
+        holder = int(maker.stdout.readline())
+        maker.kill()
+    deadline = time.monotonic() + 10
+    try:
+        while Path(f"/proc/{holder}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(holder, signal.SIGKILL)
+
+
+def test_what_is_the_sandboxs_own_is_so_behind_a_read_only_bind_too(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One sandbox's results are another's input, and a file there may be its owner's alone."""
+    sandbox.run(["sh", "-c", "umask 077; mkdir /out/folder; echo kept > /out/folder/file"])
+    box = replace(
+        sandbox,
+        upper=None,
+        binds=[
+            Bind(tmp_path / "out/folder", "/folder"),
+            Bind(tmp_path / "out/folder/file", "/file"),
+            Bind(tmp_path / "code", "/code"),
+        ],
+    )
+    done = box.run(["sh", "-c", "cat /folder/file /file /code/secret; stat -c %u /folder/file /file /code/secret"])
+    assert done.stdout == "kept\nkept\nthe host's0\n0\n0\n"
 
 
 def test_setuid_programs_are_nobodys_on_the_host(sandbox: Sandbox, tmp_path: Path) -> None:

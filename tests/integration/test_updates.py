@@ -11,6 +11,7 @@ import createrepo_c
 import pytest
 import yaml
 
+from photonbuild.files import sha1_of
 from tests.integration.conftest import Checkout
 from tests.support.debian_archive import Archive, served, tar_of
 
@@ -94,6 +95,8 @@ def test_a_version_its_patches_and_rebuilds_each_change_the_number(updated: Chec
 
     shown = updated.run("bump", "answer", "--patches", "*cve-*").stdout
     assert "+      - debian/patches/CVE-2026-1.patch" in shown and "other.patch" not in shown
+    changes = updated.root.parent / "archive/debian/pool/main/a/answer/answer_1.1-1+deb13u1.debian.tar.xz"
+    assert f"+        sha1: {sha1_of(changes)}" in shown
     rpm = Path(updated.run("build", "answer").stdout.strip())
     assert rpm.name == "answer-1.1-2.phos1.noarch.rpm"
     assert (rpm.parent.parent / "trees/answer/usr/share/answer.txt").read_text() == "1.1 fixed\n"

@@ -35,6 +35,7 @@ id: box
 version: "1.0"
 dist: .box1
 vendor: box
+packager: Box packagers <packagers@box.example>
 triple: x86_64-box-linux-gnu
 arch: x86_64
 source_date_epoch: 1767225600

@@ -28,7 +28,7 @@ packages:
 """
 DISTRIBUTION = Distribution(
     name="Mini", id="mini", version="1.0", dist=".m1", vendor="mini", triple="x", arch="x86_64",
-    source_date_epoch=0, image_prefix="mini",
+    packager="Mini <mini@mini.example>", source_date_epoch=0, image_prefix="mini",
 )  # fmt: skip
 
 
