@@ -10,6 +10,7 @@
 #include <rpm/rpmte.h>
 #include <rpm/rpmts.h>
 
+#include "hooks.h"
 #include "journal.h"
 #include "sign.h"
 #include "store.h"
@@ -213,10 +214,13 @@ bool run_plan(struct context *context, const struct plan *plan, bool *changed, s
         return false;
     rpmtsClean(context->ts);
     rpmtsOrder(context->ts);
-    if (!journal_open(context, plan, failure))
+    if (!run_hooks(context->config, "begin", failure) || !journal_open(context, plan, failure))
         return false;
     *context->rpm_says = '\0';
     int result = rpmtsRun(context->ts, NULL, filter);
+    struct failure later = {0};
+    if (!run_hooks(context->config, "end", &later))
+        warn_of(&later);
     *changed = result <= 0;
     if (result > 0) {
         problems(context, "librpm refuses the transaction, nothing was changed", failure);

@@ -1,0 +1,166 @@
+#include "trial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "disk.h"
+#include "kernels.h"
+#include "network.h"
+#include "paths.h"
+
+#define NEW STATE "/new"
+static const char PROGRAM[] = "/usr/lib/boot-assessment/revert";
+static const char TRIES[] = "3";
+
+bool on_trial(const struct env *env)
+{
+    char kernel[ENV_SIZE];
+
+    env_get(env, FALLBACK, kernel);
+    return *kernel != '\0';
+}
+
+static void save(const struct env *env)
+{
+    if (!env_write(env, ENV_FILE))
+        stop(strerror(errno), ENV_FILE, NULL);
+}
+
+static void set(struct env *env, const char *name, const char *value)
+{
+    if (!env_set(env, name, value))
+        stop("there is no room in GRUB's environment block", ENV_FILE, "remove kernels that are not needed");
+}
+
+static void need(bool good, const char *what)
+{
+    if (!good) {
+        command((const char *const[]){"rm", "-rf", NEW, NULL});
+        stop(what, STATE, "make room on the root file system; nothing was changed");
+    }
+}
+
+static void mark(const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    need(file >= 0 && close(file) == 0, "the system cannot be kept");
+}
+
+/* /usr by hard links, for rpm replaces files and does not write into them; what is written into is copied: rpm's
+   database, and /etc. */
+static void keep(void)
+{
+    static const char *const commands[][6] = {
+        {"rm", "-rf", NEW, PREVIOUS, FAILED_TREE},
+        {"mkdir", "-p", "-m", "0700", NEW},
+        {"cp", "-al", "/usr", NEW "/usr"},
+        {"rm", "-rf", NEW "/usr/local", NEW DATABASE},
+        {"cp", "-a", DATABASE, NEW DATABASE},
+        {"cp", "-a", "/etc", NEW "/etc"},
+    };
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        const char *argv[7] = {0};
+        memcpy(argv, commands[i], sizeof commands[i]);
+        need(command(argv), "the system before the update cannot be kept");
+    }
+    mark(NEW "/usr/" MARK);
+    mark(NEW "/etc/" MARK);
+    if (has_default_route("/proc/net/route", "/proc/net/ipv6_route"))
+        mark(NEW "/network");
+    unlink(REVERT);
+    need(link(PROGRAM, REVERT) == 0, "the system before the update cannot be kept");
+    need(rename(NEW, PREVIOUS) == 0, "the system before the update cannot be kept");
+    make_visible("/");
+}
+
+static bool one_file_system(void)
+{
+    struct stat root, usr, etc, boot;
+
+    return stat("/", &root) == 0 && stat("/usr", &usr) == 0 && stat("/etc", &etc) == 0 && stat("/boot", &boot) == 0 &&
+           root.st_dev == usr.st_dev && root.st_dev == etc.st_dev;
+}
+
+/* The kernel that this system is known to start with: the running one, unless a restart is due. */
+static void good_kernel(const struct env *env, char *version)
+{
+    struct utsname system;
+    char path[sizeof system.release + sizeof MODULES "//vmlinuz"];
+
+    env_get(env, GOOD, version);
+    if (uname(&system) == 0) {
+        snprintf(path, sizeof path, MODULES "/%s/vmlinuz", system.release);
+        if (*version == '\0' || access(path, R_OK) == 0)
+            snprintf(version, ENV_SIZE, "%s", system.release);
+    }
+}
+
+void trial_begin(struct env *env)
+{
+    char kernel[ENV_SIZE];
+
+    if (!one_file_system()) {
+        note("warning: /usr or /etc is a file system of its own: an update that does not start is not undone");
+        return;
+    }
+    if (!on_trial(env)) {
+        good_kernel(env, kernel);
+        keep();
+        set(env, FALLBACK, kernel);
+    }
+    set(env, UNDONE, "");
+    set(env, COUNTER, TRIES);
+    save(env);
+}
+
+void list_kernels(struct env *env)
+{
+    char *versions[MOST_KERNELS], text[ENV_SIZE] = "";
+    size_t count = kernels_in(MODULES, versions);
+
+    for (size_t i = 0; i < count && strlen(text) + strlen(versions[i]) < ENV_SIZE / 2; i++) {
+        strcat(text, i ? " " : "");
+        strcat(text, versions[i]);
+    }
+    set(env, KERNELS, text);
+}
+
+void trial_end(struct env *env)
+{
+    /* What the list names is there before the list. */
+    make_visible("/");
+    list_kernels(env);
+    save(env);
+}
+
+void trial_good(struct env *env)
+{
+    struct utsname system;
+
+    if (uname(&system) == 0)
+        set(env, GOOD, system.release);
+    set(env, FALLBACK, "");
+    set(env, COUNTER, "");
+    list_kernels(env);
+    make_visible("/");
+    save(env);
+    command((const char *const[]){"rm", "-rf", NEW, PREVIOUS, NULL});
+}
+
+void trial_give_up(struct env *env)
+{
+    if (!on_trial(env))
+        stop("no update is on trial, so there is nothing to go back to", NULL,
+             "tdnf history undo ID undoes one whose boot was good");
+    set(env, COUNTER, "0");
+    save(env);
+}
