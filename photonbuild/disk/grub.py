@@ -26,11 +26,13 @@ CONSOLES = (
 PANIC = "panic=10"
 ENVIRONMENT_SIZE = 1024
 # While an update is on trial each start takes one of its tries. With none left the kept system comes back: its kernel,
-# and before its first process a program that puts /usr and /etc back. GRUB has no arithmetic.
+# and before its first process a program that puts /usr and /etc back. GRUB has no arithmetic. A kernel that is told its
+# first process panics without it; others would start a shell.
 COUNTING = """\
 if [ -s $prefix/grubenv ]; then
   load_env --file $prefix/grubenv kernels boot_counter fallback
 fi
+first=init=/sbin/init
 if [ -n "$fallback" ]; then
   if [ "$boot_counter" = 3 ]; then
     boot_counter=2

@@ -9,6 +9,7 @@
 #define MARK ".before-update" /* in a tree that was kept, until it is back in its place */
 #define REVERT STATE "/revert"
 #define MODULES "/usr/lib/modules"
+#define CLIENT "/var/lib/tdnf"
 #define DATABASE "/usr/lib/sysimage/rpm"
 
 #define KERNELS "kernels"      /* versions that are installed, the newest first */

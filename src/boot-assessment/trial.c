@@ -74,6 +74,9 @@ static void keep(void)
     }
     mark(NEW "/usr/" MARK);
     mark(NEW "/etc/" MARK);
+    /* What the package client knows: it is told when its update is undone. */
+    if (access(CLIENT, F_OK) == 0)
+        need(command((const char *const[]){"cp", "-a", CLIENT, NEW "/tdnf", NULL}), "the history cannot be kept");
     if (has_default_route("/proc/net/route", "/proc/net/ipv6_route"))
         mark(NEW "/network");
     unlink(REVERT);
