@@ -53,9 +53,7 @@ class ClientRepository(Model):
         return value
 
 
-def repository_files(
-    repositories: Iterable[ClientRepository], folder: Path, *, where: str
-) -> list[tuple[str, str]]:
+def repository_files(repositories: Iterable[ClientRepository], folder: Path, *, where: str) -> list[tuple[str, str]]:
     """Paths and texts of an image's files for these repositories; `folder` is where relative `key` paths begin.
 
     Raises ConfigError when a key cannot be read or is none.

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -93,18 +92,35 @@ static bool one_file_system(void)
            root.st_dev == usr.st_dev && root.st_dev == etc.st_dev;
 }
 
-/* The kernel that this system is known to start with: the running one, unless a restart is due. */
+/* The version of the kernel that GRUB has loaded, "" where it came from elsewhere. */
+static void loaded_kernel(char *version)
+{
+    char line[4096] = "", *from, *to;
+    FILE *file = fopen("/proc/cmdline", "re");
+
+    *version = '\0';
+    if (file && fgets(line, sizeof line, file) && (from = strstr(line, MODULES "/")) != NULL) {
+        from += strlen(MODULES "/");
+        to = strstr(from, "/vmlinuz");
+        if (to && to > from && to - from < 256 && memchr(from, ' ', (size_t)(to - from)) == NULL) {
+            memcpy(version, from, (size_t)(to - from));
+            version[to - from] = '\0';
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+/* The kernel that this system is known to start with: the running one, where it is still there. */
 static void good_kernel(const struct env *env, char *version)
 {
-    struct utsname system;
-    char path[sizeof system.release + sizeof MODULES "//vmlinuz"];
+    char running[ENV_SIZE], path[ENV_SIZE + sizeof MODULES "//vmlinuz"];
 
     env_get(env, GOOD, version);
-    if (uname(&system) == 0) {
-        snprintf(path, sizeof path, MODULES "/%s/vmlinuz", system.release);
-        if (*version == '\0' || access(path, R_OK) == 0)
-            snprintf(version, ENV_SIZE, "%s", system.release);
-    }
+    loaded_kernel(running);
+    snprintf(path, sizeof path, MODULES "/%s/vmlinuz", running);
+    if (*running && (*version == '\0' || access(path, R_OK) == 0))
+        memcpy(version, running, sizeof running);
 }
 
 void trial_begin(struct env *env)
@@ -117,6 +133,10 @@ void trial_begin(struct env *env)
     }
     if (!on_trial(env)) {
         good_kernel(env, kernel);
+        if (*kernel == '\0') {
+            note("warning: GRUB has not loaded this kernel: an update that does not start is not undone");
+            return;
+        }
         keep();
         set(env, FALLBACK, kernel);
     }
@@ -147,10 +167,10 @@ void trial_end(struct env *env)
 
 void trial_good(struct env *env)
 {
-    struct utsname system;
+    char kernel[ENV_SIZE];
 
-    if (uname(&system) == 0)
-        set(env, GOOD, system.release);
+    loaded_kernel(kernel);
+    set(env, GOOD, kernel);
     set(env, FALLBACK, "");
     set(env, COUNTER, "");
     list_kernels(env);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,14 @@ class Host:
         """What the command says, stdout and stderr."""
         done = self.machine.ssh(command, check=check, timeout=timeout)
         return done.stdout + done.stderr
+
+    def write(self, path: str, content: bytes) -> None:
+        self.machine.ssh(f"cat > {shlex.quote(path)}", input=content)
+
+    @property
+    def kernel(self) -> str:
+        """The version that the boot loader has started."""
+        return self.ssh("sed 's,.*/modules/\\([^/]*\\)/vmlinuz.*,\\1,' /proc/cmdline").strip()
 
     def up(self, timeout: float = RESTART) -> str:
         """Wait until root can log in; the id of this boot."""
