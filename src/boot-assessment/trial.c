@@ -58,12 +58,9 @@ static void mark(const char *path)
 static void keep(void)
 {
     static const char *const commands[][6] = {
-        {"rm", "-rf", NEW, PREVIOUS, FAILED_TREE},
-        {"mkdir", "-p", "-m", "0700", NEW},
-        {"cp", "-al", "/usr", NEW "/usr"},
-        {"rm", "-rf", NEW "/usr/local", NEW DATABASE},
-        {"cp", "-a", DATABASE, NEW DATABASE},
-        {"cp", "-a", "/etc", NEW "/etc"},
+        {"rm", "-rf", NEW, PREVIOUS, FAILED_TREE}, {"mkdir", "-p", "-m", "0700", NEW},
+        {"cp", "-al", "/usr", NEW "/usr"},         {"rm", "-rf", NEW "/usr/local", NEW DATABASE},
+        {"cp", "-a", DATABASE, NEW DATABASE},      {"cp", "-a", "/etc", NEW "/etc"},
     };
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

@@ -35,6 +35,10 @@ def test_gate_of_the_network(network: C) -> None:
     network.run("./test-gate")
 
 
+def test_parts_of_the_boot_assessment(assessment: C) -> None:
+    assessment.run("./test-parts")
+
+
 def test_zygote(zygote: C) -> None:
     zygote.run("python3", "-m", "unittest", "tests.native.inside.zygote", ZYGOTE="/made")
 

@@ -31,8 +31,8 @@ repo_gpgcheck=1
 metadata_expire=1
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fleet
 """
-# In an initramfs of one static program. /init of a kernel that panics, and of one that starts the system and hangs then:
-# a process for each processor that no other gets past, which is what a kernel's endless loop is to the rest.
+# In an initramfs of static programs: /init of a kernel that panics, and of one that starts the system and hangs then. A
+# process for each processor that no other gets past is to the rest what a kernel's endless loop is.
 PANIC = "#!/bin/busybox sh\nexit 1\n"
 HANG = """#!/bin/busybox sh
 b=/bin/busybox

@@ -18,7 +18,7 @@ from photonbuild.machines.ssh import banner, one_time_key
 from photonbuild.run import run
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 
-RESTART = 180.0
+RESTART = 900.0
 WATCHDOG = ("-device", "i6300esb", "-action", "watchdog=reset")
 
 
@@ -94,7 +94,7 @@ class Host:
         while time.monotonic() < deadline:
             self.machine.check_alive()
             if banner(self.machine.ssh_port).startswith(b"SSH-"):
-                argv = ["ssh", "-F", self.machine.config, "-fNM", "machine"]
+                argv: list[str | Path] = ["ssh", "-F", self.machine.config, "-fNM", "machine"]
                 if run(argv, timeout=60, check=False, log=self.machine.folder / "ssh.log").returncode == 0:
                     return
             time.sleep(0.5)
