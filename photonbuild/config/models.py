@@ -264,19 +264,17 @@ class Limits(Model):
 
 
 class User(Model):
-    """The user's file and the command line: nothing here changes what a package is built from.
-
-    `repositories`: where the machines of every image that boots update from, besides those of the image.
-    """
+    """The user's file and the command line: nothing here changes what a package is built from."""
 
     mirrors: Mirrors = Mirrors()
     signing: Signing | None = None
     publication: PublicationSettings = PublicationSettings()
     authorized_keys: tuple[str, ...] = ()
-    repositories: tuple[ClientRepository, ...] = ()
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None
     limits: Limits = Limits()
+    # Where the machines of every image that boots update from, besides those of the image.
+    repositories: tuple[ClientRepository, ...] = ()
 
     @property
     def store_path(self) -> Path | None:

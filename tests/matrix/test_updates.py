@@ -18,7 +18,7 @@ from photonbuild.machines.hardware import Firmware
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 from tests.support.faulty_web import web
-from tests.support.fleet import HANG, NETWORK, NETWORK_FILES, PANIC, Fleet
+from tests.support.fleet import BREAKS, HANG, PANIC, Fleet
 from tests.support.published import image_of
 from tests.support.tdnf_lab import Made
 from tests.support.updates import WATCHDOG, Host, Hosts
@@ -112,18 +112,19 @@ def test_a_kernel_that_hangs(lab: Lab) -> None:
         assert host.kernel == kernel
 
 
-def test_an_update_that_breaks_the_network(lab: Lab) -> None:
-    fleet = lab.fleet
-    broken = Made(name="network-settings", install=NETWORK, files=NETWORK_FILES)
-    fleet.publish(fleet.make([broken]))
-    with lab.hosts.running(lab.copy("network")) as host:
+@pytest.mark.parametrize("what", BREAKS)
+def test_an_update_that_breaks(lab: Lab, what: str) -> None:
+    """The network; and what must be mounted, so that systemd ends in emergency mode."""
+    fleet, file = lab.fleet, BREAKS[what].files
+    fleet.publish(fleet.make([BREAKS[what]]))
+    with lab.hosts.running(lab.copy(what)) as host:
         before = host.up()
-        host.ssh("tdnf -y install network-settings", timeout=900)
+        host.ssh("tdnf -y install settings", timeout=900)
         host.machine.ssh("systemctl reboot", check=False)
         undone(host, before)
-        assert "not installed" in host.ssh("rpm -q network-settings", check=False)
+        assert "not installed" in host.ssh("rpm -q settings", check=False)
         # What was undone is still there to look at.
-        host.ssh(f"test -e /.update/failed{NETWORK_FILES}")
+        host.ssh(f"test -e /.update/failed{file}")
 
 
 def test_the_power_is_cut_at_any_instant(lab: Lab) -> None:

@@ -61,11 +61,21 @@ int main(int argc, char **argv)
     return 1;
 }
 """
-NETWORK = """mkdir -p %{buildroot}/usr/lib/systemd/system/systemd-networkd.service.d
-printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/false\\n' \
-  > %{buildroot}/usr/lib/systemd/system/systemd-networkd.service.d/90-network-settings.conf
-"""
-NETWORK_FILES = "/usr/lib/systemd/system/systemd-networkd.service.d/90-network-settings.conf"
+UNITS = "/usr/lib/systemd/system"
+NETWORK = f"{UNITS}/systemd-networkd.service.d/90-settings.conf"
+MOUNTS = f"{UNITS}/local-fs.target.d/90-settings.conf"
+
+
+def settings(file: str, text: str) -> Made:
+    """A package whose one file is this text."""
+    install = f"mkdir -p %{{buildroot}}{Path(file).parent}\nprintf '{text}' > %{{buildroot}}{file}"
+    return Made(name="settings", install=install, files=file)
+
+
+BREAKS = {
+    "network": settings(NETWORK, "[Service]\\nExecStart=\\nExecStart=/usr/bin/false\\n"),
+    "mounts": settings(MOUNTS, "[Unit]\\nRequires=missing.mount\\n"),
+}
 
 
 def initramfs(programs: Mapping[str, Path], init: str) -> bytes:
