@@ -18,7 +18,7 @@ from photonbuild.machines.hardware import Firmware
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 from tests.support.faulty_web import web
-from tests.support.fleet import BREAKS, HANG, PANIC, Fleet
+from tests.support.fleet import BREAKS, HANG, PANIC, Fleet, settings
 from tests.support.published import image_of
 from tests.support.tdnf_lab import Made
 from tests.support.updates import WATCHDOG, Host, Hosts
@@ -115,8 +115,8 @@ def test_a_kernel_that_hangs(lab: Lab) -> None:
 @pytest.mark.parametrize("what", BREAKS)
 def test_an_update_that_breaks(lab: Lab, what: str) -> None:
     """The network; and what must be mounted, so that systemd ends in emergency mode."""
-    fleet, file = lab.fleet, BREAKS[what].files
-    fleet.publish(fleet.make([BREAKS[what]]))
+    fleet, files = lab.fleet, BREAKS[what]
+    fleet.publish(fleet.make([settings(files)]))
     with lab.hosts.running(lab.copy(what)) as host:
         before = host.up()
         host.ssh("tdnf -y install settings", timeout=900)
@@ -124,7 +124,7 @@ def test_an_update_that_breaks(lab: Lab, what: str) -> None:
         undone(host, before)
         assert "not installed" in host.ssh("rpm -q settings", check=False)
         # What was undone is still there to look at.
-        host.ssh(f"test -e /.update/failed{file}")
+        host.ssh(" && ".join(f"test -e /.update/failed{file}" for file in files))
 
 
 def test_the_power_is_cut_at_any_instant(lab: Lab) -> None:
@@ -162,8 +162,8 @@ def test_the_timer_applies_advisories_only(lab: Lab) -> None:
         host.ssh("tdnf -y install app", timeout=900)
         assert host.ssh("systemctl is-enabled tdnf-automatic.timer", check=False) == "disabled\n"
         fleet.publish(fleet.make([Made(name="app", version="2")]))
-        settings = "s/^random_sleep.*/random_sleep = 0/; s/^apply_updates.*/apply_updates = yes/"
-        host.ssh(f"sed -i '{settings}' /etc/tdnf/automatic.conf")
+        changes = "s/^random_sleep.*/random_sleep = 0/; s/^apply_updates.*/apply_updates = yes/"
+        host.ssh(f"sed -i '{changes}' /etc/tdnf/automatic.conf")
         host.ssh("systemctl start tdnf-automatic.service", timeout=600)
         assert host.ssh("rpm -q --qf '%{VERSION}' app") == "1"
         assert "no updates" in host.ssh("journalctl -u tdnf-automatic -o cat")

@@ -62,19 +62,23 @@ int main(int argc, char **argv)
 }
 """
 UNITS = "/usr/lib/systemd/system"
-NETWORK = f"{UNITS}/systemd-networkd.service.d/90-settings.conf"
-MOUNTS = f"{UNITS}/local-fs.target.d/90-settings.conf"
 
 
-def settings(file: str, text: str) -> Made:
-    """A package whose one file is this text."""
-    install = f"mkdir -p %{{buildroot}}{Path(file).parent}\nprintf '{text}' > %{{buildroot}}{file}"
-    return Made(name="settings", install=install, files=file)
+def settings(files: Mapping[str, str]) -> Made:
+    """A package of these text files."""
+    lines = [f"mkdir -p %{{buildroot}}{Path(file).parent}" for file in files]
+    lines += [f"printf '{text}' > %{{buildroot}}{file}" for file, text in files.items()]
+    return Made(name="settings", install="\n".join(lines), files="\n".join(files))
 
 
 BREAKS = {
-    "network": settings(NETWORK, "[Service]\\nExecStart=\\nExecStart=/usr/bin/false\\n"),
-    "mounts": settings(MOUNTS, "[Unit]\\nRequires=missing.mount\\n"),
+    "network": {
+        f"{UNITS}/systemd-networkd.service.d/90-x.conf": "[Service]\\nExecStart=\\nExecStart=/usr/bin/false\\n"
+    },
+    "mounts": {
+        f"{UNITS}/srv-x.mount": "[Mount]\\nWhat=none\\nWhere=/srv/x\\nType=nosuchfs\\n",
+        f"{UNITS}/local-fs.target.d/90-x.conf": "[Unit]\\nRequires=srv-x.mount\\nAfter=srv-x.mount\\n",
+    },
 }
 
 
