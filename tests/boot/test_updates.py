@@ -36,6 +36,7 @@ def test_from_one_publication_to_the_next(
             status = host.status()
             assert (status["kernels"], status["good_kernel"], status["fallback"]) == (old, old, "")
             assert host.ssh("systemctl is-active boot-complete.target boot-assessment-good").split() == ["active"] * 2
+            assert host.ssh("rpm --eval %_minimize_writes") == "0\n"
             fleet.enrol(host)
             host.ssh("tdnf -y install app && boot-assessment good", timeout=600)
 
