@@ -24,6 +24,16 @@ static void freeze_and_thaw(int folder)
     ioctl(folder, FITHAW, 0);
 }
 
+void flush(const char *path)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (folder >= 0) {
+        syncfs(folder);
+        close(folder);
+    }
+}
+
 void make_visible(const char *path)
 {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

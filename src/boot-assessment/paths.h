@@ -2,8 +2,12 @@
 #ifndef PATHS_H
 #define PATHS_H
 
-#define ENV_FILE "/boot/grub/grubenv"
-#define STATE "/.update"
+/* Tests have a folder in its place. */
+#ifndef ROOT
+#define ROOT ""
+#endif
+#define ENV_FILE ROOT "/boot/grub/grubenv"
+#define STATE ROOT "/.update"
 #define PREVIOUS STATE "/previous"
 #define FAILED_TREE STATE "/failed"
 #define MARK ".before-update" /* in a tree that was kept, until it is back in its place */

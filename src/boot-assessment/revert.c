@@ -2,19 +2,15 @@
    real first process is started from them. Static, and a file of its own beside the kept trees: whatever the update
    did to the C library, this runs.
 
-   Each tree comes back by one exchange of names. A tree that was kept has a mark in it, so a power cut at any point
-   leaves a boot that goes on from there. */
+   A power cut at any point leaves a boot that goes on from there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk.h"
-#include "env.h"
-#include "paths.h"
+#include "back.h"
 
 static void say(const char *what, const char *about)
 {
@@ -25,50 +21,6 @@ static void say(const char *what, const char *about)
         close(log);
 }
 
-static bool bring_back(const char *tree, const char *kept, const char *mark)
-{
-    if (access(mark, F_OK) < 0)
-        return true;
-    return renameat2(AT_FDCWD, kept, AT_FDCWD, tree, RENAME_EXCHANGE) == 0;
-}
-
-/* What the administrator has below /usr/local is not of any package: it goes with the tree that is in use. */
-static void keep_local(void)
-{
-    if (access(PREVIOUS "/usr/local", F_OK) == 0 && access("/usr/local", F_OK) < 0)
-        rename(PREVIOUS "/usr/local", "/usr/local");
-}
-
-static bool write_env(void)
-{
-    struct env env;
-    char kernel[ENV_SIZE];
-
-    if (!env_read(&env, ENV_FILE))
-        return false;
-    env_get(&env, FALLBACK, kernel);
-    return env_set(&env, FALLBACK, "") && env_set(&env, COUNTER, "") && env_set(&env, KERNELS, kernel) &&
-           env_set(&env, UNDONE, "1") && env_write(&env, ENV_FILE);
-}
-
-static bool revert(void)
-{
-    if (mount(NULL, "/", NULL, MS_REMOUNT, NULL) < 0)
-        return false;
-    if (!bring_back("/usr", PREVIOUS "/usr", PREVIOUS "/usr/" MARK) ||
-        !bring_back("/etc", PREVIOUS "/etc", PREVIOUS "/etc/" MARK))
-        return false;
-    keep_local();
-    sync();
-    unlink("/usr/" MARK);
-    unlink("/etc/" MARK);
-    if (rename(PREVIOUS, FAILED_TREE) < 0 && errno != ENOENT)
-        return false;
-    sync();
-    make_visible("/");
-    return write_env();
-}
-
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -77,7 +29,7 @@ int main(int argc, char **argv)
         return 2;
     }
     say("the update did not start, going back to the system before it", NULL);
-    if (revert())
+    if (mount(NULL, "/", NULL, MS_REMOUNT, NULL) == 0 && put_back())
         say("the system before the update is back", NULL);
     else
         say("could not go back", strerror(errno));
