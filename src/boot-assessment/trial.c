@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -120,6 +121,22 @@ static void good_kernel(const struct env *env, char *version)
         memcpy(version, running, sizeof running);
 }
 
+/* GRUB reads logical volumes and arrays, and does not write to them: it cannot count there. */
+static void warn_of_volume(void)
+{
+    static const char *const kinds[] = {"dm", "md"};
+    struct stat about;
+    char path[96];
+
+    for (size_t i = 0; stat(ENV_FILE, &about) == 0 && i < sizeof kinds / sizeof *kinds; i++) {
+        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s", major(about.st_dev), minor(about.st_dev), kinds[i]);
+        if (access(path, F_OK) == 0)
+            note("warning: /boot is on a volume that GRUB cannot write to: boots are not counted; if this update does "
+                 "not "
+                 "start, nothing goes back by itself");
+    }
+}
+
 void trial_begin(struct env *env)
 {
     char kernel[ENV_SIZE];
@@ -137,6 +154,7 @@ void trial_begin(struct env *env)
         keep();
         set(env, FALLBACK, kernel);
     }
+    warn_of_volume();
     set(env, UNDONE, "");
     set(env, COUNTER, TRIES);
     save(env);

@@ -14,7 +14,9 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.log import Reporter
 from photonbuild.machines.drive import BootDrive
+from photonbuild.machines.guest import put_box
 from photonbuild.machines.hardware import Firmware
+from photonbuild.machines.verify import BUSYBOX
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 from tests.support.faulty_web import web
@@ -173,3 +175,27 @@ def test_the_timer_applies_advisories_only(lab: Lab) -> None:
         assert "1 updates were applied" in host.ssh("cat /run/motd.d/70-tdnf-automatic")
         host.ssh("systemctl enable --now tdnf-automatic.timer")
         assert "tdnf-automatic.timer" in host.ssh("systemctl list-timers")
+
+
+def test_an_update_of_docker_leaves_its_containers_alone(lab: Lab, machine_seed: Path) -> None:
+    """Without live-restore the old daemon goes on; with it the daemon is replaced under them."""
+    fleet = lab.fleet
+    fleet.publish(fleet.next_release(["docker-engine", "docker-proxy"]))
+    with lab.hosts.running(lab.copy("docker")) as host:
+        host.up()
+        box = put_box(host.machine.config, machine_seed / BUSYBOX)
+        host.ssh(f"tar -C {box} -c . | docker import - local/box && rm -r {box}", timeout=600)
+        daemon = "systemctl show -P MainPID docker"
+        container = "docker inspect -f '{{.State.Status}} {{.State.Pid}}' kept"
+        host.ssh("docker run -d --name kept local/box sleep 100000", timeout=600)
+        before = host.ssh(daemon), host.ssh(container)
+        host.ssh("tdnf -y upgrade docker-engine docker-proxy", timeout=1800)
+        assert (host.ssh(daemon), host.ssh(container)) == before and "running" in before[1]
+        assert "systemctl restart docker" in host.ssh("cat /run/motd.d/60-docker")
+
+        host.ssh("systemctl enable docker-live-restore && systemctl restart docker && docker start kept", timeout=600)
+        assert host.ssh("ls /run/motd.d").count("60-docker") == 0
+        before = host.ssh(daemon), host.ssh(container)
+        host.ssh("tdnf -y reinstall docker-engine", timeout=1800)
+        assert host.ssh(daemon) != before[0], "the new daemon runs"
+        assert host.ssh(container) == before[1]
