@@ -22,7 +22,9 @@ def test_the_boot_is_found_good(host: Host) -> None:
     """On a disk, where GRUB counts; a live medium has nothing to go back to."""
     if not host.file("/boot/grub/grubenv").exists:
         return
-    assert host.check_output("systemctl is-active boot-complete.target boot-assessment-good.service") == "active\nactive"
+    assert (
+        host.check_output("systemctl is-active boot-complete.target boot-assessment-good.service") == "active\nactive"
+    )
     status = dict(line.split("=", 1) for line in host.check_output("boot-assessment status").splitlines())
     assert status["good_kernel"] == host.check_output("uname -r")
     assert (status["boot_counter"], status["fallback"], status["update_undone"]) == ("", "", "")
