@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from photonbuild.config.disk import Disk, Hardware
+from photonbuild.config.repositories import ClientRepository
 from photonbuild.config.validation import Model, Name, Names
 
 Person = Annotated[str, Field(pattern=r"^[^\s<>%]+( [^\s<>%]+)* <[^\s<>%@]+@[^\s<>%@]+>$")]
@@ -166,7 +167,8 @@ class Image(Model):
     """What every ``build/images/NAME.yaml`` may hold, whatever its format; each format has a subclass.
 
     `variant` is part of the file's name, where the suffix does not tell enough. `packages` are added to the profile's,
-    `files` are written over what packages brought, `services` are units of the image. `platform` is the cloud that
+    `files` are written over what packages brought, `services` are units of the image, `repositories` are where its
+    machines update from; a relative path of a key begins in ``build/``. `platform` is the cloud that
     gives the machine its name, keys and user data; without it the image asks none.
     """
 
@@ -176,6 +178,7 @@ class Image(Model):
     packages: Names = ()
     files: tuple[ImageFile, ...] = ()
     services: dict[Annotated[str, AfterValidator(_unit)], UnitState] = Field(default_factory=dict)
+    repositories: tuple[ClientRepository, ...] = ()
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()
 
@@ -275,6 +278,8 @@ class User(Model):
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None
     limits: Limits = Limits()
+    # Where the machines of every image that boots update from, besides those of the image.
+    repositories: tuple[ClientRepository, ...] = ()
 
     @property
     def store_path(self) -> Path | None:

@@ -17,11 +17,38 @@ MODULES = (
     "part_gpt", "part_msdos", "reboot", "search", "search_label", "serial", "terminal", "test",
 )  # fmt: skip
 # An installed system also reads its own root file system, and takes whatever kernels it finds there.
-DISK_MODULES = (*MODULES, "ext2", "regexp", "search_fs_uuid", "xfs")
+DISK_MODULES = (*MODULES, "ext2", "loadenv", "regexp", "search_fs_uuid", "xfs")
 PLATFORM_MODULES = {"i386-pc": ("biosdisk",), "i386-pc-eltorito": ("biosdisk",), "x86_64-efi": ("efi_gop",)}
 CONSOLES = (
     "if serial --unit=0 --speed=115200; then\n  terminal_input console serial\n  terminal_output console serial\nfi\n"
 )
+# A kernel that panics before it has read its sysctls starts again, too.
+PANIC = "panic=10"
+ENVIRONMENT_SIZE = 1024
+# While an update is on trial each start takes one of its tries. With none left the kept system comes back: its kernel,
+# and before its first process a program that puts /usr and /etc back. GRUB has no arithmetic. A kernel that is told its
+# first process panics without it; others would start a shell.
+COUNTING = """\
+if [ -s $prefix/grubenv ]; then
+  load_env --file $prefix/grubenv kernels boot_counter fallback
+fi
+first=init=/sbin/init
+if [ -n "$fallback" ]; then
+  if [ "$boot_counter" = 3 ]; then
+    boot_counter=2
+  elif [ "$boot_counter" = 2 ]; then
+    boot_counter=1
+  elif [ "$boot_counter" = 1 ]; then
+    boot_counter=0
+  else
+    tree=/.update/previous
+    kernels="$fallback"
+    first=init=/.update/revert
+    echo "The update did not start in three tries: going back to the system before it."
+  fi
+  save_env --file $prefix/grubenv boot_counter
+fi
+"""
 # GRUB's ext2 reader knows neither of these two newer features.
 EXT4_FEATURES = "^metadata_csum_seed,^orphan_file"
 # Where GRUB's boot sector keeps the sector of what it loads, its check of the drive number, and where the first
@@ -38,23 +65,44 @@ def quoted(text: str) -> str:
 def disk_menu(
     *, title: str, root: str, arguments: Sequence[str], timeout: int, filesystem: str = "", initramfs: str = ""
 ) -> str:
-    """grub.cfg of an installed system: an entry for each kernel that its packages have brought.
+    """grub.cfg of an installed system: an entry for each kernel that its packages have brought, the newest first.
 
-    `root` is the kernel's argument of that name. `filesystem` is the UUID of the root file system where the menu lies
-    in another one; `initramfs` a file of the root file system.
+    It is written once: what changes is in the environment block beside it, see docs/adr/0011-updates.md. `root` is the
+    kernel's argument of that name. `filesystem` is the UUID of the root file system where the menu lies in another one;
+    `initramfs` a file of the root file system, for kernels that have none of their own.
     """
-    words = " ".join([f"root={root}", "ro", "rootwait", *arguments])
+    words = " ".join([f"root={root}", "ro", "rootwait", PANIC, *arguments])
     search = f"search --no-floppy --set=root --fs-uuid {filesystem}\n" if filesystem else ""
-    initrd = f"    initrd {initramfs}\n" if initramfs else ""
-    return (
-        f"{CONSOLES}set default=0\nset timeout={timeout}\n{search}"
-        "for kernel in /usr/lib/modules/*/vmlinuz; do\n"
-        "  regexp --set=1:version '/usr/lib/modules/(.*)/vmlinuz' \"$kernel\"\n"
-        f'  menuentry "{title}, Linux $version" "$kernel" {{\n'
-        f'    linux "$2" {words}\n{initrd}'
+    initrd = f"    else\n      initrd {initramfs}\n" if initramfs else ""
+    entry = (
+        f'  menuentry "{title}, Linux $version" "$folder" "$first" {{\n'
+        f'    linux "$2/vmlinuz" {words} $3\n'
+        f'    if [ -f "$2/initrd" ]; then\n      initrd "$2/initrd"\n{initrd}    fi\n'
         "  }\n"
-        "done\n"
     )
+    return (
+        f"{CONSOLES}set default=0\nset timeout={timeout}\n{search}{COUNTING}"
+        "for version in $kernels; do\n"
+        '  folder="$tree/usr/lib/modules/$version"\n'
+        '  if [ ! -f "$folder/vmlinuz" ]; then folder="/usr/lib/modules/$version"; fi\n'
+        '  if [ -f "$folder/vmlinuz" ]; then\n'
+        f"{entry}"
+        "  any=1\n"
+        "  fi\n"
+        "done\n"
+        'if [ -z "$any" ]; then\n'
+        "for kernel in /usr/lib/modules/*/vmlinuz; do\n"
+        "  regexp --set=1:folder '(.*)/vmlinuz' \"$kernel\"\n"
+        "  regexp --set=1:version '/usr/lib/modules/(.*)' \"$folder\"\n"
+        f"{entry}"
+        "done\n"
+        "fi\n"
+    )
+
+
+def environment_block() -> str:
+    """GRUB's environment block without a variable: the file `grubenv` beside the menu of an installed system."""
+    return "# GRUB Environment Block\n".ljust(ENVIRONMENT_SIZE, "#")
 
 
 def disk_first_stage(filesystem: str, folder: str = "/boot/grub") -> str:

@@ -48,6 +48,7 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
         RootfsFile(path="/etc/fstab", text="\n".join(fstab) + "\n"),
         RootfsFile(path=f"/etc/repart.d/50-{last}.conf", text=f"[Partition]\nType={last}\n"),
         RootfsFile(path="/boot/grub/grub.cfg", text=menu),
+        RootfsFile(path="/boot/grub/grubenv", text=grub.environment_block()),
     ]
 
 

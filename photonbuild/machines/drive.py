@@ -18,13 +18,15 @@ from photonbuild.images.formats import FORMATS
 class Drive:
     """A file QEMU opens as `format` (its own name for it) and the bus of the drive.
 
-    What the guest writes is lost, unless the drive is `writable`. `backing` is a file that `file` refers to.
+    What the guest writes is lost, unless the drive is `writable`; `cache` is what QEMU then does with it, see its
+    option of that name. `backing` is a file that `file` refers to.
     """
 
     file: Path
     format: str
     bus: Bus = "virtio"
     writable: bool = False
+    cache: str = "unsafe"
     backing: Path | None = None
 
 

@@ -119,7 +119,9 @@ def drives_of(hardware: Hardware) -> list[tuple[str, Drive]]:
 
 
 def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:
-    kind = "media=cdrom,readonly=on" if drive.bus == "cd" else "cache=unsafe" if drive.writable else "snapshot=on"
+    kind = (
+        "media=cdrom,readonly=on" if drive.bus == "cd" else f"cache={drive.cache}" if drive.writable else "snapshot=on"
+    )
     argv = ["-drive", f"if=none,id={name},{kind},format={drive.format},file={INSIDE}-{name}"]
     *before, last = _devices(name, drive.bus)
     # UEFI starts nothing that is not in this order: a CD comes after the image, where that is a blank disk.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from photonbuild.config import repositories
+from photonbuild.config.load import Config
 from photonbuild.config.models import BootImage, Image, Profile
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.recipe import Recipe
@@ -47,7 +49,8 @@ def solve_recipe(
         sets=sets,
         authorized_keys=tuple(dict.fromkeys([*own, *config.user.authorized_keys, *authorized_keys])),
         files=[
-            RootfsFile(path=file.path, text=text, mode=int(file.mode, 8)) for file, text in config.image_files(name)
+            *repository_files(config, name, image),
+            *(RootfsFile(path=file.path, text=text, mode=int(file.mode, 8)) for file, text in config.image_files(name)),
         ],
         units=[
             UnitSetting(unit=unit, state=state, where=config.image_where(name, "services", unit))
@@ -63,6 +66,18 @@ def solve_recipe(
         macros=session.builder.environment.macros,
         data=config.build_dir,
     )
+
+
+def repository_files(config: Config, name: str, image: Image) -> list[RootfsFile]:
+    """What tells tdnf of the repositories of the image and, in one that boots, of the user."""
+    files = repositories.repository_files(
+        image.repositories, config.build_dir, where=config.image_where(name, "repositories")
+    )
+    if isinstance(image, BootImage):
+        known = {path for path, _ in files}
+        own = repositories.repository_files(config.user.repositories, config.root, where="your configuration")
+        files += [(path, text) for path, text in own if path not in known]
+    return [RootfsFile(path=path, text=text) for path, text in files]
 
 
 def image_specs(session: Session, name: str, image: Image) -> set[str]:

@@ -1,8 +1,10 @@
 #include "transaction.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <rpm/rpmdb.h>
 #include <rpm/rpmlib.h>
@@ -10,6 +12,7 @@
 #include <rpm/rpmte.h>
 #include <rpm/rpmts.h>
 
+#include "hooks.h"
 #include "journal.h"
 #include "sign.h"
 #include "store.h"
@@ -20,7 +23,11 @@ struct run {
     int count, total, failures;
     char *first_failure;
     char *current; /* the package that is being installed, its scripts included */
+    struct strings ended;
+    time_t flushed;
 };
+
+enum { TOGETHER = 16, SECONDS = 5 };
 
 static void say(struct run *run, const char *verb, rpmte element)
 {
@@ -39,11 +46,38 @@ static char *nevra_of_element(rpmte element)
                    rpmteR(element), rpmteA(element));
 }
 
+/* New files have their names before the disk has their bytes: what is noted as done must outlive a power cut. */
+static void flush(const struct context *context)
+{
+    static const char *const places[] = {"/", "/usr", "/boot"};
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        int folder = open(in_root(context->config, places[i]), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (folder >= 0) {
+            syncfs(folder);
+            close(folder);
+        }
+    }
+}
+
+/* Packages that have ended are noted a few at a time: each needs the disk to have written all that was changed. */
+static void note_ended(struct run *run)
+{
+    flush(run->context);
+    for (size_t i = 0; i < run->ended.count; i++)
+        journal_mark("done", run->ended.at[i]);
+    run->ended.count = 0;
+    run->flushed = time(NULL);
+}
+
 /* librpm says when the files are there, but not when the scripts after them have ended: the next package says so. */
 static void end_current(struct run *run)
 {
-    if (run->current)
-        journal_mark("done", run->current);
+    if (run->current) {
+        add_string(&run->ended, run->current);
+        if (run->ended.count >= TOGETHER || time(NULL) - run->flushed >= SECONDS)
+            note_ended(run);
+    }
     run->current = NULL;
 }
 
@@ -195,7 +229,7 @@ static void set_up(struct context *context, const struct plan *plan, struct run 
 
 bool run_plan(struct context *context, const struct plan *plan, bool *changed, struct failure *failure)
 {
-    struct run run = {.context = context};
+    struct run run = {.context = context, .flushed = time(NULL)};
     Queue incoming;
     rpmprobFilterFlags filter = RPMPROB_FILTER_OLDPACKAGE | RPMPROB_FILTER_REPLACEPKG;
 
@@ -213,10 +247,14 @@ bool run_plan(struct context *context, const struct plan *plan, bool *changed, s
         return false;
     rpmtsClean(context->ts);
     rpmtsOrder(context->ts);
-    if (!journal_open(context, plan, failure))
+    if (!run_hooks(context->config, "begin", failure) || !journal_open(context, plan, failure))
         return false;
     *context->rpm_says = '\0';
     int result = rpmtsRun(context->ts, NULL, filter);
+    flush(context);
+    struct failure later = {0};
+    if (!run_hooks(context->config, "end", &later))
+        warn_of(&later);
     *changed = result <= 0;
     if (result > 0) {
         problems(context, "librpm refuses the transaction, nothing was changed", failure);

@@ -343,3 +343,39 @@ def wait_for(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+HOOK = """\
+#!/bin/bash
+echo "$0 $1 $(rpm -qa 'app*' | wc -l)" >> /said
+echo "a word on stdout"
+[ ! -e "/refuse-$1" ]
+"""
+
+
+def test_programs_around_a_transaction_of_the_running_system(lab: Lab) -> None:
+    lab.publish("app", "lib")
+    lab.host.repo("main", lab.url, key=lab.key)
+    (lab.host.work / "hook").write_text(HOOK, encoding="utf-8")
+    script = """
+        set -e
+        rpm --initdb; cp /lab/root/etc/yum.repos.d/*.repo /etc/yum.repos.d/
+        cd /usr/lib/tdnf/transaction.d && rm -f * && for name in 20-b 10-a; do install -m 755 /lab/hook $name; done
+        touch /refuse-begin
+        tdnf -y install app && exit 9 || [ $? = 1 ]
+        rm /refuse-begin; touch /refuse-end
+        tdnf -y --json install app > /answer
+        grep -q 'a word' /answer && exit 8
+        cat /said; rpm -q app
+    """
+    done = lab.host.sandbox.run(["bash", "-c", script], check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-5:] == [
+        "/usr/lib/tdnf/transaction.d/10-a begin 0",
+        "/usr/lib/tdnf/transaction.d/10-a begin 0",
+        "/usr/lib/tdnf/transaction.d/20-b begin 0",
+        "/usr/lib/tdnf/transaction.d/10-a end 1",
+        "app-1-1.noarch",
+    ]
+    assert "10-a: has refused the transaction, nothing was changed" in done.stderr
+    assert "warning: " in done.stderr, "what comes after the packages does not undo them"

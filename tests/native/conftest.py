@@ -47,6 +47,11 @@ def client(session: Session, tmp_path_factory: pytest.TempPathFactory) -> C:
     return made(session, "tdnf", tmp_path_factory.mktemp("client"))
 
 
+@pytest.fixture(scope="session")
+def assessment(session: Session, tmp_path_factory: pytest.TempPathFactory) -> C:
+    return made(session, "boot-assessment", tmp_path_factory.mktemp("assessment"))
+
+
 def made(session: Session, name: str, folder: Path) -> C:
     """The program and those of its tests."""
     program = C(session, name, folder)

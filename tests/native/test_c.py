@@ -35,6 +35,14 @@ def test_gate_of_the_network(network: C) -> None:
     network.run("./test-gate")
 
 
+def test_parts_of_the_boot_assessment(assessment: C) -> None:
+    assessment.run("./test-parts")
+
+
+def test_a_power_cut_before_each_step_of_the_way_back(assessment: C) -> None:
+    assert int(assessment.run("./test-back").split()[0]) >= 7
+
+
 def test_zygote(zygote: C) -> None:
     zygote.run("python3", "-m", "unittest", "tests.native.inside.zygote", ZYGOTE="/made")
 

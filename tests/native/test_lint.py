@@ -24,6 +24,6 @@ def test_staticcheck(go: Go) -> None:
     go.run("/staticcheck/staticcheck", "-tags", "garden", "./internal/gdn/gardensuite")
 
 
-@pytest.mark.parametrize("name", ["pico-agent", "pico-net", "pico-zygote", "tdnf"])
+@pytest.mark.parametrize("name", ["boot-assessment", "pico-agent", "pico-net", "pico-zygote", "tdnf"])
 def test_warnings_and_analyzer_of_gcc(session: Session, name: str, tmp_path: Path) -> None:
     C(session, name, tmp_path).make("analyze")

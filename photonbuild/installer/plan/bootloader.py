@@ -59,6 +59,7 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
     steps: list[Step] = [
         Folder(title=f"make {folder}", path=folder),
         Write(title="write the boot menu", path=f"{folder}/grub.cfg", text=text),
+        Write(title="write GRUB's environment block", path=f"{folder}/grubenv", text=grub.environment_block()),
     ]
     if lvm:
         steps.append(Copy(title="copy the initramfs", source=facts.paths.lvm_initramfs, path=INITRAMFS))

@@ -18,6 +18,19 @@ def test_no_failed_unit(host: Host) -> None:
     assert host.check_output("systemctl --failed --no-legend --plain") == ""
 
 
+def test_the_boot_is_found_good(host: Host) -> None:
+    """On a disk, where GRUB counts; a live medium has nothing to go back to."""
+    if not host.file("/boot/grub/grubenv").exists:
+        return
+    assert (
+        host.check_output("systemctl is-active boot-complete.target boot-assessment-good.service") == "active\nactive"
+    )
+    status = dict(line.split("=", 1) for line in host.check_output("boot-assessment status").splitlines())
+    assert status["good_kernel"] == host.check_output("uname -r")
+    assert (status["boot_counter"], status["fallback"], status["update_undone"]) == ("", "", "")
+    assert status["kernels"].split()[0] == status["good_kernel"]
+
+
 def test_only_ssh_listens_outside_loopback(host: Host) -> None:
     open_to_all = set()
     for line in host.check_output("ss -Hlntu").splitlines():

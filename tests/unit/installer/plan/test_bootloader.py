@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from photonbuild.disk.grub import environment_block
 from photonbuild.installer.plan.bootloader import kernel_arguments
 from photonbuild.installer.plan.make import make_plan
 from photonbuild.installer.plan.steps import BootCode, Command, Copy, Write
@@ -14,8 +15,9 @@ def test_boot_loaders() -> None:
     plan = make_plan(kickstart(), facts())
     menu = written(plan)["/boot/grub/grub.cfg"]
     root = table(plan)[2]["uuid"].lower()
-    assert f"root=PARTUUID={root} ro rootwait console=ttyS0,115200 quiet\n" in menu
-    assert "initrd" not in menu and "search" not in menu
+    assert f"root=PARTUUID={root} ro rootwait panic=10 console=ttyS0,115200 quiet $3\n" in menu
+    assert "initramfs" not in menu and "search" not in menu
+    assert written(plan)["/boot/grub/grubenv"] == environment_block()
     code = next(step for step in plan.steps if isinstance(step, BootCode))
     assert (code.disk, code.start, code.size) == ("/dev/sda", MIB, MIB)
     assert [step.path for step in plan.steps if isinstance(step, Copy)] == ["/boot/efi/EFI/BOOT/BOOTX64.EFI"]
@@ -46,7 +48,7 @@ def test_a_root_on_lvm() -> None:
     ]
     menu = written(plan)["/boot/grub/grub.cfg"]
     identity = written(plan)["/etc/fstab"].partition(" ")[0]
-    assert f"root={identity} ro rootwait rd.lvm.lv=sys-1/root " in menu
+    assert f"root={identity} ro rootwait panic=10 rd.lvm.lv=sys-1/root " in menu
     assert "initrd /usr/lib/initramfs-lvm.img" in menu
     assert (
         Copy(
