@@ -13,6 +13,8 @@ from photonbuild.errors import ConfigError
 KINDS = ("packages", "debuginfo", "sources")
 DEBUG = ("-debuginfo", "-debugsource")
 INDEX, SIGNATURE = "repodata/repomd.xml", "repodata/repomd.xml.asc"
+# The signature of one index alone, under a name that holds its digest, as other metadata have it.
+SIGNATURE_OF = "repodata/{sha256}-repomd.xml.asc"
 # Beside repodata: what was ever published here, and when. For publishers, not for clients.
 LEDGER = "publications.json"
 SNAPSHOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -76,7 +76,7 @@ def publication_of(repository: Repository, moment: int) -> Publication:
         time=moment,
         revision=repository.index.revision,
         primary=metadata["primary"].path,
-        files=tuple(sorted(item.path for item in metadata.values())),
+        files=tuple(sorted([*(item.path for item in metadata.values()), repository.named_signature])),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from photonbuild.files import sha256_of
 from tests.integration.tdnf_fixtures import Lab, certificate, lab, layers, made
 from tests.support.faulty_web import web
 from tests.support.tdnf_lab import Key, sign_metadata
@@ -147,6 +148,25 @@ def test_metadata_that_were_altered(lab: Lab) -> None:
     repomd = lab.repository / "repodata/repomd.xml"
     repomd.write_text(repomd.read_text(encoding="utf-8") + "<!-- -->\n", encoding="utf-8")
     assert "signature of the metadata is wrong" in refused(lab, "-y", "makecache")
+
+
+def test_the_signature_of_another_index(lab: Lab) -> None:
+    """The publication changed between the two requests. Its publisher keeps each signature under a name of its own."""
+    lab.start("app", "lib")
+    folder = lab.repository / "repodata"
+    old = (folder / "repomd.xml.asc").read_bytes()
+    lab.publish("app2", "lib2", revision=int(time.time()) + 10)
+    new = (folder / "repomd.xml.asc").read_bytes()
+    (folder / "repomd.xml.asc").write_bytes(old)
+    assert "signature of the metadata is wrong" in refused(lab, "makecache")
+    own = folder / f"{sha256_of(folder / 'repomd.xml')}-repomd.xml.asc"
+    own.write_bytes(old)
+    assert "signature of the metadata is wrong" in refused(lab, "makecache")
+    own.write_bytes(new)
+    lab.host.run("-y", "--refresh", "install", "app")
+    assert lab.host.installed() == ["app-2-1", "lib-2-1"]
+    # What was kept is the right one.
+    lab.host.run("-C", "list")
 
 
 def test_a_list_of_packages_that_was_altered(lab: Lab) -> None:
