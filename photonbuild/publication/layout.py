@@ -9,6 +9,7 @@ from pathlib import Path
 
 from photonbuild.config.models import Distribution
 from photonbuild.errors import ConfigError
+from photonbuild.publication.openpgp import Key
 
 KINDS = ("packages", "debuginfo", "sources")
 DEBUG = ("-debuginfo", "-debugsource")
@@ -45,6 +46,11 @@ class Layout:
     def repositories(self, snapshot: str | None = None) -> Mapping[str, str]:
         """The folder of each kind."""
         return {kind: self.repository(kind, snapshot) for kind in KINDS}
+
+
+def package_folder(key: Key) -> str:
+    """Where in a repository the packages are that this key has signed."""
+    return f"Packages/{key.short[-8:]}"
 
 
 def kind_of(path: Path) -> str:
