@@ -98,7 +98,7 @@ class Builder:
 
     def certificates(self) -> Path | None:
         """This host's certificate authorities."""
-        from photonbuild.sources.mirrors import host_certificates
+        from photonbuild.sources.certificates import host_certificates
 
         return host_certificates()
 

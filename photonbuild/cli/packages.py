@@ -25,10 +25,7 @@ from photonbuild.sources import fetch as sources
 @command
 def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> None:
     """Show what would be built, and why. Builds nothing."""
-    if packages:
-        names = frozenset(session.spec(name).name for name in packages)
-    else:
-        names = pipeline.profile_specs(session, session.config.profile(profile))
+    names = pipeline.chosen_specs(session, packages, profile)
     _, problems = session.buildable(names)
     steps = plan(session, names)
     for step in steps:
@@ -66,10 +63,7 @@ def why_command(session: Session, name: str) -> None:
 @command
 def build_command(session: Session, packages: tuple[str, ...], profile: str, keep_going: bool) -> None:
     """Build packages (specs or package names), or all of a profile, with everything they need."""
-    if packages:
-        names = frozenset(session.spec(name).name for name in packages)
-    else:
-        names = pipeline.profile_specs(session, session.config.profile(profile))
+    names = pipeline.chosen_specs(session, packages, profile)
     done = pipeline.build_packages(session, names, keep_going=keep_going)
     for name in sorted(names):
         for package in done[name].packages:

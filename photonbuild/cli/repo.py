@@ -28,14 +28,6 @@ def repo_group() -> None:
     """The repository: made, signed, published, and looked after where it is published."""
 
 
-def _names(session: Session, packages: tuple[str, ...], profile: str | None) -> frozenset[str]:
-    if packages:
-        return frozenset(session.spec(name).name for name in packages)
-    if profile is not None:
-        return pipeline.profile_specs(session, session.config.profile(profile))
-    return frozenset(session.specs)
-
-
 def _retention(where: str, keep: int | None, older_than: str | None) -> Retention | None:
     if keep is None and older_than is None:
         return None
@@ -51,7 +43,7 @@ def _retention(where: str, keep: int | None, older_than: str | None) -> Retentio
 @command
 def repo_build(session: Session, packages: tuple[str, ...], profile: str | None) -> None:
     """Build packages (all, unless some are named) and the unsigned repository stage/repo of them."""
-    _, folder = repository.build_repository(session, _names(session, packages, profile))
+    _, folder = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
     click.echo(folder)
 
 
@@ -84,7 +76,7 @@ def repo_sign(
     if over is None and (keep or older_than):
         raise ConfigError("--keep and --older-than say what stays listed of what is published", hint="--over TARGET")
     chosen = repository.signing_key(session, key, passphrase_file)
-    done, _ = repository.build_repository(session, _names(session, packages, profile))
+    done, _ = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
     tree = repository.sign_repository(session, done, chosen, revision=revision, over=over, retention=retention)
     for path in repository.sign_checksums(session, chosen):
         click.echo(os.path.relpath(path))

@@ -10,6 +10,7 @@ import click
 from photonbuild.cli.options import command
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline import bump as bumping
+from photonbuild.pipeline.build import chosen_specs
 from photonbuild.pipeline.outdated import Standing, outdated
 from photonbuild.pipeline.session import Session
 
@@ -29,8 +30,8 @@ def _row(standing: Standing) -> str:
 @command
 def outdated_command(session: Session, packages: tuple[str, ...], form: str, behind: bool) -> None:
     """For each package: our version, the newest that its providers give, Debian's fixes for ours, upstream's newest."""
-    names = [session.spec(name).name for name in packages] or sorted(session.specs)
-    found = [standing for standing in outdated(session, names) if standing.is_behind or not behind]
+    names = chosen_specs(session, packages)
+    found = [standing for standing in outdated(session, sorted(names)) if standing.is_behind or not behind]
     if form == "json":
         rows = [dataclasses.asdict(each) | {"behind": each.is_behind} for each in found]
         click.echo(json.dumps(rows, indent=1, sort_keys=True))

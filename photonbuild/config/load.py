@@ -26,9 +26,9 @@ from photonbuild.config.models import (
     Seed,
     Seeds,
     Signing,
-    SourcesFile,
     User,
 )
+from photonbuild.config.sources import SourcesFile
 from photonbuild.config.validation import Model
 from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError

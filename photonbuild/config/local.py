@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from photonbuild import pack
-from photonbuild.config.models import GoModule, LocalTar, SourcesFile
+from photonbuild.config.sources import GoModule, LocalTar, SourcesFile
 from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError
 

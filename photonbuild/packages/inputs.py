@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from photonbuild.config.models import SourceEntry
+from photonbuild.config.sources import SourceEntry
 from photonbuild.packages.spec import Spec
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from photonbuild import code
 from photonbuild.config.load import Config, load_sources
-from photonbuild.config.models import SourcesFile
+from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import ConfigError, PhotonbuildError, SpecError
 from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.keys import key_of

@@ -6,11 +6,12 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import Profile, SourceEntry
+from photonbuild.config.models import Profile
+from photonbuild.config.sources import SourceEntry
 from photonbuild.errors import PhotonbuildError, SourceError, StoreError
 from photonbuild.files import locked, read_sealed, sha512_of, write_json
 from photonbuild.keys import NAME as INPUTS
@@ -163,6 +164,15 @@ def remember_costs(session: Session, done: Mapping[str, Built]) -> None:
 
 def profile_specs(session: Session, profile: Profile) -> frozenset[str]:
     return wanted_specs(session.graph, profile.packages, where=f"build/profiles/{profile.name}.yaml")
+
+
+def chosen_specs(session: Session, packages: Collection[str], profile: str | None = None) -> frozenset[str]:
+    """The specs of these packages; of the profile of this name where none is given; without both, all."""
+    if packages:
+        return frozenset(session.spec(name).name for name in packages)
+    if profile is not None:
+        return profile_specs(session, session.config.profile(profile))
+    return frozenset(session.specs)
 
 
 @contextlib.contextmanager

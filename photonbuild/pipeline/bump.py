@@ -10,7 +10,7 @@ from pathlib import Path
 
 from photonbuild import documents
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import SourceEntry
+from photonbuild.config.sources import SourceEntry
 from photonbuild.errors import ConfigError, SourceError
 from photonbuild.packages.spec import Spec
 from photonbuild.pipeline import outdated, upstream

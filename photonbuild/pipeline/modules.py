@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from photonbuild.config.models import GoModule, SourceEntry
+from photonbuild.config.sources import GoModule, SourceEntry
 from photonbuild.errors import SourceError
 from photonbuild.packages.spec import Spec
 from photonbuild.pipeline.session import Session

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from photonbuild.config.models import DebSrc, GoModule, PyPI, SourceEntry
+from photonbuild.config.sources import DebSrc, GoModule, PyPI, SourceEntry
 from photonbuild.errors import SourceError
 from photonbuild.packages.spec import Spec
 from photonbuild.pipeline import modules
@@ -92,7 +93,7 @@ def outdated(session: Session, names: Sequence[str]) -> list[Standing]:
 def standing(session: Session, spec: Spec, index: dict[str, list[SourcePackage]]) -> Standing:
     """One package. A provider that fails is `problem`, and the others are asked all the same."""
     entries = spec.fetched.sources
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     problems = []
     main = next((entry for entry in entries if source_package(entry) and not is_changes(entry)), None)
     if main is not None:
@@ -107,12 +108,7 @@ def standing(session: Session, spec: Spec, index: dict[str, list[SourcePackage]]
                     found["upstream"] = found["newest"] = modules.newest(session, spec.folder / provider.module)
             except SourceError as error:
                 problems.append(error.message)
-    return Standing(
-        package=spec.name,
-        version=spec.version,
-        problem="; ".join(problems) or None,
-        **found,  # type: ignore[arg-type]
-    )
+    return Standing(package=spec.name, version=spec.version, problem="; ".join(problems) or None, **found)
 
 
 def _of_debian(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild import documents
-from photonbuild.config.models import DebSrc, Provider, PyPI, Snapshot, SourceEntry, Url
+from photonbuild.config.sources import DebSrc, Provider, PyPI, Snapshot, SourceEntry, Url
 from photonbuild.errors import ConfigError, SourceError
 from photonbuild.files import sha1_of
 from photonbuild.packages.spec import Spec

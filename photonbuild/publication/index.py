@@ -60,7 +60,7 @@ def read_index(data: bytes, where: str) -> Index:
     with _file(data) as path:
         try:
             repomd = cr.Repomd(str(path))
-        except Exception as error:
+        except Exception as error:  # CreaterepoCError, OSError, UnicodeDecodeError where its message quotes the file
             raise VerifyError("it is no repomd.xml", where=where, detail=str(error)) from None
     metadata = {}
     for record in repomd.records:
@@ -112,7 +112,7 @@ def _parse(data: bytes, where: str, suffix: str, parse: Callable[[Path], None]) 
             parse(path)
         except VerifyError:
             raise
-        except Exception as error:
+        except Exception as error:  # as in read_index, and whatever an absent field does to what takes the records
             raise VerifyError("it cannot be read", where=where, detail=str(error)) from None
 
 

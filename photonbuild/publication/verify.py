@@ -126,11 +126,13 @@ def fetch_listed(source: Reader, path: str, item: Listed, target: Path) -> str |
 def _groups(files: Mapping[str, Listed]) -> Iterator[dict[str, Listed]]:
     """In order, each of as much as is worth a look at once."""
     group: dict[str, Listed] = {}
+    size = 0
     for path, item in files.items():
         group[path] = item
-        if sum(listed.size for listed in group.values()) >= AT_ONCE:
+        size += item.size
+        if size >= AT_ONCE:
             yield group
-            group = {}
+            group, size = {}, 0
     if group:
         yield group
 

@@ -11,7 +11,6 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,17 @@ from photonbuild.config.load import Config
 from photonbuild.config.models import Seed
 from photonbuild.contents import is_checked
 from photonbuild.errors import SandboxError, SourceError, StoreError
-from photonbuild.files import read_sealed, sealed, sha256_of, write_json
+from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.keys import key_of, write_inputs
-from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sandbox.sandbox import Bind
+from photonbuild.seeds.fetch import Warn, fetch_debs, fetch_go
 from photonbuild.seeds.install import bootstrap, mmdebstrap_argv, run_inside, unpack, unpack_argv
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve, resolve_over
-from photonbuild.sources.mirrors import archives_of, download, go_environment, host_certificates
 from photonbuild.store import Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
 BASE = "build"  # what layers lie over
 LINKS = 40  # as many as the kernel follows
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,47 +229,6 @@ def is_inside(root: Path, path: str) -> bool:
     return place.exists()
 
 
-def fetch_debs(
-    config: Config, store: Store, seed: Seed, debs: Sequence[Deb], warn: Warn, *, locked: bool
-) -> list[Path]:
-    """Every package in the store, by digest, in the order given."""
-
-    def fetch(deb: Deb) -> Path:
-        target = store.use(store.root / "debs" / deb.sha256)
-        if target.exists():
-            if sha256_of(target) == deb.sha256:
-                return target
-            warn(f"{target.relative_to(store.root)} in the store is damaged; it is fetched again")
-            store.discard(target)
-        reasons = []
-        for mirror in archives_of(deb.path, config.user.mirrors):
-            with store.staging() as work:
-                try:
-                    download(f"{mirror}/{deb.path}", work / "deb", limit=deb.size)
-                except SourceError as exc:
-                    reasons.append(exc.message)
-                    continue
-                if sha256_of(work / "deb") != deb.sha256:
-                    reasons.append(f"{mirror}/{deb.path}: wrong digest")
-                    continue
-                store.publish(work / "deb", target)
-                return target
-        if locked:
-            raise SourceError(
-                f"the archive no longer has {deb.path}",
-                detail="\n".join(reasons),
-                hint="photonbuild seed lock, or build without --locked",
-            )
-        current = resolve(config, seed, [deb.name], security=deb.path.startswith("pool/updates/"))[0]
-        if current.path == deb.path:
-            raise SourceError(f"cannot fetch {deb.path}", detail="\n".join(reasons))
-        warn(f"the archive has dropped {deb.path}: going on with {current.path}, which is not the locked package")
-        return fetch(current)
-
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(fetch, debs))
-
-
 def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:
     seed = config.seed(name)
     store.need_room()
@@ -284,7 +241,7 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
         root = work / "root"
         host = store.host_sandbox(work)
         host = dataclasses.replace(host, binds=[*host.binds, Bind(code.program(FREEZE), "/freeze.py")])
-        toolchain = _fetch_go(config, store, seed, root, work) if seed.go_toolchain else None
+        toolchain = fetch_go(config, store, seed, root, work) if seed.go_toolchain else None
         settings = _freeze_settings(config, name, toolchain)
         write_json(work / "settings.json", settings)
         done = run_inside(store, host, ["python3", "-I", "/freeze.py", str(root), str(work / "settings.json")])
@@ -304,31 +261,3 @@ def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Wa
         store.publish(listing, _listing(final))
         store.publish(root, final)
     return FrozenSeed(name=name, digest=result["digest"], root=final, elf=frozenset(result["elf"]))
-
-
-def _fetch_go(config: Config, store: Store, seed: Seed, root: Path, work: Path) -> Path:
-    """Let the seed's own Go fetch the exact toolchain module, checked against the checksum database."""
-    modules = work / "gomod"
-    modules.mkdir()
-    certificates = host_certificates()
-    binds = [Bind(source=modules, target="/out", readonly=False, links=True)]
-    if certificates:
-        binds.append(Bind(source=certificates, target="/etc/ssl/certs/ca-certificates.crt"))
-    env = {
-        **go_environment(config.user.mirrors),
-        "GOTOOLCHAIN": str(seed.go_toolchain),
-        "GOMODCACHE": "/out",
-        "GOFLAGS": "-modcacherw",
-        "GOTELEMETRY": "off",
-        "GOCACHE": "/tmp/go",
-        "HOME": "/tmp",
-    }
-    sandbox = Sandbox(layers=[root], scratch=store.scratch, binds=binds, env=env, network=True)
-    go = sorted(root.glob("usr/lib/go-*/bin/go"))
-    if not go:
-        raise SandboxError("the seed has no Go that could fetch the toolchain", where="build/seed.yaml")
-    sandbox.run([f"/{go[-1].relative_to(root)}", "version"], error=SourceError)
-    found = sorted(modules.glob("golang.org/toolchain@*"))
-    if not found:
-        raise SourceError(f"the Go module proxy did not yield {seed.go_toolchain}")
-    return found[0]

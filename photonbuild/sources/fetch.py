@@ -9,11 +9,12 @@ from pathlib import Path
 
 from photonbuild import code, documents, pack
 from photonbuild.config.load import Config, load_sources
-from photonbuild.config.models import Cargo, DebSrc, GoModule, Local, PyPI, Snapshot, SourceEntry, Url
+from photonbuild.config.sources import Cargo, DebSrc, GoModule, Local, PyPI, Snapshot, SourceEntry, Url
 from photonbuild.documents import Document
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sources.certificates import CERTIFICATES, certificate_binds
 from photonbuild.sources.local import LocalSource, local_tar
 from photonbuild.sources.mirrors import (
     archives_of,
@@ -21,7 +22,6 @@ from photonbuild.sources.mirrors import (
     cargo_environment,
     download,
     go_environment,
-    host_certificates,
     snapshot_service,
 )
 from photonbuild.sources.pypi import file_url
@@ -31,7 +31,6 @@ GO_MODULE = ("go.mod", "go.sum")
 GOVENDOR = code.program("photonbuild.sources.inside.govendor")
 CRATE = ("Cargo.toml", "Cargo.lock")
 CARGOVENDOR = code.program("photonbuild.sources.inside.cargovendor")
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,16 +208,10 @@ def go_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
     return Sandbox(
         layers=f.roots(),
         scratch=f.store.scratch,
-        binds=[*binds, *_trusted()],
+        binds=[*binds, *certificate_binds()],
         network=True,
         env={**go_environment(f.config.user.mirrors), "GOTOOLCHAIN": "local", "HOME": "/tmp"},
     )
-
-
-def _trusted() -> list[Bind]:
-    """The host's certificate authorities, where Go and cargo of the seed look for them."""
-    certificates = host_certificates()
-    return [Bind(source=certificates, target=CERTIFICATES)] if certificates else []
 
 
 def _cargo(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Cargo, work: Path) -> Path:
@@ -234,7 +227,7 @@ def _cargo(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Cargo, work
             Bind(source=work / "out", target="/out", readonly=False),
             Bind(source=work / "crate", target="/crate"),
             Bind(source=CARGOVENDOR, target="/cargovendor.py"),
-            *_trusted(),
+            *certificate_binds(),
         ],
         network=True,
         env={**cargo_environment(), "CARGO_HTTP_CAINFO": CERTIFICATES, "HOME": "/tmp"},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild import pack
-from photonbuild.config.models import LocalTar, SourcesFile
+from photonbuild.config.sources import LocalTar, SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.files import sha256_of
 from photonbuild.sources.specfile import CHANGELOG, built_text

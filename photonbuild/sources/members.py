@@ -16,11 +16,6 @@ LARGEST = 64 << 20  # bytes of one member
 MOST = 100_000  # members that are read
 
 
-def names_of(archive: Path) -> list[str]:
-    """The names of the regular files of a tar. Raises SourceError when it is none."""
-    return [info.name for info in _files(archive)]
-
-
 def extract(archive: Path, members: Sequence[str], folder: Path, *, where: str) -> None:
     """Put these files of the tar into `folder`, each under the last part of its name. Raises SourceError."""
     infos = {info.name.removeprefix("./"): info for info in _files(archive)}

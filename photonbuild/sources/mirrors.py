@@ -20,6 +20,7 @@ import urllib3
 from photonbuild.config.models import Mirrors
 from photonbuild.errors import Interrupted, SourceError
 from photonbuild.sandbox import process
+from photonbuild.sources.certificates import trusted
 
 APT_DIRS = Path("/etc/apt")
 GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE")
@@ -31,7 +32,6 @@ BUSY = (429, 500, 502, 503, 504)
 LARGEST = 8 << 30  # bytes of a file whose size is not locked
 SLOWEST, SLOW_SECONDS = 1024, 60.0  # bytes/s that a server must give, as a mean over this time
 REDIRECTIONS = 10
-CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
 def debian_mirrors(settings: Mirrors, apt: Path = APT_DIRS) -> tuple[str, ...]:
@@ -156,12 +156,6 @@ def _toml_lines(table: dict[str, Any], prefix: tuple[str, ...]) -> Iterator[str]
             yield f"{'.'.join(names)} = {json.dumps(value, ensure_ascii=False)}"
 
 
-def host_certificates() -> Path | None:
-    """The host's bundle of certificate authorities, for programs in the seed that use the network."""
-    names = [os.environ.get("SSL_CERT_FILE", ""), *CERTIFICATES]
-    return next((Path(name) for name in names if name and Path(name).is_file()), None)
-
-
 def download(url: str, target: Path, *, limit: int | None = None) -> None:
     """Fetch `url` to `target`, up to four times when the network fails or the server is busy.
 
@@ -183,11 +177,8 @@ def download(url: str, target: Path, *, limit: int | None = None) -> None:
 
 def is_served(url: str) -> bool:
     """Does the server say that it would give this file? It is not fetched."""
-    bundle = host_certificates()
     try:
-        with requests.head(
-            url, allow_redirects=True, timeout=(15, 60), verify=str(bundle) if bundle else True
-        ) as answer:
+        with requests.head(url, allow_redirects=True, timeout=(15, 60), verify=trusted()) as answer:
             return answer.status_code == 200
     except (requests.RequestException, ValueError):
         return False
@@ -201,14 +192,11 @@ class _Plain(requests.Session):
 
 
 def _download(session: requests.Session, url: str, target: Path, limit: int | None) -> None:
-    bundle = host_certificates()
     # The file as it is: a server that packs it on the way would give other bytes, or any number of them.
     plain = {"Accept-Encoding": "identity"}
     place = url
     for _ in range(REDIRECTIONS):
-        with session.get(
-            place, stream=True, timeout=(15, 120), verify=str(bundle) if bundle else True, headers=plain
-        ) as answer:
+        with session.get(place, stream=True, timeout=(15, 120), verify=trusted(), headers=plain) as answer:
             if answer.is_redirect:
                 place = urljoin(place, answer.headers["Location"])
                 continue

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from photonbuild.config.models import Mirrors
 from photonbuild.errors import SourceError
-from photonbuild.sources.mirrors import host_certificates
+from photonbuild.sources.certificates import trusted
 
 ACCEPT = "application/vnd.pypi.simple.v1+json"
 # pip's own default is in pip alone.
@@ -44,9 +44,8 @@ def index_url(settings: Mirrors) -> str:
 def project(settings: Mirrors, name: str) -> dict[str, Any]:
     """What the index says of a project. Raises SourceError."""
     url = f"{index_url(settings)}/{re.sub(r'[-_.]+', '-', name).lower()}/"
-    bundle = host_certificates()
     try:
-        answer = requests.get(url, headers={"Accept": ACCEPT}, timeout=(15, 60), verify=str(bundle) if bundle else True)
+        answer = requests.get(url, headers={"Accept": ACCEPT}, timeout=(15, 60), verify=trusted())
         if answer.status_code != 200:
             raise SourceError(f"{url}: HTTP {answer.status_code}")
         found: Any = answer.json()

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "goals.h"
+
 enum { MOST = 8 << 20 };
 static int file = -1;
 
@@ -86,29 +88,12 @@ bool journal_left(const struct context *context, struct journal *journal)
     return true;
 }
 
-static Id find(const struct context *context, const char *nevra, bool installed)
-{
-    Queue all;
-    Id found = 0;
-
-    queue_init(&all);
-    all_packages(context, installed, !installed, &all);
-    for (int i = 0; i < all.count && !found; i++) {
-        char *name = nevra_of(context->pool, all.elements[i]);
-        if (strcmp(name, nevra) == 0)
-            found = all.elements[i];
-        free(name);
-    }
-    queue_free(&all);
-    return found;
-}
-
 void journal_jobs(struct context *context, const struct journal *journal, struct goal *goal)
 {
     for (size_t i = 0; i < journal->install.count; i++) {
         const char *nevra = journal->install.at[i];
-        Id offered = find(context, nevra, false);
-        if (find(context, nevra, true) && has_string(&journal->done, nevra))
+        Id offered = package_called(context, nevra, false);
+        if (package_called(context, nevra, true) && has_string(&journal->done, nevra))
             continue;
         if (offered)
             goal_add_package(goal, offered, SOLVER_INSTALL | SOLVER_WEAK);
@@ -116,12 +101,12 @@ void journal_jobs(struct context *context, const struct journal *journal, struct
             warn("%s of the transaction that was cut is not to be had any more", nevra);
     }
     for (size_t i = 0; i < journal->erase.count; i++) {
-        Id installed = find(context, journal->erase.at[i], true);
+        Id installed = package_called(context, journal->erase.at[i], true);
         if (installed)
             goal_add_package(goal, installed, SOLVER_ERASE);
     }
     for (size_t i = 0; i < journal->replace.count; i++) {
-        Id old = find(context, journal->replace.at[i], true), q;
+        Id old = package_called(context, journal->replace.at[i], true), q;
         bool doubled = false;
         if (old == 0)
             continue;

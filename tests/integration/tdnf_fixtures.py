@@ -15,10 +15,10 @@ from photonbuild.packages.solve import solve
 from photonbuild.pipeline.build import build_packages, repository
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
-from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
 from tests.support.faulty_web import Web, web
+from tests.support.https import loopback_certificate
 from tests.support.tdnf_lab import Host, Key, Made, make_packages, publish
 
 MACROS = sorted((PROJECT / "build" / "macros").glob("macros.*"))
@@ -118,12 +118,4 @@ def lab(layers: Sequence[Path], made: tuple[Path, Path, Key], tmp_path: Path) ->
 def certificate(tmp_path: Path) -> Path:
     """A certificate of its own authority for this machine's loopback, with its key."""
     session = Session(config=load_config(PROJECT), store=Store.open(STORE), reporter=Reporter())
-    work = tmp_path / "certificate"
-    (work / "scratch").mkdir(parents=True)
-    sandbox = Sandbox(layers=[session.seed.root], scratch=work / "scratch", binds=[Bind(work, "/work", readonly=False)])
-    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "3650"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/work/key.pem"]
-    sandbox.run(["openssl", "req", "-x509", *key, *name, "-out", "/work/certificate.pem"])
-    both = work / "both.pem"
-    both.write_bytes((work / "certificate.pem").read_bytes() + (work / "key.pem").read_bytes())
-    return both
+    return loopback_certificate(session.seed.root, tmp_path / "certificate")

@@ -10,11 +10,11 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.support import serving
 from tests.support.faults import IMAGE, FaultLab
 
 SOURCE = b"0123456789abcdef" * 65536
@@ -98,7 +98,7 @@ def test_kill_in_each_phase_of_an_image(lab: FaultLab, known: dict[str, dict[str
     resumes(lab, wanted, "image", IMAGE)
 
 
-class Slow(BaseHTTPRequestHandler):
+class Slow(serving.Quiet):
     """Serves half of a file, and the rest when it is told to."""
 
     go_on = threading.Event()
@@ -113,23 +113,14 @@ class Slow(BaseHTTPRequestHandler):
         self.go_on.wait(60)
         self.wfile.write(SOURCE[len(SOURCE) // 2 :])
 
-    def log_message(self, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def slow() -> Iterator[str]:
     Slow.go_on.clear()
     Slow.half_sent.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/file"
-    Slow.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving.served(Slow) as port:
+        yield f"http://127.0.0.1:{port}/file"
+        Slow.go_on.set()
 
 
 def test_kill_while_a_source_is_fetched(lab: FaultLab, slow: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.errors import StoreError
+from photonbuild.errors import SourceError, StoreError
 from photonbuild.log import Reporter
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
@@ -21,11 +21,16 @@ from photonbuild.publication.publish import publish
 from photonbuild.publication.storage import lease
 from photonbuild.publication.storage.address import open_storage
 from photonbuild.publication.storage.interface import Storage
+from photonbuild.publication.storage.web import Web
 from photonbuild.publication.tree import read_tree
 from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.sources import certificates
+from photonbuild.sources.mirrors import download, is_served
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT
+from tests.support import serving
 from tests.support.clients import clients_root
+from tests.support.https import loopback_certificate
 from tests.support.killing import NEW, kill_publishers, trees
 from tests.support.native import MINIO, go_program
 from tests.support.publications import LAYOUT, missing, seen
@@ -129,6 +134,7 @@ def ssh(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def s3(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """MinIO, with one bucket."""
     import botocore.session
+    from botocore.exceptions import BotoCoreError, ClientError
 
     work, port = tmp_path_factory.mktemp("minio"), free_port()
     program = go_program(session, MINIO) / "minio"
@@ -151,7 +157,7 @@ def s3(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
                 try:
                     client.create_bucket(Bucket="bucket")
                     break
-                except Exception:
+                except (BotoCoreError, ClientError):
                     time.sleep(0.2)
             yield Place("s3://bucket", kills=6)
         finally:
@@ -206,3 +212,27 @@ def test_two_publishers_exclude_each_other(place: Place, tmp_path: Path, monkeyp
         publish(read_tree(old, LAYOUT), open_storage(target, {}))
     publish(read_tree(old, LAYOUT), open_storage(target, {}))
     assert missing(storage, tmp_path) == []
+
+
+def test_a_web_server_is_judged_by_the_authorities_of_the_host(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    both = loopback_certificate(session.seed.root, tmp_path / "certificate")
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "file").write_bytes(b"content")
+    for name in certificates.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    with serving.served(serving.folder(tmp_path / "www"), certificate=both) as port:
+        url = f"https://127.0.0.1:{port}"
+        with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
+            Web(url).read("file")
+        with pytest.raises(SourceError, match="SSLError"):
+            download(f"{url}/file", tmp_path / "got")
+        assert not is_served(f"{url}/file")
+        for name in certificates.SETTINGS:
+            with monkeypatch.context() as set_by_the_user:
+                set_by_the_user.setenv(name, str(both.with_name("certificate.pem")))
+                assert Web(url).read("file") == b"content"
+                download(f"{url}/file", tmp_path / "got")
+                assert (tmp_path / "got").read_bytes() == b"content" and is_served(f"{url}/file")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tests.support import serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,31 +83,10 @@ def index_path(name: str) -> str:
 def registry(crates: Sequence[Crate]) -> Iterator[Registry]:
     """On this machine's loopback, until the block ends."""
     served = Registry()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            data = served.files.get(self.path)
-            self.send_response(404 if data is None else 200)
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-            self.wfile.write(data or b"")
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing: what was asked for is in `asked`."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.port = server.server_port
-    place = f"http://127.0.0.1:{served.port}"
-    served.files["/index/config.json"] = json.dumps({"dl": f"{place}/files/{{crate}}-{{version}}"}).encode()
-    for crate in crates:
-        served.files[index_path(crate.name)] = json.dumps(crate.line).encode() + b"\n"
-        served.files[f"/files/{crate.name}-1.0.0"] = crate.archive
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving.served(serving.contents(served.files, served.asked)) as served.port:
+        place = f"http://127.0.0.1:{served.port}"
+        served.files["/index/config.json"] = json.dumps({"dl": f"{place}/files/{{crate}}-{{version}}"}).encode()
+        for crate in crates:
+            served.files[index_path(crate.name)] = json.dumps(crate.line).encode() + b"\n"
+            served.files[f"/files/{crate.name}-1.0.0"] = crate.archive
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import http.server
 import io
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support import serving
 
 SUITE = "trixie"
 
@@ -74,21 +73,11 @@ class Archive:
         subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @contextlib.contextmanager
 def served(root: Path) -> Iterator[Archive]:
     root.mkdir(parents=True, exist_ok=True)
-    handler = functools.partial(_Quiet, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            yield Archive(root=root, url=f"http://127.0.0.1:{server.server_port}")
-        finally:
-            server.shutdown()
+    with serving.served(serving.folder(root)) as port:
+        yield Archive(root=root, url=f"http://127.0.0.1:{port}")
 
 
 def tar_of(files: Mapping[str, str]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from photonbuild.config.models import SourcesFile
+from photonbuild.config.sources import SourcesFile
 from photonbuild.log import Reporter
 from photonbuild.packages.build import lookup
 from photonbuild.packages.built import Built, load_built

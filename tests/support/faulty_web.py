@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.server
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support import serving
 
 
 @dataclass
@@ -63,27 +63,12 @@ def web(folder: Path, certificate: Path | None = None) -> Iterator[Web]:
     """On this machine's loopback, until the block ends; over TLS with a `certificate` and its key in one file."""
     served = Web(folder, scheme="https" if certificate else "http")
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(serving.Quiet):
         def do_GET(self) -> None:
             try:
                 served.answer(self)
             except OSError:
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if certificate:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate)
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    served.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving.served(Handler, certificate=certificate) as served.port:
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -1,16 +1,15 @@
-"""A web server over TLS that a guest reaches, with an authority of its own."""
+"""Certificates of tests, and a web server over TLS that a guest reaches, with an authority of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import http.server
-import ssl
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
+from photonbuild.sandbox.sandbox import Bind, Sandbox
+from tests.support import serving
 
 
 @dataclass
@@ -40,6 +39,21 @@ def make_certificates(work: Path, tool: Callable[[Sequence[str], Path], None]) -
         tool(["env", "-C", "/work", "openssl", *argv], work)
 
 
+def loopback_certificate(seed: Path, work: Path) -> Path:
+    """In the new folder `work`, by openssl(1) of `seed`: ``both.pem``, a certificate for 127.0.0.1 with its key.
+
+    It is its own authority; ``certificate.pem`` has no key.
+    """
+    (work / "scratch").mkdir(parents=True)
+    sandbox = Sandbox(layers=[seed], scratch=work / "scratch", binds=[Bind(work, "/work", readonly=False)])
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "3650"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/work/key.pem"]
+    sandbox.run(["openssl", "req", "-x509", *key, *name, "-out", "/work/certificate.pem"])
+    both = work / "both.pem"
+    both.write_bytes((work / "certificate.pem").read_bytes() + (work / "key.pem").read_bytes())
+    return both
+
+
 @contextlib.contextmanager
 def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[str], Path], None]) -> Iterator[Server]:
     """On this machine's loopback, which the guest sees; until the block ends.
@@ -49,28 +63,6 @@ def https_server(files: dict[str, bytes], work: Path, tool: Callable[[Sequence[s
     work.mkdir()
     make_certificates(work, tool)
     served = Server(port=0, authority=(work / "ca.pem").read_text(encoding="ascii"), files=files)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            data = served.files.get(self.path)
-            self.send_response(404 if data is None else 200)
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-            self.wfile.write(data or b"")
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(work / "server.pem", work / "key.pem")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        served.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    handler = serving.contents(served.files, served.asked)
+    with serving.served(handler, certificate=work / "server.pem", key=work / "key.pem") as served.port:
+        yield served

@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import re
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.support import serving
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -118,14 +118,8 @@ class Registry:
 def registry(repositories: Mapping[str, Repository]) -> Iterator[Registry]:
     """Serve the named repositories; gone when the block ends."""
     asked: list[str] = []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(repositories, asked)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-        thread.start()
-        try:
-            yield Registry(int(server.socket.getsockname()[1]), asked)
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving.served(_handler(repositories, asked)) as port:
+        yield Registry(port, asked)
 
 
 def find(repositories: Mapping[str, Repository], path: str) -> tuple[int, str, bytes]:
@@ -151,8 +145,8 @@ def _error(status: int, code: str, message: str) -> tuple[int, str, bytes]:
     return status, "application/json", body
 
 
-def _handler(repositories: Mapping[str, Repository], asked: list[str]) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
+def _handler(repositories: Mapping[str, Repository], asked: list[str]) -> type[serving.Quiet]:
+    class Handler(serving.Quiet):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -169,8 +163,5 @@ def _handler(repositories: Mapping[str, Repository], asked: list[str]) -> type[h
                 self.wfile.write(body)
 
         do_HEAD = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
 
     return Handler

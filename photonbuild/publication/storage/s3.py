@@ -43,6 +43,7 @@ class S3:
         """Raises StoreError where there is no such bucket, or no access to it."""
         import botocore.config
         import botocore.session
+        from botocore.exceptions import BotoCoreError
 
         settings = botocore.config.Config(
             connect_timeout=20,
@@ -53,7 +54,7 @@ class S3:
         )
         try:
             client = botocore.session.get_session().create_client("s3", config=settings)
-        except Exception as error:
+        except (BotoCoreError, ValueError) as error:
             raise StoreError(
                 f"cannot use the storage: {error}",
                 where=f"s3://{bucket}",
@@ -168,7 +169,7 @@ class S3:
             return None
 
     def _call(self, action: str, *, missing: bool = False, taken: bool = False, **words: Any) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             answer: dict[str, Any] = getattr(self.client, action)(Bucket=self.bucket, **words)
@@ -180,7 +181,7 @@ class S3:
             if taken and code in TAKEN:
                 raise _Taken from None
             reason = str(error)
-        except (BotoCoreError, HTTPClientError) as error:
+        except BotoCoreError as error:
             reason = str(error)
         where = "/".join(filter(None, (f"s3://{self.bucket}", str(words.get("Key", "")))))
         raise StoreError(f"the storage refuses: {reason}", where=where, hint="what was sent stays: run this again")

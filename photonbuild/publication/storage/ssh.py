@@ -64,6 +64,7 @@ class Ssh:
         return {path.removeprefix("./"): int(size) for size, _, path in rows if "/.rsync-partial/" not in path}
 
     def digests(self, paths: Collection[str]) -> Mapping[str, str]:
+        # What is not there has no digest: that is no error, and xargs would make it one.
         done = self._remote("xargs -0 -r sha256sum -- 2>/dev/null || true", _listing(paths))
         rows = (line.partition("  ") for line in done.stdout.splitlines())
         return {path: digest for digest, _, path in rows}
@@ -94,6 +95,7 @@ class Ssh:
     def remove(self, paths: Collection[str]) -> None:
         self._remote("xargs -0 -r rm -f --", _listing(paths))
         folders = {str(PurePosixPath(path).parent) for path in paths} - {"."}
+        # A folder may be gone already, as the parent of another one.
         self._remote("xargs -0 -r rmdir -p --ignore-fail-on-non-empty -- 2>/dev/null || true", _listing(folders))
 
     @contextlib.contextmanager

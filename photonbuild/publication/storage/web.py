@@ -11,6 +11,7 @@ import requests
 
 from photonbuild.errors import StoreError
 from photonbuild.publication.index import MOST_METADATA
+from photonbuild.sources.certificates import trusted
 
 SECONDS = 60.0
 CHUNK = 1 << 20
@@ -39,7 +40,9 @@ class Web:
     def _chunks(self, path: str) -> Iterator[bytes]:
         url = f"{self.where}/{quote(path)}"
         try:
-            with requests.get(url, stream=True, timeout=SECONDS, headers={"Accept-Encoding": "identity"}) as answer:
+            with requests.get(
+                url, stream=True, timeout=SECONDS, verify=trusted(), headers={"Accept-Encoding": "identity"}
+            ) as answer:
                 if answer.status_code in (403, 404, 410):
                     return
                 answer.raise_for_status()

@@ -89,6 +89,8 @@ def test_a_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, 
         return SimpleNamespace(returncode=code, stderr=said, stdout="")
 
     monkeypatch.setattr(cloud_checks, "run", run)
+    # In place of ssh-keygen(1), which is the host's.
+    monkeypatch.setattr(cloud_checks, "one_time_key", lambda folder: folder / "key")
     facts, cloud = {"ssh_config": str(tmp_path / "known")}, {"user": "phos"}
     with contextlib.nullcontext() if right else pytest.raises(AssertionError):
         cloud_checks.test_a_stranger_is_not_let_in(facts, cloud, tmp_path, "root")

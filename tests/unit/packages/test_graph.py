@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config.models import SourcesFile
+from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import ConfigError, SpecError
 from photonbuild.packages.graph import Graph, build_graph, levels, no_maker, wanted_specs
 from photonbuild.packages.package import Dependency

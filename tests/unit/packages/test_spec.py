@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config.models import SourcesFile
+from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.packages.graph import build_graph
 from photonbuild.packages.macros import distribution_macros

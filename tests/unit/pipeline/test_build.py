@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from photonbuild.config.models import SourceEntry, SourcesFile, Url
+from photonbuild.config.sources import SourceEntry, SourcesFile, Url
+from photonbuild.errors import ConfigError
 from photonbuild.packages.build import build, lookup
 from photonbuild.packages.built import Built
 from photonbuild.packages.spec import ReadSpecs
-from photonbuild.pipeline.build import build_packages, prefetch, unfetched, worker_count
+from photonbuild.pipeline.build import build_packages, chosen_specs, prefetch, unfetched, worker_count
 from photonbuild.pipeline.session import Session
 from photonbuild.schedule import Busy
 from tests.support import synthetic
@@ -53,6 +54,14 @@ def test_as_many_builds_as_cores_and_memory_allow() -> None:
     assert worker_count(64, 16 * GIB, 1100) == 16
     assert worker_count(64, 512 * GIB, 4) == 4
     assert worker_count(2, 0, 0) == 1
+
+
+def test_named_packages_else_a_profile_else_all(session: Session) -> None:
+    assert chosen_specs(session, [LAST], "none-such") == {LAST}
+    assert chosen_specs(session, [f"{LAST}-libs"]) == {LAST}
+    assert chosen_specs(session, []) == set(TREE)
+    with pytest.raises(ConfigError, match="none-such"):
+        chosen_specs(session, [], "none-such")
 
 
 def test_the_source_of_a_new_version_is_fetched_ahead(session: Session, tmp_path: Path) -> None:

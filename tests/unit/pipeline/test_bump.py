@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import DebSrc, GoModule, PyPI, Snapshot, SourceEntry, Url
+from photonbuild.config.sources import DebSrc, GoModule, PyPI, Snapshot, SourceEntry, Url
 from photonbuild.errors import ConfigError, SourceError
 from photonbuild.pipeline import bump, modules, outdated, upstream
 from photonbuild.pipeline.change import Proposal

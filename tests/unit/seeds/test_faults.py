@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.errors import SourceError, StoreError
 from photonbuild.pipeline.configuration import load_config
-from photonbuild.seeds import install, seed
+from photonbuild.seeds import fetch, install, seed
 from photonbuild.seeds.lock import Deb
 from photonbuild.seeds.seed import FrozenSeed
 from photonbuild.store import ELSEWHERE, Store
@@ -30,7 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Seeds are made of one file; how often, and whether only the locked packages would do."""
     calls: list[bool] = []
 
-    def make(config: Config, store: Store, name: str, debs: list[Deb], warn: seed.Warn, *, locked: bool) -> FrozenSeed:
+    def make(config: Config, store: Store, name: str, debs: list[Deb], warn: fetch.Warn, *, locked: bool) -> FrozenSeed:
         calls.append(locked)
         final = store.seeds / DIGEST
         with store.staging() as work:
@@ -107,10 +108,10 @@ def test_a_damaged_package_of_a_seed_is_fetched_again(
     store, content = Store.open(tmp_path / "store"), b"package"
     deb = Deb(path="pool/a/a_1_all.deb", size=7, sha256=hashlib.sha256(content).hexdigest())
     (store.root / "debs" / deb.sha256).write_bytes(b"pack")
-    monkeypatch.setattr(seed, "archives_of", lambda path, settings: ("http://a.example/debian",))
-    monkeypatch.setattr(seed, "download", lambda url, target, limit: target.write_bytes(content))
+    monkeypatch.setattr(fetch, "archives_of", lambda path, settings: ("http://a.example/debian",))
+    monkeypatch.setattr(fetch, "download", lambda url, target, limit: target.write_bytes(content))
     said: list[str] = []
-    (path,) = seed.fetch_debs(config, store, config.seed("build"), [deb], said.append, locked=True)
+    (path,) = fetch.fetch_debs(config, store, config.seed("build"), [deb], said.append, locked=True)
     assert path.read_bytes() == content
     assert said == [f"debs/{deb.sha256} in the store is damaged; it is fetched again"]
 
@@ -120,18 +121,16 @@ def test_where_a_seed_is_made(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: int, mode: int, elsewhere: bool
 ) -> None:
     """mmdebstrap's ids cannot enter a closed folder of an ordinary user; what is made elsewhere is swept as well."""
-    for folder in tmp_path.parents:
-        if folder.name.startswith("pytest"):
-            folder.chmod(folder.stat().st_mode | 0o001)
-    tmp_path.chmod(mode)
-    store = Store.open(tmp_path / "store")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "system"))
-    (tmp_path / "system").mkdir()
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    with store.staging() as work:
-        place = install._place(work)
-        assert place.stat().st_mode & 0o777 == 0o755
-        assert (tmp_path / "system" in place.parents) == elsewhere
-        assert (work / ELSEWHERE).is_symlink() == elsewhere
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert not place.exists()
+    # Not in a folder of pytest's, which is closed, and lies in others that are.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(mode)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with Store.open(folder / "store").staging() as work:
+            with monkeypatch.context() as playing:
+                playing.setattr(os, "geteuid", lambda: user)
+                place = install._place(work)
+            assert place.stat().st_mode & 0o777 == 0o755
+            assert (tmp_path in place.parents) == elsewhere
+            assert (work / ELSEWHERE).is_symlink() == elsewhere
+        assert not place.exists()

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from photonbuild.config.models import GoModule, SourceEntry
+from photonbuild.config.sources import GoModule, SourceEntry
 from photonbuild.errors import SourceError
 from photonbuild.sources import fetch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild import pack
-from photonbuild.config.models import LocalTar, SourcesFile
+from photonbuild.config.sources import LocalTar, SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.sources.local import LocalSource, local_sources, local_tar
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import http.server
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from photonbuild.sources.mirrors import (
     security_mirrors,
     snapshot_service,
 )
+from tests.support import serving
 
 DEB822 = """\
 Types: deb
@@ -90,7 +90,7 @@ def test_a_snapshot_that_apt_is_set_to_is_an_archive_and_a_service(
     assert snapshot_service(Mirrors(), tmp_path) is None
 
 
-class Flaky(http.server.BaseHTTPRequestHandler):
+class Flaky(serving.Quiet):
     """Busy at first, then fine; /gone never is."""
 
     asked: ClassVar[list[str]] = []
@@ -104,18 +104,13 @@ class Flaky(http.server.BaseHTTPRequestHandler):
         if status == 200:
             self.wfile.write(b"bytes")
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     Flaky.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flaky) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving.served(Flaky) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_download_tries_again_when_the_server_is_busy(flaky: str, tmp_path: Path) -> None:
@@ -130,7 +125,7 @@ def test_download_of_what_is_gone_fails_at_once(flaky: str, tmp_path: Path) -> N
     assert Flaky.asked == ["/gone"]
 
 
-class Hostile(http.server.BaseHTTPRequestHandler):
+class Hostile(serving.Quiet):
     """Says more than it should: without end, or hardly anything, packed, or in circles."""
 
     over = threading.Event()
@@ -189,19 +184,14 @@ class Hostile(http.server.BaseHTTPRequestHandler):
     def elsewhere(self) -> None:
         self.head(302, Location="file:///etc/passwd", Content_Length="0")
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     Hostile.over.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+    with serving.served(Hostile) as port:
+        yield f"http://127.0.0.1:{port}"
         Hostile.over.set()
-        server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config.models import DebSrc, Mirrors, Provider, Snapshot, SourceEntry, Url
+from photonbuild.config.models import Mirrors
+from photonbuild.config.sources import DebSrc, Provider, Snapshot, SourceEntry, Url
 from photonbuild.errors import SourceError
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.sources.fetch import Fetcher, fetch, fetch_anew

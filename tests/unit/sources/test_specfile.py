@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.config.models import SourcesFile
+from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.sources.local import local_sources
 from photonbuild.sources.specfile import built_text, with_entry

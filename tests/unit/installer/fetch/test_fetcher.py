@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
-import threading
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPMessage
@@ -17,6 +15,7 @@ import pytest
 from photonbuild.installer.errors import FetchError
 from photonbuild.installer.fetch.fetcher import Fetcher, Redirects
 from photonbuild.installer.fetch.source import parse_source
+from tests.support import serving
 from tests.support.installer import paths
 
 
@@ -31,7 +30,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         fetcher.read_text(parse_source("https://127.0.0.1:9/ks"))
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Answers(serving.Quiet):
     """/ks is a file, /away leads to it, /broken fails twice before it is one; the rest is not there."""
 
     failures = 2
@@ -51,16 +50,11 @@ class Answers(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{made.server_port}"
-        made.shutdown()
+    with serving.served(Answers) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_server(server: str, tmp_path: Path) -> None:
@@ -93,7 +87,7 @@ def test_certificates_to_trust(tmp_path: Path) -> None:
         fetcher.trust(parse_source(f"file:{tmp_path}/ca.pem"))
 
 
-class Proxy(http.server.BaseHTTPRequestHandler):
+class Proxy(serving.Quiet):
     """Answers itself what it is to pass on; a tunnel ends at once."""
 
     asked: ClassVar[list[tuple[str, str, str]]] = []
@@ -111,21 +105,16 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
     do_CONNECT = do_GET
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 def test_a_proxy_and_a_password(tmp_path: Path) -> None:
     """User and password of a URL go to that server only, those of the proxy to the proxy."""
     Proxy.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        proxy = f"http://p:q@127.0.0.1:{made.server_port}"
+    with serving.served(Proxy) as port:
+        proxy = f"http://p:q@127.0.0.1:{port}"
         with Fetcher(paths=paths(tmp_path), insecure=True, pause=0, proxy=proxy) as fetcher:
             assert fetcher.read_text(parse_source("http://u:a%40b@h.example/away?token=1")) == "x"
             with pytest.raises(FetchError, match="not to be reached") as caught:
                 fetcher.read_text(parse_source("https://u:s3cr3t@h.example/ks?token=s3cr3t"))
-        made.shutdown()
     assert Proxy.asked[:3] == [
         ("http://h.example/away?token=1", "Basic cDpx", "Basic dTphQGI="),
         ("http://elsewhere.example/ks", "Basic cDpx", ""),
