@@ -20,7 +20,7 @@ from tests.integration.conftest import PROJECT, STORE, Checkout
 from tests.integration.tdnf_fixtures import layers
 from tests.support.clients import clients_root
 from tests.support.dnf import Dnf, served
-from tests.support.tdnf_lab import Host
+from tests.support.tdnf_lab import Host, Key
 
 __all__ = ["layers"]
 
@@ -306,6 +306,23 @@ def test_dnf_refuses_the_key_of_another(
     assert dnf.run(url, "makecache").returncode == 1
     said = checkout.run("repo", "verify", url, "--key", "other", code=9).stderr
     assert "repomd.xml: not signed by" in said and "mini-data-1.0-1.phos1.noarch.rpm: not signed by" in said
+
+
+@pytest.mark.parametrize("state", ["expired", "revoked", "unknown"])
+def test_dnf_refuses_metadata_by_a_key_that_is_no_good(published: Path, url: str, dnf: Dnf, state: str) -> None:
+    """The key was good when it signed. What is `expired` and `revoked` is what clients are offered to trust."""
+    index = repository(published) / "repodata" / "repomd.xml"
+    key = Key.new(
+        published.parent / "gnupg", "Old", expire="2d" if state == "expired" else "never", at="20260101T000000!"
+    )
+    index.with_suffix(".xml.asc").write_bytes(key.sign(index.read_bytes()))
+    if state == "revoked":
+        key.revoke()
+    if state != "unknown":
+        (published / KEY_FILE).write_bytes(key.public)
+    done = dnf.run(url, "install", "mini-data")
+    assert done.returncode == 1 and "repomd.xml GPG signature verification error: Bad GPG signature" in done.stderr
+    assert dnf.installed() == []
 
 
 def test_verify_names_what_is_missing(published: Path, checkout: Checkout) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from photonbuild.files import sha256_of
-from tests.integration.tdnf_fixtures import Lab, certificate, lab, layers, made
+from tests.integration.tdnf_fixtures import Lab, certificate, lab, later_certificate, layers, made
 from tests.support.faulty_web import web
 from tests.support.tdnf_lab import Key, sign_metadata
 
-__all__ = ["certificate", "lab", "layers", "made"]
+__all__ = ["certificate", "lab", "later_certificate", "layers", "made"]
 
 
 def refused(lab: Lab, *words: str, code: int = 1) -> str:
@@ -197,9 +197,7 @@ def test_a_key_that_was_revoked(lab: Lab) -> None:
     other = Key.new(lab.host.work / "other", "Other")
     lab.publish("app", "lib")
     sign_metadata(lab.repository, other)
-    [certificate_file] = (other.home / "openpgp-revocs.d").glob("*.rev")
-    # GnuPG keeps it from being imported by accident with a colon.
-    other.gpg("--import", input=certificate_file.read_bytes().replace(b":-----BEGIN", b"-----BEGIN"))
+    other.revoke()
     lab.host.repo("main", lab.url, key=other)
     assert "revoked" in refused(lab, "-y", "makecache")
 
@@ -215,6 +213,24 @@ def test_a_certificate_that_is_not_valid(lab: Lab, certificate: Path) -> None:
         lab.host.run("-y", "install", "app")
         lab.host.repo("main", f"{served.url}/main", "sslverify=0", key=lab.key)
         lab.host.run("--refresh", "list")
+
+
+def test_a_clock_in_the_past(lab: Lab, later_certificate: Path) -> None:
+    """To a machine whose clock is behind, all that was made since is of the future."""
+    lab.publish("app", "lib")
+    with web(lab.web.folder, later_certificate) as served:
+        shutil.copy(later_certificate.with_name("certificate.pem"), lab.host.work / "keys")
+        lab.host.repo("main", f"{served.url}/main", "sslcacert=/lab/keys/certificate.pem", key=lab.key)
+        said = refused(lab, "-y", "makecache")
+        assert "certificate is not yet valid" in said and "a clock that is wrong" in said
+    later = Key.new(lab.host.work / "key", "Later", at="20400101T000000!")
+    sign_metadata(lab.repository, later)
+    lab.host.repo("main", lab.url, key=later)
+    assert "the clock is wrong" in refused(lab, "-y", "makecache")
+    # The key is known and good, only the signature is of the future.
+    lab.start("app", "lib")
+    sign_metadata(lab.repository, replace(lab.key, at="20400101T000000!"))
+    assert "the clock is wrong" in refused(lab, "-y", "makecache")
 
 
 def test_a_repository_that_goes_back_in_time(lab: Lab) -> None:
