@@ -16,7 +16,7 @@ from photonbuild.pipeline import modules, outdated
 from photonbuild.pipeline.session import Session
 from photonbuild.sources import pypi
 from photonbuild.sources.debian import SourcePackage, plain
-from photonbuild.sources.fetch import fetch_anew, stored
+from photonbuild.sources.fetch import fetch_anew, stored, with_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,9 @@ def _of_module(session: Session, spec: Spec, index: int, version: str | None) ->
     if found == spec.version:
         return Raised(version=found, files={}, notes=_nothing_newer(spec, ()))
     sources = spec.folder / "sources.yaml"
-    place: tuple[str | int, ...] = ("sources", index)
-    values = {(*place, "sha512"): str(entry.sha512), (*place, "size"): str(entry.size)}
-    return Raised(version=found, files={**files, sources: _edited(sources, values)})
+    locked = {index: {"sha512": str(entry.sha512), "size": str(entry.size)}}
+    text = with_values(documents.read(sources), sources.read_text(encoding="utf-8"), locked)
+    return Raised(version=found, files={**files, sources: text})
 
 
 def _of_index(session: Session, spec: Spec, index: int, version: str | None) -> Raised:

@@ -208,6 +208,7 @@ def test_a_project_of_the_index_of_python_packages(updated: Checkout, archive: A
         "sources:\n  - file: answer-1.0.tar.xz\n    providers:\n      - type: pypi\n        project: answer\n"
         "        file: answer-1.0.tar.xz\n"
     )
+    updated.run("sources", "lock", "answer")
     (row,) = json.loads(updated.run("outdated", "answer", "--format", "json").stdout)
     assert (row["newest"], row["behind"]) == ("1.1", True)
     updated.run("bump", "answer")
