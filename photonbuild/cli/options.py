@@ -15,6 +15,7 @@ import click
 from photonbuild.log import Reporter
 from photonbuild.machines.clouds import CLOUDS
 from photonbuild.paths import checkout, default_store
+from photonbuild.pipeline import change
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
@@ -58,6 +59,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
     """The session of a command line. Raises ConfigError, StoreError."""
     root = Path(options["root"]).resolve() if options["root"] else checkout()
+    if change.finish(root):
+        reporter.info("a change of the checkout was interrupted: it is finished now")
     config = load_config(root, user_file=Path(options["config"]) if options["config"] else None)
     config = config.override(jobs=options["jobs"])
     place = Path(options["store"]) if options["store"] else config.user.store_path or default_store()

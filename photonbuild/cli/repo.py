@@ -28,6 +28,15 @@ def repo_group() -> None:
     """The repository: made, signed, published, and looked after where it is published."""
 
 
+def _retention(where: str, keep: int | None, older_than: str | None) -> Retention | None:
+    if keep is None and older_than is None:
+        return None
+    try:
+        return Retention(keep=keep, age=None if older_than is None else gc.seconds_of(older_than))
+    except ValueError as wrong:
+        raise ConfigError(str(wrong), where=f"photonbuild {where}") from None
+
+
 @repo_group.command("build")
 @packages_argument
 @profile_option
@@ -43,6 +52,9 @@ def repo_build(session: Session, packages: tuple[str, ...], profile: str | None)
 @profile_option
 @key_option
 @click.option("--passphrase-file", type=click.Path(dir_okay=False, path_type=Path), help="Holds the key's passphrase.")
+@click.option("--over", metavar="TARGET", help="List older packages, too, of what is published there.")
+@click.option("--keep", type=click.IntRange(min=1), help="With --over: the newest N versions of each package; 3.")
+@click.option("--older-than", metavar="TIME", help="With --over: all that were the newest within this time: 90d, 12h.")
 @click.option("--revision", type=click.IntRange(min=0), help="The time of the metadata, in seconds since 1970.")
 @command
 def repo_sign(
@@ -51,15 +63,21 @@ def repo_sign(
     profile: str | None,
     key: str | None,
     passphrase_file: Path | None,
+    over: str | None,
+    keep: int | None,
+    older_than: str | None,
     revision: int | None,
 ) -> None:
     """Build as `repo build` does, then make stage/publication: signed copies, signed metadata.
 
     The checksum files in stage/images are signed as well.
     """
+    retention = _retention("repo sign", keep, older_than) or repository.NEWEST
+    if over is None and (keep or older_than):
+        raise ConfigError("--keep and --older-than say what stays listed of what is published", hint="--over TARGET")
     chosen = repository.signing_key(session, key, passphrase_file)
     done, _ = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
-    tree = repository.sign_repository(session, done, chosen, revision=revision)
+    tree = repository.sign_repository(session, done, chosen, revision=revision, over=over, retention=retention)
     for path in repository.sign_checksums(session, chosen):
         click.echo(os.path.relpath(path))
     count = sum(len(files) for files in tree.content.values())
@@ -78,6 +96,11 @@ def repo_publish(session: Session, target: str, snapshot: str | None, developmen
     done = repository.publish_tree(session, target, snapshot=name, development=development)
     changed = ", ".join(done.changed) or "nothing"
     session.reporter.info(f"{done.sent} files sent, {done.there} were there; new for clients: {changed}")
+    if done.unlisted:
+        session.reporter.warn(
+            f"{done.unlisted} older packages are not listed any more, so nobody can go back to them; "
+            f"photonbuild repo sign --over {target} lists them"
+        )
 
 
 @repo_group.command("verify")
@@ -129,13 +152,10 @@ def repo_gc(session: Session, target: str, keep: int | None, older_than: str | N
 
     With both options stays what either keeps. What clients read now always stays.
     """
-    if keep is None and older_than is None:
+    retention = _retention("repo gc", keep, older_than)
+    if retention is None:
         raise ConfigError("nothing says what may go", hint="--keep 10, --older-than 90d, or both")
-    try:
-        age = None if older_than is None else gc.seconds_of(older_than)
-    except ValueError as wrong:
-        raise ConfigError(str(wrong), where="photonbuild repo gc") from None
-    found = repository.collect_garbage(session, target, Retention(keep=keep, age=age), dry_run=dry_run)
+    found = repository.collect_garbage(session, target, retention, dry_run=dry_run)
     for path in found.files:
         click.echo(path)
     said = "would go" if dry_run else "gone"

@@ -99,6 +99,13 @@ def _read(rpm: Path, href: str) -> Any:
     return package
 
 
+def evr_of(rpm: Path) -> str:
+    """[EPOCH:]VERSION-RELEASE of a package file, without an epoch of 0. Raises SolveError."""
+    package = _read(rpm, rpm.name)
+    evr = f"{package.version}-{package.release}"
+    return evr if package.epoch in (None, "0") else f"{package.epoch}:{evr}"
+
+
 def _check_unique(packages: Sequence[Any], folder: Path) -> None:
     seen: dict[str, str] = {}
     for package in packages:

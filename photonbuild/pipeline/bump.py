@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild import documents
 from photonbuild.config.load import Config, load_sources
-from photonbuild.config.sources import DebSrc, Snapshot, SourceEntry, Url
+from photonbuild.config.sources import SourceEntry
 from photonbuild.errors import ConfigError, SourceError
-from photonbuild.files import sha1_of, write_text
+from photonbuild.files import sha1_of
 from photonbuild.packages.spec import Spec
-from photonbuild.pipeline import outdated
+from photonbuild.pipeline import outdated, upstream
+from photonbuild.pipeline.change import Proposal
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
-from photonbuild.sources.debian import SourcePackage, plain
-from photonbuild.sources.fetch import fetch_anew, stored
 from photonbuild.sources.members import read_member
 from photonbuild.sources.specfile import CHANGELOG, replace_tag, tag, with_entry
 
@@ -30,65 +27,27 @@ REBUILDS = (
 FIRST_PATCH = 900  # number of the first patch of Debian's: after those that a spec has of its own
 
 
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
-    """Files of the checkout with what they shall hold; None: removed. `notes`: what the user has to know."""
-
-    root: Path
-    files: Mapping[Path, str | None] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-    def diff(self) -> str:
-        """The change as a unified diff that git apply(1) takes."""
-        found: list[str] = []
-        for path, new in sorted(self.files.items()):
-            name, is_new = str(path.relative_to(self.root)), not path.exists()
-            old = "" if is_new else path.read_text(encoding="utf-8")
-            found += difflib.unified_diff(
-                old.splitlines(keepends=True),
-                (new or "").splitlines(keepends=True),
-                "/dev/null" if is_new else f"a/{name}",
-                "/dev/null" if new is None else f"b/{name}",
-            )
-        return "".join(found)
-
-    def write(self) -> None:
-        """Each file by rename, the spec last: until it is there the same command does the whole again."""
-        for path, new in sorted(self.files.items(), key=lambda item: item[0].suffix == ".spec"):
-            if new is None:
-                path.unlink(missing_ok=True)
-            elif not path.exists() or path.read_text(encoding="utf-8") != new:
-                write_text(path, new, durable=True)
-
-
 def to_version(session: Session, name: str, version: str | None, reason: str | None = None) -> Proposal:
     """The package with upstream's `version`, or the newest obtainable one. Raises ConfigError, SourceError."""
     spec = session.spec(name)
-    main, ours, packages = _of_debian(session, spec)
-    if version is None:
-        found, refused = outdated.newest_given(session, packages, ours)
-        if found is None or found == ours:
-            return Proposal(root=session.config.root, notes=_nothing_newer(spec, refused))
-        version = plain(found)
-    wanted = next((p for p in packages if version in (p.upstream, plain(p.upstream)) and p.original), None)
-    if wanted is None:
-        known = ", ".join(dict.fromkeys(plain(p.upstream) for p in packages)) or "none"
-        raise SourceError(f"no archive lists {spec.name} {version}", hint=f"listed: {known}")
-    sources = spec.folder / "sources.yaml"
-    changes = _new_source(session, spec, main, wanted, version)
-    notes = []
+    raised = upstream.raised(session, spec, version)
+    if not raised.files:
+        return Proposal(root=session.config.root, notes=raised.notes)
+    notes = list(raised.notes)
     for entry in spec.fetched.sources:
         if outdated.is_changes(entry):
             notes.append(
                 f"{spec.name}: {entry.file} was for {spec.version}: take it out, or photonbuild bump --patches"
             )
-    text = _read(spec.path)
-    text = replace_tag(text, "Version", version, spec.name)
+    text = replace_tag(_read(spec.path), "Version", raised.version, spec.name)
     text = replace_tag(text, "Release", "1%{?dist}", spec.name)
+    # A macro that has the version as upstream writes it, where packages may not.
+    old, new = (re.escape(spec.version.replace("~", "-")), raised.version.replace("~", "-"))
+    text = re.sub(rf"^(%global\s+\w+\s+){old}[ \t]*$", rf"\g<1>{new}", text, flags=re.MULTILINE)
     files = {
-        sources: _edited(sources, changes),
+        **raised.files,
         spec.path: text,
-        **_logged(session, spec.name, f"{version}-1", reason or f"Version {version}"),
+        **_logged(session, spec.name, f"{raised.version}-1", reason or f"Version {raised.version}"),
         **_counted(session, {spec.name: None}),
     }
     return Proposal(root=session.config.root, files=files, notes=notes)
@@ -97,7 +56,7 @@ def to_version(session: Session, name: str, version: str | None, reason: str | N
 def take_patches(session: Session, name: str, patterns: Sequence[str], reason: str | None = None) -> Proposal:
     """The package with those of Debian's newest patches for its version whose names match. Raises SourceError."""
     spec = session.spec(name)
-    _, ours, packages = _of_debian(session, spec)
+    _, ours, packages = upstream.of_debian(session, spec)
     package = outdated.newest_changes(session, packages, ours)
     if package is None or package.changes is None:
         raise SourceError(f"no archive gives Debian's changes to {spec.name} {ours}")
@@ -106,7 +65,7 @@ def take_patches(session: Session, name: str, patterns: Sequence[str], reason: s
             f"Debian's changes to {spec.name} are one patch",
             hint=f"list {package.changes} as a source of its own, and as a Patch of the spec",
         )
-    entry, archive = _fetched(session, spec, Path(package.changes).name, package.changes)
+    entry, archive = upstream.fetched(session, spec, Path(package.changes).name, package.changes)
     series = [line.split()[0] for line in read_member(archive, "debian/patches/series").splitlines() if _is_patch(line)]
     taken = [each for each in series if any(fnmatch.fnmatch(each.lower(), p.lower()) for p in patterns)]
     if not taken:
@@ -154,71 +113,6 @@ def propose_all(session: Session) -> list[Proposal]:
         except (SourceError, ConfigError) as error:
             found.append(Proposal(root=session.config.root, notes=[f"{standing.package}: {error.message}"]))
     return found
-
-
-def _of_debian(session: Session, spec: Spec) -> tuple[int, str, list[SourcePackage]]:
-    """(index of the upstream archive among the sources, its version, what the archives list). Raises ConfigError."""
-    for index, entry in enumerate(spec.fetched.sources):
-        named = outdated.source_package(entry)
-        if named and not outdated.is_changes(entry):
-            return index, named[1], outdated.indexes(session, [spec]).get(named[0], [])
-    raise ConfigError(
-        f"{spec.name} has no source from a Debian archive",
-        where=f"specs/{spec.name}/sources.yaml",
-        hint=f"edit version and go.mod by hand, then photonbuild sources lock {spec.name}",
-    )
-
-
-def _nothing_newer(spec: Spec, refused: Sequence[str]) -> list[str]:
-    listed = f"; listed, but not given: {', '.join(dict.fromkeys(refused))}" if refused else ""
-    return [f"{spec.name} {spec.version}: nothing newer is obtainable{listed}"]
-
-
-def _fetched(session: Session, spec: Spec, file: str, path: str) -> tuple[SourceEntry, Path]:
-    """A file of an archive, in the store, and its locked entry."""
-    entry = SourceEntry(file=file, providers=(DebSrc(type="deb-src", path=path),))
-    entry = fetch_anew(session.fetcher, spec.folder, entry)
-    return entry, stored(session.store, entry)
-
-
-def _new_source(
-    session: Session, spec: Spec, index: int, package: SourcePackage, version: str
-) -> dict[tuple[str | int, ...], str]:
-    """Values of sources.yaml for the new upstream archive, by their place; it is in the store then."""
-    old = spec.fetched.sources[index]
-    assert package.original is not None
-    kind = re.search(r"\.tar\.\w+$", package.original)
-    file = re.sub(r"\.tar\.\w+$", kind[0] if kind else "", old.file.replace(spec.version, version))
-    entry, archive = _fetched(session, spec, file, package.original)
-    place: tuple[str | int, ...] = ("sources", index)
-    found: dict[tuple[str | int, ...], str] = {
-        (*place, "file"): file,
-        (*place, "sha512"): str(entry.sha512),
-        (*place, "size"): str(entry.size),
-    }
-    for number, provider in enumerate(old.providers):
-        at = (*place, "providers", number)
-        if isinstance(provider, DebSrc):
-            found[(*at, "path")] = package.original
-        elif isinstance(provider, Url):
-            found[(*at, "url")] = provider.url.replace(spec.version, version)
-        elif isinstance(provider, Snapshot):
-            found[(*at, "sha1")] = sha1_of(archive)
-    return found
-
-
-def _edited(path: Path, values: Mapping[tuple[str | int, ...], str]) -> str:
-    """The file with other values at these places, and nothing else changed."""
-    document, text = documents.read(path), _read(path)
-    edits = []
-    for place, value in values.items():
-        node = documents.node_at(document, place)
-        if node is None:
-            raise ConfigError(f"key '{place[-1]}' is missing", where=document.where(*place))
-        edits.append((node.start_mark.index, node.end_mark.index, value))
-    for start, end, value in sorted(edits, reverse=True):
-        text = text[:start] + value + text[end:]
-    return text
 
 
 def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, sha1: str, members: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,10 @@ from typing import Any
 from photonbuild.config.sources import DebSrc, GoModule, PyPI, SourceEntry
 from photonbuild.errors import SourceError
 from photonbuild.packages.spec import Spec
+from photonbuild.pipeline import modules
 from photonbuild.pipeline.session import Session
-from photonbuild.sandbox.sandbox import Bind
 from photonbuild.sources import pypi
 from photonbuild.sources.debian import SourcePackage, listed, plain
-from photonbuild.sources.fetch import go_sandbox
 from photonbuild.sources.mirrors import archives_of, is_served
 
 UPDATE = re.compile(r"deb[0-9]+u[0-9]+$")  # Debian's revision of an update to what it has released
@@ -106,8 +104,8 @@ def standing(session: Session, spec: Spec, index: dict[str, list[SourcePackage]]
                 if isinstance(provider, PyPI):
                     found["upstream"] = pypi.newest(session.config.user.mirrors, provider.project)
                     found.setdefault("newest", found["upstream"])
-                elif isinstance(provider, GoModule):
-                    found["upstream"] = found["newest"] = newest_modules(session, spec.folder / provider.module)
+                elif isinstance(provider, GoModule) and provider.tar is None:
+                    found["upstream"] = found["newest"] = modules.newest(session, spec.folder / provider.module)
             except SourceError as error:
                 problems.append(error.message)
     return Standing(package=spec.name, version=spec.version, problem="; ".join(problems) or None, **found)
@@ -154,19 +152,3 @@ def newest_changes(session: Session, packages: Sequence[SourcePackage], ours: st
     """The newest of Debian's source packages of our upstream version whose changes are given."""
     found = [package for package in packages if package.upstream == ours and package.changes]
     return next((package for package in found if is_given(session, str(package.changes))), None)
-
-
-def newest_modules(session: Session, module: Path) -> str | None:
-    """The newest version of the first module whose tools this one is for, as the Go proxy tells it."""
-    with session.store.staging() as work:
-        box = go_sandbox(session.fetcher, [Bind(module, "/module"), Bind(work, "/work", readonly=False)])
-        done = box.run(["go", "mod", "edit", "-json"], cwd="/module", error=SourceError)
-        parsed = json.loads(done.stdout)
-        tools = [tool["Path"] for tool in parsed.get("Tool") or ()]
-        required = [each["Path"] for each in parsed.get("Require") or ()]
-        ours = [path for path in required if any(f"{tool}/".startswith(f"{path}/") for tool in tools)]
-        if not ours:
-            return None
-        argv = ["go", "list", "-m", "-f", "{{.Version}}", f"{ours[0]}@latest"]
-        answer = box.run(argv, cwd="/work", error=SourceError)
-        return str(answer.stdout.strip().removeprefix("v").partition("+")[0]) or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from photonbuild.publication.diff import Difference, advisory_ids, difference
 from photonbuild.publication.gc import Collected, Retention, collect
 from photonbuild.publication.keyring import Keyring, default_folder
 from photonbuild.publication.layout import KINDS, Layout
+from photonbuild.publication.older import Older, older_packages
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.publish import Published, publish
 from photonbuild.publication.repository import need_repository
@@ -26,6 +27,7 @@ from photonbuild.publication.tree import Tree, make_tree, read_tree
 from photonbuild.publication.verify import Verified, verify
 
 TREE = "publication"
+NEWEST = Retention(keep=3, age=None)  # versions of a package that stay listed, unless it is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,24 +67,54 @@ def build_repository(session: Session, names: Iterable[str]) -> tuple[dict[str, 
         return done, folder
 
 
-def sign_repository(session: Session, done: dict[str, Built], key: Key, *, revision: int | None = None) -> Tree:
-    """The signed publication of these builds, under stage/publication."""
+def sign_repository(
+    session: Session,
+    done: dict[str, Built],
+    key: Key,
+    *,
+    revision: int | None = None,
+    over: str | None = None,
+    retention: Retention = NEWEST,
+) -> Tree:
+    """The signed publication of these builds, under stage/publication.
+
+    It lists, too, the older packages of the publication at `over` that `retention` keeps.
+    """
     config = session.config
     packages = {name: built.packages for name, built in done.items()}
     advisories = updateinfo(read_advisories(config.build_dir, packages), packages, config.distribution)
     rpms = [
         path for built in done.values() for part in ("rpms", "srpms") for path in (built.folder / part).glob("*.rpm")
     ]
-    with locked(config.stage_dir / f".{TREE}.lock"), session.reporter.phase("sign"):
+    layout, tools, tree = Layout.of(config.distribution), keyring(session).tools, config.stage_dir / TREE
+    with (
+        locked(config.stage_dir / f".{TREE}.lock"),
+        session.store.staging() as work,
+        session.reporter.phase("sign"),
+    ):
+        older: Mapping[str, Sequence[Older]] = {}
+        if over is not None:
+            older = older_packages(
+                open_reader(over, config.user.publication.targets),
+                layout,
+                rpms,
+                key=key,
+                tools=tools,
+                retention=retention,
+                tree=tree,
+                work=work,
+                now=int(time.time()),
+            )
         return make_tree(
-            config.stage_dir / TREE,
+            tree,
             sorted(rpms),
-            layout=Layout.of(config.distribution),
+            layout=layout,
             store=session.store,
-            tools=keyring(session).tools,
+            tools=tools,
             key=key,
             epoch=config.distribution.source_date_epoch,
             advisories=advisories,
+            older=older,
             revision=revision,
         )
 

@@ -64,7 +64,7 @@ def difference(
         added=tuple(after[name].nevra for name in sorted(after.keys() - before.keys())),
         removed=tuple(before[name].nevra for name in sorted(before.keys() - after.keys())),
         changed=tuple(
-            Change(package=name, old=_evr(before[name]), new=_evr(after[name]))
+            Change(package=name, old=before[name].version, new=after[name].version)
             for name in both
             if before[name].evr != after[name].evr
         ),
@@ -87,11 +87,6 @@ def _newest(packages: Iterable[ListedPackage]) -> Mapping[str, ListedPackage]:
     found: dict[str, ListedPackage] = {}
     for package in packages:
         name = f"{package.name}.{package.arch}"
-        if name not in found or compare(_evr(found[name]), _evr(package)) < 0:
+        if name not in found or compare(found[name].version, package.version) < 0:
             found[name] = package
     return found
-
-
-def _evr(package: ListedPackage) -> str:
-    epoch, version, release = package.evr
-    return f"{epoch}:{version}-{release}" if epoch != "0" else f"{version}-{release}"

@@ -100,7 +100,7 @@ def _listed(storage: Storage, folder: str, publications: Sequence[Publication]) 
     files = {f"{folder}/{name}" for name in (LEDGER, INDEX, SIGNATURE)}
     current = read_repository(storage, folder)
     if current is not None:
-        files |= current.files.keys()
+        files |= current.files.keys() | current.index_files.keys()
     for publication in publications:
         files |= {f"{folder}/{path}" for path in publication.files}
         packed = storage.read(f"{folder}/{publication.primary}")

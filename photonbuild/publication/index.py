@@ -34,6 +34,17 @@ class ListedPackage(Listed):
     nevra: str
     source: str
 
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def version(self) -> str:
+        """[EPOCH:]VERSION-RELEASE, without an epoch of 0, as in `nevra`."""
+        epoch, version, release = self.evr
+        return f"{epoch}:{version}-{release}" if epoch != "0" else f"{version}-{release}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Index:

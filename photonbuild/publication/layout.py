@@ -9,10 +9,13 @@ from pathlib import Path
 
 from photonbuild.config.models import Distribution
 from photonbuild.errors import ConfigError
+from photonbuild.publication.openpgp import Key
 
 KINDS = ("packages", "debuginfo", "sources")
 DEBUG = ("-debuginfo", "-debugsource")
 INDEX, SIGNATURE = "repodata/repomd.xml", "repodata/repomd.xml.asc"
+# The signature of one index alone, under a name that holds its digest, as other metadata have it.
+SIGNATURE_OF = "repodata/{sha256}-repomd.xml.asc"
 # Beside repodata: what was ever published here, and when. For publishers, not for clients.
 LEDGER = "publications.json"
 SNAPSHOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -43,6 +46,11 @@ class Layout:
     def repositories(self, snapshot: str | None = None) -> Mapping[str, str]:
         """The folder of each kind."""
         return {kind: self.repository(kind, snapshot) for kind in KINDS}
+
+
+def package_folder(key: Key) -> str:
+    """Where in a repository the packages are that this key has signed."""
+    return f"Packages/{key.short[-8:]}"
 
 
 def kind_of(path: Path) -> str:

@@ -26,9 +26,11 @@ class Publication:
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """`content`: the digest, before it was signed, of every package by NEVRA. `publications`: the newest last."""
+    """`content`: the digest, before it was signed, of every package by NEVRA; `since`: when it was first published, in
+    seconds since 1970. `publications`: the newest last."""
 
     content: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, int] = field(default_factory=dict)
     publications: tuple[Publication, ...] = ()
 
     def conflicts(self, content: Mapping[str, str]) -> list[str]:
@@ -42,12 +44,14 @@ class Ledger:
         return replace(
             self,
             content={**self.content, **content},
+            since={**dict.fromkeys(content, publication.time), **self.since},
             publications=self.publications if known else (*self.publications, publication),
         )
 
     def dump(self) -> bytes:
         value = {
-            "content": dict(sorted(self.content.items())),
+            "content": dict(self.content),
+            "since": dict(self.since),
             "publications": [vars(publication) for publication in self.publications],
         }
         return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
@@ -68,7 +72,11 @@ def parse_ledger(data: bytes | None, where: str) -> Ledger:
             )
             for entry in value["publications"]
         )
-        return Ledger(content={str(k): str(v) for k, v in value["content"].items()}, publications=publications)
+        return Ledger(
+            content={str(k): str(v) for k, v in value["content"].items()},
+            since={str(k): int(v) for k, v in value.get("since", {}).items()},
+            publications=publications,
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "restore it from a copy, or remove it: numbers are then no longer compared"
         raise StoreError("this is no record of publications", where=where, detail=str(error), hint=hint) from None

@@ -7,6 +7,7 @@ was published is ever altered, and only `photonbuild repo gc` removes.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,11 +22,15 @@ from photonbuild.publication.tree import Tree
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What publishing did: files sent, files that were there, repositories that clients now see anew."""
+    """What publishing did: files sent, files that were there, repositories that clients now see anew.
+
+    `unlisted`: older versions of packages that were listed until now, and could be for longer.
+    """
 
     sent: int
     there: int
     changed: tuple[str, ...]
+    unlisted: int = 0
 
 
 def publish(tree: Tree, storage: Storage, *, snapshot: str | None = None, now: int | None = None) -> Published:
@@ -62,7 +67,16 @@ def publish(tree: Tree, storage: Storage, *, snapshot: str | None = None, now: i
             for kind, repository in ours.items():
                 take_snapshot(storage, repository, tree.layout.repository(kind, snapshot))
     total = sum(len(repository.files) for repository in ours.values())
-    return Published(sent=len(sent), there=total - len(sent), changed=tuple(changed))
+    unlisted = sum(count_unlisted(repository, there[kind]) for kind, repository in ours.items())
+    return Published(sent=len(sent), there=total - len(sent), changed=tuple(changed), unlisted=unlisted)
+
+
+def count_unlisted(repository: Repository, published: Repository | None) -> int:
+    """How many packages were listed until now of which no older version is listed beside today's."""
+    versions = Counter((package.name, package.arch) for package in repository.packages)
+    now = {package.nevra for package in repository.packages}
+    before = published.packages if published else ()
+    return sum(versions[package.name, package.arch] == 1 and package.nevra not in now for package in before)
 
 
 def content_of(tree: Tree, kind: str, repository: Repository) -> dict[str, str]:
@@ -76,7 +90,7 @@ def publication_of(repository: Repository, moment: int) -> Publication:
         time=moment,
         revision=repository.index.revision,
         primary=metadata["primary"].path,
-        files=tuple(sorted(item.path for item in metadata.values())),
+        files=tuple(sorted([*(item.path for item in metadata.values()), repository.named_signature])),
     )
 
 

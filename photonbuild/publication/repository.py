@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from photonbuild.errors import VerifyError
 from photonbuild.publication.index import Index, Listed, ListedPackage, read_index, read_packages
-from photonbuild.publication.layout import INDEX, SIGNATURE
+from photonbuild.publication.layout import INDEX, SIGNATURE, SIGNATURE_OF
 from photonbuild.publication.storage.interface import Reader
 
 
@@ -27,10 +28,19 @@ class Repository:
         return {f"{self.folder}/{item.path}": item for item in (*self.packages, *self.index.metadata.values())}
 
     @property
+    def named_signature(self) -> str:
+        """The path in the repository of the signature that is this index's and never another's."""
+        return SIGNATURE_OF.format(sha256=hashlib.sha256(self.index_file).hexdigest())
+
+    @property
     def index_files(self) -> Mapping[str, bytes]:
-        """repomd.xml and its signature by their paths; the signature first, since who looks for none misses nothing."""
-        signature = {f"{self.folder}/{SIGNATURE}": self.signature} if self.signature is not None else {}
-        return {**signature, f"{self.folder}/{INDEX}": self.index_file}
+        """repomd.xml and its signature by their paths, in the order in which they have to be seen.
+
+        First comes the signature under the name that holds the index's digest: whoever reads the index finds it. Then
+        the index before the other signature, as clients ask for them.
+        """
+        paths = {self.named_signature: self.signature, INDEX: self.index_file, SIGNATURE: self.signature}
+        return {f"{self.folder}/{path}": data for path, data in paths.items() if data is not None}
 
 
 def read_repository(source: Reader, folder: str) -> Repository | None:

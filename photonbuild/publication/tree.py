@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from photonbuild.errors import SolveError
 from photonbuild.files import read_sealed, sealed, write_json, write_text
 from photonbuild.keys import key_of
 from photonbuild.packages.repo import is_made, make_repository
-from photonbuild.publication.layout import Layout, by_kind
+from photonbuild.publication.layout import Layout, by_kind, package_folder
+from photonbuild.publication.older import Older
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.sign import signed_copies, signing_time
 from photonbuild.store import Store
@@ -43,13 +45,14 @@ def make_tree(
     key: Key,
     epoch: int,
     advisories: str | None,
+    older: Mapping[str, Sequence[Older]] = MappingProxyType({}),
     revision: int | None = None,
 ) -> Tree:
     """Make the publication of these binary and source packages in `folder`; a repository that is there already stays.
 
-    `advisories`: the text of the updateinfo.xml beside the binary packages. `revision`: the time that the metadata and
-    its signature are given, now unless it is said; clients refuse metadata that is older than what they saw. Only one
-    process at a time may do this. Raises SolveError.
+    `older`: what is listed besides, by kind. `advisories`: the text of the updateinfo.xml beside the binary packages.
+    `revision`: the time that the metadata and its signature are given, now unless it is said; clients refuse metadata
+    that is older than what they saw. Only one process at a time may do this. Raises SolveError.
     """
     if revision is not None and revision < key.created:
         raise SolveError(f"the key is younger than the revision {revision}", hint=f"it was made at {key.created}")
@@ -60,6 +63,7 @@ def make_tree(
     for kind, some in by_kind(rpms).items():
         out = folder / layout.repository(kind)
         content[kind] = {path.name: copies[path][0] for path in some}
+        content[kind] |= {each.path.name: each.content for each in older.get(kind, ())}
         text = advisories if kind == "packages" else None
         identity = {"content": content[kind], "key": key.fingerprint, "time": stamp, "advisories": text}
         made = key_of({**identity, "revision": revision})
@@ -72,11 +76,11 @@ def make_tree(
                 return tools.signature(key, path, work, time=when)
 
         make_repository(
-            [copies[path][1] for path in some],
+            [*(copies[path][1] for path in some), *(each.path for each in older.get(kind, ()))],
             out,
             revision=chosen,
             key=made,
-            folder=f"Packages/{key.short[-8:]}",
+            folder=package_folder(key),
             advisories=text,
             sign=signature,
         )

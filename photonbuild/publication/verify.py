@@ -38,7 +38,7 @@ def verify(source: Reader, folders: Iterable[str], *, key: Key, tools: OpenPGP) 
         except VerifyError as error:
             wrong.append(str(error))
             continue
-        wrong += _signature(repository, key, tools)
+        wrong += index_faults(repository, key, tools)
         wrong += _packages(source, repository, key, tools)
         wrong += _metadata(source, repository)
         advisories += _advisories(source, repository, wrong)
@@ -53,7 +53,8 @@ def verify(source: Reader, folders: Iterable[str], *, key: Key, tools: OpenPGP) 
     return Verified(packages=packages, files=files, bytes=size, advisories=advisories)
 
 
-def _signature(repository: Repository, key: Key, tools: OpenPGP) -> list[str]:
+def index_faults(repository: Repository, key: Key, tools: OpenPGP) -> list[str]:
+    """What is wrong with the signature of an index."""
     where = f"{repository.folder}/{INDEX}"
     if repository.signature is None:
         return [f"{where}: it has no signature"]
@@ -73,21 +74,26 @@ def _packages(source: Reader, repository: Repository, key: Key, tools: OpenPGP) 
             names = {}
             for number, (path, item) in enumerate(group.items()):
                 name = f"{number}.rpm"
-                fault = _fetch(source, path, item, work / name)
+                fault = fetch_listed(source, path, item, work / name)
                 if fault is None:
                     names[name] = path
                 else:
                     wrong.append(fault)
-            bad = tools.check(key, work, packages=list(names)) if names else {}
-        wrong += [f"{names[name]}: not signed by {key.fingerprint}: {_last(detail)}" for name, detail in bad.items()]
+            wrong += package_faults(work, names, key, tools)
     return wrong
+
+
+def package_faults(folder: Path, names: Mapping[str, str], key: Key, tools: OpenPGP) -> list[str]:
+    """Which files of `folder` (name → what it is called in a message) are no packages that the key has signed."""
+    bad = tools.check(key, folder, packages=list(names)) if names else {}
+    return [f"{names[name]}: not signed by {key.fingerprint}: {_last(detail)}" for name, detail in bad.items()]
 
 
 def _metadata(source: Reader, repository: Repository) -> list[str]:
     with TemporaryDirectory(prefix="photonbuild-") as folder:
         work = Path(folder)
         found = (
-            _fetch(source, f"{repository.folder}/{item.path}", item, work / "file")
+            fetch_listed(source, f"{repository.folder}/{item.path}", item, work / "file")
             for item in repository.index.metadata.values()
         )
         return [fault for fault in found if fault is not None]
@@ -105,7 +111,7 @@ def _advisories(source: Reader, repository: Repository, wrong: list[str]) -> int
         return 0
 
 
-def _fetch(source: Reader, path: str, item: Listed, target: Path) -> str | None:
+def fetch_listed(source: Reader, path: str, item: Listed, target: Path) -> str | None:
     """What is wrong with a file, or None; it is then at `target`."""
     target.unlink(missing_ok=True)
     if not source.get(path, target):

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "given.h"
 #include "goals.h"
 #include "history.h"
 #include "journal.h"
@@ -76,6 +77,7 @@ static void drop_files(struct context *context, const Queue *incoming)
     for (int i = 0; i < incoming->count && !context->config->keepcache; i++)
         if (strcmp(origin_of(context->pool, incoming->elements[i]), "@commandline") != 0)
             unlink(package_path(context, incoming->elements[i], NULL));
+    drop_given(context);
 }
 
 static int nothing_to_do(struct context *context, const struct goal *goal)
@@ -125,21 +127,6 @@ static int carry_out(struct context *context, const struct goal *goal, const str
     return DONE;
 }
 
-static void given_files(struct context *context, Queue *given)
-{
-    struct strings *words = &context->options.words;
-    bool any = false;
-
-    queue_init(given);
-    for (size_t i = 1; i < words->count; i++)
-        if (ends_with(words->at[i], ".rpm") && access(words->at[i], F_OK) == 0) {
-            queue_push(given, add_package_file(context, words->at[i]));
-            any = true;
-        }
-    if (any)
-        index_packages(context);
-}
-
 static void fill_goal(struct fill *fill, const struct alter_kind *kind, const struct journal *left)
 {
     const struct strings *words = &fill->context->options.words;
@@ -159,7 +146,7 @@ static void fill_goal(struct fill *fill, const struct alter_kind *kind, const st
     if (words->count == 1)
         kind->all(fill, NULL);
     for (size_t i = 1; i < words->count; i++)
-        if (!ends_with(words->at[i], ".rpm") || access(words->at[i], F_OK) < 0)
+        if (!is_given(words->at[i]))
             kind->one(fill, words->at[i]);
 }
 
@@ -184,7 +171,7 @@ int alter_command(struct context *context)
     if (left)
         warn("a transaction was cut ('%s'): it is finished first", journal.command ? journal.command : "");
     open_packages(context, true, kind->needs_repos || left ? AS_SET : NO_REPOS);
-    given_files(context, &given);
+    read_given(context, &given);
     struct fill fill = {.context = context, .goal = &goal, .given = &given};
     fill_goal(&fill, kind, left ? &journal : NULL);
     if (fill.unmatched.count) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <solv/chksum.h>
 #include <solv/repo_rpmmd.h>
 #include <solv/repo_solv.h>
 #include <solv/repo_updateinfoxml.h>
@@ -64,18 +65,51 @@ static bool fetch_part(struct context *context, struct repo *repo, struct part *
     return fetch_all(context->config, &download, 1, failure);
 }
 
-static bool verify(struct context *context, struct repo *repo, const char *text, size_t size, const char *signature,
-                   struct failure *failure)
+static enum verdict verify(struct context *context, struct repo *repo, const char *text, size_t size,
+                           const char *signature, struct failure *failure)
 {
     char *armored = read_file(signature, MOST_OF_A_SIGNATURE, NULL);
     char *where =
         text_of("%s/repodata/repomd.xml.asc", repo->mirrors.urls.count ? repo->mirrors.urls.at[0] : repo->config->id);
 
-    if (armored == NULL)
-        return fail(failure, where, "tdnf --refresh reads the metadata anew", "the signature cannot be read");
-    bool good = verify_text(context, repo->config, text, size, armored, where, failure);
+    if (armored == NULL) {
+        fail(failure, where, "tdnf --refresh reads the metadata anew", "the signature cannot be read");
+        return REFUSED;
+    }
+    enum verdict verdict = verify_text(context, repo->config, text, size, armored, where, failure);
     free(armored);
-    return good;
+    return verdict;
+}
+
+/* Publications change while they are read: the signature that came may be that of the index before, or of the one
+   after. Publishers who know of it keep each under the digest of its index, too. */
+static bool fetch_own_signature(struct context *context, struct repo *repo, const char *text, size_t size,
+                                const char *signature)
+{
+    Chksum *sum = solv_chksum_create(REPOKEY_TYPE_SHA256);
+    struct failure unimportant = {0};
+
+    solv_chksum_add(sum, text, (int)size);
+    const unsigned char *digest = solv_chksum_get(sum, NULL);
+    char hex[65];
+    for (int i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    solv_chksum_free(sum, NULL);
+    struct download download = {.mirrors = &repo->mirrors,
+                                .path = text_of("repodata/%s-repomd.xml.asc", hex),
+                                .target = text_of("%s.own", signature),
+                                .most = MOST_OF_A_SIGNATURE};
+    return fetch_all(context->config, &download, 1, &unimportant) && rename(download.target, signature) == 0;
+}
+
+static bool verify_offered(struct context *context, struct repo *repo, const char *text, size_t size,
+                           const char *signature, struct failure *failure)
+{
+    enum verdict verdict = verify(context, repo, text, size, signature, failure);
+
+    if (verdict == OTHER && fetch_own_signature(context, repo, text, size, signature))
+        verdict = verify(context, repo, text, size, signature, failure);
+    return verdict == TRUSTED;
 }
 
 /* repomd.xml, and its signature, as a mirror offers them now. */
@@ -131,7 +165,7 @@ static bool refresh(struct context *context, struct repo *repo, struct failure *
     if (text == NULL)
         return fail(failure, offered, NULL, "cannot be read: %s", strerror(errno));
     char *where = text_of("%s/repodata/repomd.xml", repo->mirrors.urls.at[0]);
-    if (repo->config->repo_gpgcheck && !verify(context, repo, text, size, signature, failure))
+    if (repo->config->repo_gpgcheck && !verify_offered(context, repo, text, size, signature, failure))
         return false;
     if (!read_repomd(repo, text, size, where, failure) || !check_age(context, repo, failure))
         return false;
@@ -155,7 +189,8 @@ static bool read_kept(struct context *context, struct repo *repo, struct failure
 
     if (text == NULL)
         return fail(failure, path, "tdnf makecache reads the metadata", "nothing of this repository is in the cache");
-    if (repo->config->repo_gpgcheck && !verify(context, repo, text, size, kept(repo, "repomd.xml.asc"), failure))
+    if (repo->config->repo_gpgcheck &&
+        verify(context, repo, text, size, kept(repo, "repomd.xml.asc"), failure) != TRUSTED)
         return false;
     return read_repomd(repo, text, size, path, failure);
 }

@@ -135,26 +135,29 @@ bool need_filelists(struct context *context)
     return more;
 }
 
-Id add_package_file(struct context *context, const char *path)
+Id add_package_file(struct context *context, const char *path, bool fetched)
 {
-    static Repo *given;
-    static struct repo_config config;
-    static struct repo repo;
+    /* One for files, one for what was fetched. */
+    static Repo *both[2];
+    static struct repo_config configs[2];
+    static struct repo repos[2];
+    struct repo_config *config = &configs[fetched];
     struct failure failure;
-    Header header = read_package(context, NULL, path, context->config->localpkg_gpgcheck, &failure);
+    bool wanted = fetched ? context->config->defaults.gpgcheck : context->config->localpkg_gpgcheck;
+    Header header = read_package(context, NULL, path, wanted, &failure);
 
     if (header == NULL)
         stop(FAILED, &failure);
     headerFree(header);
-    if (given == NULL) {
-        config = context->config->defaults;
-        config.id = copy_text("@commandline");
-        config.gpgcheck = context->config->localpkg_gpgcheck;
-        repo.config = &config;
-        given = repo_create(context->pool, "@commandline");
-        given->appdata = &repo;
+    if (both[fetched] == NULL) {
+        *config = context->config->defaults;
+        config->id = copy_text("@commandline");
+        config->gpgcheck = wanted;
+        repos[fetched].config = config;
+        both[fetched] = repo_create(context->pool, "@commandline");
+        both[fetched]->appdata = &repos[fetched];
     }
-    Id p = repo_add_rpm(given, path, REPO_REUSE_REPODATA | RPM_ADD_WITH_SHA256SUM);
+    Id p = repo_add_rpm(both[fetched], path, REPO_REUSE_REPODATA | RPM_ADD_WITH_SHA256SUM);
     if (p == 0)
         stop_for(FAILED, path, NULL, "the package cannot be read: %s", pool_errstr(context->pool));
     return p;

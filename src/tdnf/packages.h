@@ -13,8 +13,9 @@ void open_packages(struct context *context, bool installed, enum freshness fresh
 bool need_filelists(struct context *context);
 /* After solvables were added. */
 void index_packages(struct context *context);
-/* A package file becomes a solvable of the repository @commandline. */
-Id add_package_file(struct context *context, const char *path);
+/* A package file becomes a solvable of the repository @commandline. It must be signed if gpgcheck= of [main] says so and
+   it was `fetched`, or localpkg_gpgcheck= for what was there. */
+Id add_package_file(struct context *context, const char *path, bool fetched);
 
 static inline bool is_installed(const Pool *pool, Id p)
 {

@@ -104,36 +104,40 @@ static rpmRC check_once(struct context *context, pgpDigParams signature, const c
     return result;
 }
 
-bool verify_text(struct context *context, const struct repo_config *repo, const char *text, size_t size,
-                 const char *signature, const char *where, struct failure *failure)
+enum verdict verify_text(struct context *context, const struct repo_config *repo, const char *text, size_t size,
+                         const char *signature, const char *where, struct failure *failure)
 {
     pgpDigParams parsed = NULL;
     uint8_t *bytes = NULL;
     size_t length = 0;
 
     if (pgpParsePkts(signature, &bytes, &length) != PGPARMOR_SIGNATURE ||
-        pgpPrtParams(bytes, length, PGPTAG_SIGNATURE, &parsed) != 0)
-        return fail(failure, where, "the publisher signs repomd.xml as repomd.xml.asc: gpg --detach-sign --armor",
-                    "the signature of the metadata is damaged");
+        pgpPrtParams(bytes, length, PGPTAG_SIGNATURE, &parsed) != 0) {
+        fail(failure, where, "the publisher signs repomd.xml as repomd.xml.asc: gpg --detach-sign --armor",
+             "the signature of the metadata is damaged");
+        return REFUSED;
+    }
     rpmRC result = check_once(context, parsed, text, size);
     char *id = hex_of(pgpDigParamsSignID(parsed), 8);
     if (result == RPMRC_NOKEY) {
         if (!offer_keys(context, repo, failure))
-            return false;
+            return REFUSED;
         result = check_once(context, parsed, text, size);
     }
     pgpDigParamsFree(parsed);
     free(bytes);
     if (result == RPMRC_OK)
-        return true;
-    if (result == RPMRC_NOKEY)
-        return fail(failure, where, "do not use this repository until its publisher explains it",
-                    "the metadata are signed by the key %s, which gpgkey= does not name", id);
-    return fail(
-        failure, where,
-        "they were altered, or the key is revoked or expired, or the clock is wrong; do not use this repository "
-        "until its publisher explains it",
-        "the signature of the metadata is wrong (key %s)%s%s", id, *context->rpm_says ? ": " : "", context->rpm_says);
+        return TRUSTED;
+    if (result == RPMRC_NOKEY) {
+        fail(failure, where, "do not use this repository until its publisher explains it",
+             "the metadata are signed by the key %s, which gpgkey= does not name", id);
+        return REFUSED;
+    }
+    fail(failure, where,
+         "they were altered, or the key is revoked or expired, or the clock is wrong; do not use this repository "
+         "until its publisher explains it",
+         "the signature of the metadata is wrong (key %s)%s%s", id, *context->rpm_says ? ": " : "", context->rpm_says);
+    return OTHER;
 }
 
 static bool is_signed(Header header)

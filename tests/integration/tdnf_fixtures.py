@@ -119,3 +119,11 @@ def certificate(tmp_path: Path) -> Path:
     """A certificate of its own authority for this machine's loopback, with its key."""
     session = Session(config=load_config(PROJECT), store=Store.open(STORE), reporter=Reporter())
     return loopback_certificate(session.seed.root, tmp_path / "certificate")
+
+
+@pytest.fixture
+def later_certificate(tmp_path: Path) -> Path:
+    """As `certificate`, not valid yet."""
+    session = Session(config=load_config(PROJECT), store=Store.open(STORE), reporter=Reporter())
+    dates = ("-not_before", "20400101000000Z", "-not_after", "20500101000000Z")
+    return loopback_certificate(session.seed.root, tmp_path / "later", dates)

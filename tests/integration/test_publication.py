@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from photonbuild.files import sha256_of
 from photonbuild.pipeline.configuration import load_config
+from photonbuild.publication.repository import need_repository
+from photonbuild.publication.storage.folder import Folder
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE, Checkout
+from tests.integration.tdnf_fixtures import layers
 from tests.support.clients import clients_root
 from tests.support.dnf import Dnf, served
+from tests.support.tdnf_lab import Host, Key
+
+__all__ = ["layers"]
 
 pytestmark = pytest.mark.integration
 
@@ -191,6 +198,79 @@ def test_dnf_upgrades_between_publications_and_pins_a_snapshot(
     assert done.returncode == 0 and dnf.installed()[0].startswith("mini-data-1.0-1.phos1.noarch"), done.stderr
 
 
+def release(checkout: Checkout, published: Path, number: int, *words: str) -> str:
+    """Publish mini-data in another release; what `repo publish` says."""
+    spec = checkout.spec("mini-data")
+    text, count = re.subn(r"(?m)^(Release: +)\d+", rf"\g<1>{number}", spec.read_text())
+    assert count == 1
+    spec.write_text(text)
+    checkout.run("repo", "sign", "--key", "release", *words)
+    return checkout.run("repo", "publish", str(published)).stderr
+
+
+def listed(published: Path) -> list[str]:
+    found = need_repository(Folder(published), "1.0/packages/x86_64").packages
+    return [package.nevra for package in found if package.name == "mini-data"]
+
+
+def nevra(number: int) -> str:
+    return f"mini-data-1.0-{number}.phos1.noarch"
+
+
+def test_clients_go_back_to_what_stays_listed(
+    published: Path, url: str, dnf: Dnf, layers: Sequence[Path], checkout: Checkout, tmp_path: Path
+) -> None:
+    over = ("--over", str(published), "--keep", "3")
+    key = (published / KEY_FILE).read_bytes()
+    host = Host(layers, tmp_path / "host")
+    (host.work / "keys" / "release.asc").write_bytes(key)
+    host.repo("phos", f"{url}/1.0/packages/x86_64", "gpgkey=file:///lab/keys/release.asc")
+    host.run("-y", "install", "mini-data")
+    assert dnf.run(url, "install", "mini-data").returncode == 0
+    assert "not listed any more" not in release(checkout, published, 2, *over)
+    # As on another machine: what is older is not here, and is fetched.
+    shutil.rmtree(checkout.root / "stage" / "publication")
+    assert "not listed any more" not in release(checkout, published, 3, *over)
+    assert listed(published) == [nevra(1), nevra(2), nevra(3)]
+    assert "in order" in checkout.run("repo", "verify", url, "--key", "release").stdout
+
+    host.run("-y", "--refresh", "upgrade")
+    assert host.installed() == ["mini-data-1.0-3.phos1"]
+    host.run("-y", "downgrade", "mini-data")
+    assert host.installed() == ["mini-data-1.0-2.phos1"]
+    host.run("-y", "history", "undo", "last")
+    assert host.installed() == ["mini-data-1.0-3.phos1"]
+    host.run("-y", "history", "rollback", "1")
+    assert host.installed() == ["mini-data-1.0-1.phos1"]
+
+    for words, number in (
+        (["--refresh", "upgrade"], 3),
+        (["downgrade", "mini-data"], 2),
+        (["history", "undo", "2"], 1),
+    ):
+        done = dnf.run(url, *words)
+        assert done.returncode == 0, done.stderr
+        assert dnf.installed()[0].split()[0] == nevra(number), words
+
+    # The fourth takes the place of the first, and the second goes with the fifth.
+    release(checkout, published, 4, *over)
+    assert listed(published) == [nevra(2), nevra(3), nevra(4)]
+    assert "2 superseded states" in checkout.run("repo", "gc", str(published), "--keep", "2").stderr
+    assert "in order" in checkout.run("repo", "verify", str(published), "--key", "release").stdout
+    said = checkout.run("repo", "diff", str(published), str(checkout.root / "stage" / "publication")).stdout
+    assert said == "packages: no difference\ndebuginfo: no difference\nsources: no difference\n"
+    assert "older packages are not listed any more" in release(checkout, published, 5)
+    assert listed(published) == [nevra(5)]
+
+
+def test_what_another_has_published_is_not_listed(published: Path, checkout: Checkout) -> None:
+    index = repository(published) / "repodata" / "repomd.xml"
+    index.write_text(index.read_text().replace("<revision>", "<revision>1"))
+    said = checkout.run("repo", "sign", "--key", "release", "--over", str(published), code=9).stderr
+    assert "older packages cannot be listed" in said and "not signed by" in said and "hint: " in said
+    assert "--over TARGET" in checkout.run("repo", "sign", "--key", "release", "--keep", "2", code=2).stderr
+
+
 def test_other_content_under_the_same_number_is_refused(published: Path, checkout: Checkout) -> None:
     checkout.edit("mini-data", "Data for tests", "Other data for tests")
     checkout.run("repo", "sign", "--key", "release")
@@ -226,6 +306,30 @@ def test_dnf_refuses_the_key_of_another(
     assert dnf.run(url, "makecache").returncode == 1
     said = checkout.run("repo", "verify", url, "--key", "other", code=9).stderr
     assert "repomd.xml: not signed by" in said and "mini-data-1.0-1.phos1.noarch.rpm: not signed by" in said
+
+
+@pytest.mark.parametrize("state", ["expired", "revoked", "unknown"])
+def test_dnf_refuses_metadata_by_a_key_that_is_no_good(published: Path, url: str, dnf: Dnf, state: str) -> None:
+    """The key was good when it signed. What is `expired` and `revoked` is what clients are offered to trust."""
+    index = repository(published) / "repodata" / "repomd.xml"
+    key = Key.new(
+        published.parent / "gnupg", "Old", expire="2d" if state == "expired" else "never", at="20260101T000000!"
+    )
+    index.with_suffix(".xml.asc").write_bytes(key.sign(index.read_bytes()))
+    if state == "revoked":
+        key.revoke()
+    if state != "unknown":
+        (published / KEY_FILE).write_bytes(key.public)
+    done = dnf.run(url, "install", "mini-data")
+    assert done.returncode == 1 and "repomd.xml GPG signature verification error: Bad GPG signature" in done.stderr
+    assert dnf.installed() == []
+
+
+def test_dnf_finds_what_nothing_provides(published: Path, url: str, dnf: Dnf) -> None:
+    """The small distribution has no C library and no shell; what it needs of itself is there."""
+    found = dnf.unresolved(f"{url}/1.0/packages/x86_64")
+    needs = {need.partition("(")[0] for _, need in found}
+    assert needs == {"/bin/bash", "libc.so.6", "rtld"}, found
 
 
 def test_verify_names_what_is_missing(published: Path, checkout: Checkout) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 from tests.integration.tdnf_fixtures import Lab, lab, layers, made
 
@@ -180,6 +181,26 @@ def test_repositories_are_switched_weighed_and_filled_in(lab: Lab) -> None:
     assert host.run("--disablerepo=*", "list").stdout == ""
     assert "no repository has this id" in host.run("--enablerepo=none", "list", code=1).stderr
     host.run("-y", "--repo=other", "-x", "app-2*", "install", "app", code=1)
+
+
+def test_a_package_by_its_address(lab: Lab) -> None:
+    """As by dnf: fetched, checked, installed with what it needs from the repositories."""
+    host = lab.host
+    lab.start("lib")
+    (folder := lab.web.folder / "elsewhere").mkdir()
+    shutil.copy(lab.file("app"), folder)
+    url = f"{lab.web.url}/elsewhere"
+    host.run("-y", "install", f"{url}/app-1-1.noarch.rpm")
+    assert host.installed() == ["app-1-1", "lib-1-1"]
+    assert not (host.root / "var/cache/tdnf/@commandline").exists()
+    shutil.copy(lab.unsigned / "base-1-1.noarch.rpm", folder)
+    said = host.run("-y", "install", f"{url}/base-1-1.noarch.rpm", code=1).stderr
+    assert "the package is not signed" in said and "hint: " in said
+    said = host.run("-y", "install", f"{url}/nothing-1-1.noarch.rpm", code=1).stderr
+    assert "404" in said and f"where: {url}/nothing-1-1.noarch.rpm" in said
+    assert host.installed() == ["app-1-1", "lib-1-1"]
+    host.run("-y", "--nogpgcheck", "install", f"{url}/base-1-1.noarch.rpm")
+    assert host.installed() == ["app-1-1", "base-1-1", "lib-1-1"]
 
 
 def test_only_downloads(lab: Lab) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.tdnf_fixtures import Lab, certificate, lab, layers, made
+from photonbuild.files import sha256_of
+from tests.integration.tdnf_fixtures import Lab, certificate, lab, later_certificate, layers, made
 from tests.support.faulty_web import web
 from tests.support.tdnf_lab import Key, sign_metadata
 
-__all__ = ["certificate", "lab", "layers", "made"]
+__all__ = ["certificate", "lab", "later_certificate", "layers", "made"]
 
 
 def refused(lab: Lab, *words: str, code: int = 1) -> str:
@@ -149,6 +150,25 @@ def test_metadata_that_were_altered(lab: Lab) -> None:
     assert "signature of the metadata is wrong" in refused(lab, "-y", "makecache")
 
 
+def test_the_signature_of_another_index(lab: Lab) -> None:
+    """The publication changed between the two requests. Its publisher keeps each signature under a name of its own."""
+    lab.start("app", "lib")
+    folder = lab.repository / "repodata"
+    old = (folder / "repomd.xml.asc").read_bytes()
+    lab.publish("app2", "lib2", revision=int(time.time()) + 10)
+    new = (folder / "repomd.xml.asc").read_bytes()
+    (folder / "repomd.xml.asc").write_bytes(old)
+    assert "signature of the metadata is wrong" in refused(lab, "makecache")
+    own = folder / f"{sha256_of(folder / 'repomd.xml')}-repomd.xml.asc"
+    own.write_bytes(old)
+    assert "signature of the metadata is wrong" in refused(lab, "makecache")
+    own.write_bytes(new)
+    lab.host.run("-y", "--refresh", "install", "app")
+    assert lab.host.installed() == ["app-2-1", "lib-2-1"]
+    # What was kept is the right one.
+    lab.host.run("-C", "list")
+
+
 def test_a_list_of_packages_that_was_altered(lab: Lab) -> None:
     lab.publish("app", "lib")
     lab.web.changed.add("primary.xml.gz")
@@ -177,9 +197,7 @@ def test_a_key_that_was_revoked(lab: Lab) -> None:
     other = Key.new(lab.host.work / "other", "Other")
     lab.publish("app", "lib")
     sign_metadata(lab.repository, other)
-    [certificate_file] = (other.home / "openpgp-revocs.d").glob("*.rev")
-    # GnuPG keeps it from being imported by accident with a colon.
-    other.gpg("--import", input=certificate_file.read_bytes().replace(b":-----BEGIN", b"-----BEGIN"))
+    other.revoke()
     lab.host.repo("main", lab.url, key=other)
     assert "revoked" in refused(lab, "-y", "makecache")
 
@@ -195,6 +213,24 @@ def test_a_certificate_that_is_not_valid(lab: Lab, certificate: Path) -> None:
         lab.host.run("-y", "install", "app")
         lab.host.repo("main", f"{served.url}/main", "sslverify=0", key=lab.key)
         lab.host.run("--refresh", "list")
+
+
+def test_a_clock_in_the_past(lab: Lab, later_certificate: Path) -> None:
+    """To a machine whose clock is behind, all that was made since is of the future."""
+    lab.publish("app", "lib")
+    with web(lab.web.folder, later_certificate) as served:
+        shutil.copy(later_certificate.with_name("certificate.pem"), lab.host.work / "keys")
+        lab.host.repo("main", f"{served.url}/main", "sslcacert=/lab/keys/certificate.pem", key=lab.key)
+        said = refused(lab, "-y", "makecache")
+        assert "certificate is not yet valid" in said and "a clock that is wrong" in said
+    later = Key.new(lab.host.work / "key", "Later", at="20400101T000000!")
+    sign_metadata(lab.repository, later)
+    lab.host.repo("main", lab.url, key=later)
+    assert "the clock is wrong" in refused(lab, "-y", "makecache")
+    # The key is known and good, only the signature is of the future.
+    lab.start("app", "lib")
+    sign_metadata(lab.repository, replace(lab.key, at="20400101T000000!"))
+    assert "the clock is wrong" in refused(lab, "-y", "makecache")
 
 
 def test_a_repository_that_goes_back_in_time(lab: Lab) -> None:

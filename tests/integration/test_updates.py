@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import createrepo_c
 import pytest
 import yaml
 
-from photonbuild.files import sha1_of
+from photonbuild.files import sealed, sha1_of
 from tests.integration.conftest import Checkout
 from tests.support.debian_archive import Archive, served, tar_of
 
@@ -37,6 +39,19 @@ install -Dpm 644 answer.txt %{buildroot}%{_datadir}/answer.txt
 %files
 %{_datadir}/answer.txt
 """
+
+
+MODULE = "example.invalid/tool"
+GO_MOD = f"""\
+module photonbuild.invalid/answer
+
+go 1.24
+
+tool {MODULE}
+
+require {MODULE} v1.0.0 // indirect
+"""
+GO_MAIN = 'package main\n\nfunc main() {{ println("{version}") }}\n'
 
 
 def original(version: str) -> bytes:
@@ -131,3 +146,83 @@ def test_what_is_not_obtainable_or_not_known_is_said(updated: Checkout, archive:
     listed.write_text(listed.read_text().replace("1.1-1", "9.9-1"))
     # The signature covers the index: an altered one is not read.
     assert "9.9" not in updated.run("bump", "answer", "--dry-run", code=0).stdout
+
+
+def go_proxy(root: Path, *versions: str) -> None:
+    """The files that a module proxy serves: https://go.dev/ref/mod#goproxy-protocol"""
+    folder = root / "go" / MODULE / "@v"
+    folder.mkdir(parents=True)
+    (folder / "list").write_text("".join(f"{version}\n" for version in versions))
+    for version in versions:
+        mod = f"module {MODULE}\n\ngo 1.24\n"
+        (folder / f"{version}.info").write_text(json.dumps({"Version": version, "Time": "2026-01-01T00:00:00Z"}))
+        (folder / f"{version}.mod").write_text(mod)
+        with zipfile.ZipFile(folder / f"{version}.zip", "w") as archive:
+            archive.writestr(f"{MODULE}@{version}/go.mod", mod)
+            archive.writestr(f"{MODULE}@{version}/main.go", GO_MAIN.format(version=version))
+
+
+def test_a_go_module(updated: Checkout, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSUMDB", "off")
+    go_proxy(archive.root, "v1.0.0", "v1.1.0", "v1.2.0-rc.1")
+    (updated.root / "user.yaml").write_text(
+        yaml.safe_dump({"mirrors": {**archive.settings, "go": f"{archive.url}/go"}})
+    )
+    folder = updated.root / "specs" / "answer"
+    (folder / "go.mod").write_text(GO_MOD)
+    (folder / "go.sum").touch()
+    (folder / "sources.yaml").write_text(
+        "sources:\n  - file: answer-vendor.tar  # kept\n    providers:\n      - type: go-module\n        module: .\n"
+    )
+    spec = PLAIN_SPEC.replace("1.0", "1.0.0").replace("answer-%{version}.tar.xz", "answer-vendor.tar")
+    (folder / "answer.spec").write_text(spec)
+    refused = updated.run("bump", "answer", "7.0.0", code=4).stderr
+    assert f"no {MODULE} 7.0.0 is given" in refused and "listed: 1.2.0~rc.1, 1.1.0, 1.0.0" in refused
+    (row,) = json.loads(updated.run("outdated", "answer", "--format", "json").stdout)
+    assert (row["version"], row["newest"], row["upstream"], row["behind"]) == ("1.0.0", "1.1.0", "1.1.0", True)
+    updated.run("bump", "answer")
+    assert f"require {MODULE} v1.1.0" in (folder / "go.mod").read_text()
+    assert (folder / "go.sum").read_text().count(f"{MODULE} v1.1.0") == 2
+    assert "# kept" in (folder / "sources.yaml").read_text()
+    assert "Version:        1.1.0" in updated.spec("answer").read_text()
+    # What was locked is what the module gives now.
+    locked = yaml.safe_load((folder / "sources.yaml").read_text())["sources"][0]
+    with tarfile.open(updated.store / "sources" / locked["sha512"]) as tar:
+        assert f"answer-vendor/vendor/{MODULE}/main.go" in tar.getnames()
+    assert "is not in the store" not in updated.run("sources", "fetch", "answer", "--offline").stderr
+    assert "nothing newer" in updated.run("bump", "answer").stderr
+    updated.run("bump", "answer", "1.2.0~rc.1")
+    assert "Version:        1.2.0~rc.1" in updated.spec("answer").read_text()
+
+
+def test_a_project_of_the_index_of_python_packages(updated: Checkout, archive: Archive) -> None:
+    folder = updated.root / "specs" / "answer"
+    index = archive.root / "simple" / "answer"
+    index.mkdir(parents=True)
+    files = []
+    for version in ("1.0", "1.1", "2.0rc1"):
+        (index / f"answer-{version}.tar.xz").write_bytes(original(version))
+        files.append({"filename": f"answer-{version}.tar.xz", "url": f"answer-{version}.tar.xz", "hashes": {}})
+    (index / "index.html").write_text(json.dumps({"files": files, "versions": ["1.0", "1.1", "2.0rc1"]}))
+    mirrors = {**archive.settings, "pypi": f"{archive.url}/simple"}
+    (updated.root / "user.yaml").write_text(yaml.safe_dump({"mirrors": mirrors}))
+    (folder / "sources.yaml").write_text(
+        "sources:\n  - file: answer-1.0.tar.xz\n    providers:\n      - type: pypi\n        project: answer\n"
+        "        file: answer-1.0.tar.xz\n"
+    )
+    updated.run("sources", "lock", "answer")
+    (row,) = json.loads(updated.run("outdated", "answer", "--format", "json").stdout)
+    assert (row["newest"], row["behind"]) == ("1.1", True)
+    updated.run("bump", "answer")
+    assert nevras(updated.run("build", "answer")) == ["answer-1.1-1.phos1.noarch.rpm"]
+    assert (folder / "sources.yaml").read_text().count("answer-1.1.tar.xz") == 2
+    assert "nothing newer" in updated.run("bump", "answer").stderr
+
+
+def test_a_bump_that_was_killed_is_finished_by_the_next_command(updated: Checkout) -> None:
+    (updated.root / ".photonbuild-change.json").write_text(
+        json.dumps(sealed({"files": {"specs/answer/answer.spec": PLAIN_SPEC.replace("1.0", "9.9")}}))
+    )
+    said = updated.run("plan", "answer")
+    assert "it is finished now" in said.stderr and "answer 9.9-1.phos1" in said.stdout
+    assert not (updated.root / ".photonbuild-change.json").exists()

@@ -39,14 +39,14 @@ def make_certificates(work: Path, tool: Callable[[Sequence[str], Path], None]) -
         tool(["env", "-C", "/work", "openssl", *argv], work)
 
 
-def loopback_certificate(seed: Path, work: Path) -> Path:
+def loopback_certificate(seed: Path, work: Path, dates: Sequence[str] = ("-days", "3650")) -> Path:
     """In the new folder `work`, by openssl(1) of `seed`: ``both.pem``, a certificate for 127.0.0.1 with its key.
 
-    It is its own authority; ``certificate.pem`` has no key.
+    It is its own authority; ``certificate.pem`` has no key. `dates`: options of openssl-req(1), when it is valid.
     """
     (work / "scratch").mkdir(parents=True)
     sandbox = Sandbox(layers=[seed], scratch=work / "scratch", binds=[Bind(work, "/work", readonly=False)])
-    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "3650"]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", *dates]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/work/key.pem"]
     sandbox.run(["openssl", "req", "-x509", *key, *name, "-out", "/work/certificate.pem"])
     both = work / "both.pem"

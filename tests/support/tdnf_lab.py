@@ -87,16 +87,19 @@ class Key:
 
     home: Path
     user: str
+    at: str | None = None  # the time that its GnuPG lives in, as its option --faked-system-time takes it
 
     @classmethod
-    def new(cls, home: Path, user: str = "Tester", *, expire: str = "never") -> Key:
+    def new(cls, home: Path, user: str = "Tester", *, expire: str = "never", at: str | None = None) -> Key:
         home.mkdir(parents=True, mode=0o700)
-        key = cls(home, user)
+        key = cls(home, user, at)
         key.gpg("--quick-generate-key", f"{user} <{user.lower()}@example.invalid>", "rsa2048", "sign", expire)
         return key
 
     def gpg(self, *argv: str, input: bytes | None = None) -> bytes:
         command = ["gpg", "--homedir", str(self.home), "--batch", "--quiet"]
+        if self.at is not None:
+            command += ["--faked-system-time", self.at]
         secret = ["--pinentry-mode", "loopback", "--passphrase", ""]
         return subprocess.run([*command, *secret, *argv], input=input, check=True, stdout=subprocess.PIPE).stdout
 
@@ -111,6 +114,11 @@ class Key:
 
     def sign(self, data: bytes, *, armor: bool = True) -> bytes:
         return self.gpg("--detach-sign", "--digest-algo", "SHA256", *(["--armor"] if armor else []), input=data)
+
+    def revoke(self) -> None:
+        """By the certificate that GnuPG makes with every key; a colon keeps it from being imported by accident."""
+        [path] = (self.home / "openpgp-revocs.d").glob("*.rev")
+        self.gpg("--import", input=path.read_bytes().replace(b":-----BEGIN", b"-----BEGIN"))
 
     def sign_rpm(self, path: Path, out: Path) -> None:
         """A copy with a signature of the header: https://rpm-software-management.github.io/rpm/manual/format_v4.html"""

@@ -1,8 +1,8 @@
 """A publication in S3-compatible storage, by botocore: address, region and credentials as AWS's own tools take them
 (AWS_ENDPOINT_URL, AWS_PROFILE, ~/.aws, the machine's role).
 
-Of one object at a time the storage shows the old content or the new one. The index and its signature are two: for the
-time of one request a client may see a signature that is not that of the index, and asks again.
+Of one object at a time the storage shows the old content or the new one. The index and repomd.xml.asc are two: for the
+time of one request they do not belong together. The signature under a name of its own is there before its index.
 """
 
 from __future__ import annotations

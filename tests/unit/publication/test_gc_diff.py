@@ -63,6 +63,8 @@ def test_by_count(tmp_path: Path, storage: Folder) -> None:
         missing(storage, tmp_path) == missing(storage, tmp_path, "day-3") == missing(storage, tmp_path, "day-4") == []
     )
     assert run_gc(storage, keep=2).files == ()
+    # A signature of its own for each index that stays.
+    assert len([path for path in storage.sizes(PACKAGES) if path.endswith("-repomd.xml.asc")]) == 2
 
 
 def test_by_age(tmp_path: Path, storage: Folder) -> None:

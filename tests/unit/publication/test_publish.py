@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,44 @@ def test_old_metadata_and_packages_stay(tmp_path: Path, storage: Folder) -> None
     assert all(storage.digests([path]) == {path: item.sha256} for path, item in old.files.items())
     ledger = parse_ledger(storage.read(f"{PACKAGES}/publications.json"), "")
     assert [entry.time for entry in ledger.publications] == [100, 200] and len(ledger.content) == 2
+
+
+def test_every_index_has_a_signature_of_its_own(tmp_path: Path, storage: Folder) -> None:
+    """A client that read the index before it changed, and the signature after, finds the one that belongs to it."""
+    publish(tree(tmp_path / "first", "app"), storage)
+    old = need_repository(storage, PACKAGES)
+    publish(tree(tmp_path / "second", "app=2.0", revision=2), storage)
+    new = need_repository(storage, PACKAGES)
+    assert old.named_signature != new.named_signature
+    for each in (old, new):
+        assert each.signature and storage.read(f"{PACKAGES}/{each.named_signature}") == each.signature
+
+
+class Cut(Folder):
+    """Storage as S3 is, of one object at a time, whose publisher is gone after so many of those of an index."""
+
+    left = 0
+
+    def replace(self, files: Mapping[str, bytes]) -> None:
+        for path, data in files.items():
+            if not self.left:
+                raise KeyboardInterrupt
+            Cut.left -= 1
+            self.write(path, data)
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_cut_anywhere_the_index_has_a_signature(
+    tmp_path: Path, storage: Folder, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tree(tmp_path / "first", "app"), storage)
+    second = tree(tmp_path / "second", "app=2.0", revision=2)
+    monkeypatch.setattr(Cut, "left", moment)
+    with pytest.raises(KeyboardInterrupt):
+        publish(second, Cut(storage.root))
+    assert missing(storage, tmp_path) == []
+    publish(second, storage)
+    assert missing(storage, tmp_path) == [] and nevras(storage) == ["app-2.0-1.x86_64"]
 
 
 def test_a_number_with_other_content_is_refused(tmp_path: Path, storage: Folder) -> None:
