@@ -61,9 +61,9 @@ test-matrix: images ## boot every image, install from every kickstart, kill 50 b
 	$(PYTEST) tests/integration/test_faults_kill.py --kills 50 $(ARGS)
 	$(MAKE) --no-print-directory fuzz
 
-fuzz: ## every parser of what a guest, an image or the network wrote: ten minutes each, or FUZZ_SECONDS=N
+fuzz: ## every parser of what a guest, an image, a spec or the network wrote: ten minutes each, or FUZZ_SECONDS=N
 	$(PYTEST) tests/native/test_fuzz.py --fuzz-seconds $(FUZZ_SECONDS) $(ARGS)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/unit/pico/fuzz -n auto $(ARGS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) $(wildcard tests/unit/*/fuzz) -n auto $(ARGS)
 
 clean: ## remove what this checkout holds; the store, shared between checkouts, stays
 	rm -rf stage .mypy_cache .pytest_cache .ruff_cache

@@ -147,6 +147,7 @@ def parse_yaml(text: str, name: str) -> Document:
     except ValueError as error:
         # Of int(), which takes no more than some thousand digits.
         raise fail(name, [Problem(line=1, message=f"not valid YAML: {error}")]) from None
+    _require_text(data, name)
     return Document(name=name, node=node, data=data)
 
 
@@ -161,10 +162,7 @@ def parse_json(text: str, name: str) -> Document:
         raise fail(name, [Problem(line=1, message=TOO_DEEP)]) from None
     except ValueError as error:
         raise fail(name, [Problem(line=1, message=f"not valid JSON: {error}")]) from None
-    try:
-        json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise fail(name, [Problem(line=1, message="half a character is escaped, which is no text")]) from None
+    _require_text(data, name)
     try:
         # YAML's own parser knows the lines. It takes no tabs; in valid JSON they are only between the words.
         node = yaml.compose(text.replace("\t", " "), Loader=_Loader)
@@ -174,6 +172,14 @@ def parse_json(text: str, name: str) -> Document:
     if problems:
         raise fail(name, problems)
     return Document(name=name, node=node, data=data)
+
+
+def _require_text(data: Any, name: str) -> None:
+    """Escapes can make half a character, which no file can hold. Raises ConfigError."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise fail(name, [Problem(line=1, message="half a character is escaped, which is no text")]) from None
 
 
 def _structure_problems(node: yaml.Node | None) -> Iterator[Problem]:

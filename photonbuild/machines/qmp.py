@@ -14,6 +14,8 @@ from typing import Any
 
 from photonbuild.errors import PhotonbuildError, VerifyError
 
+LONGEST = 16 << 20  # bytes of one message; QEMU's largest, its own schema, has a quarter of a million
+
 
 class Qmp:
     """One connection. Commands may be sent ahead of their answers, which come in order; events are kept.
@@ -53,8 +55,10 @@ class Qmp:
             if "QMP" in message:
                 continue
             command = self._waiting.pop(0)
-            if "error" in message:
-                raise self._error(f"qemu refused {command}: {message['error']['desc']}")
+            if "return" not in message:
+                error = message.get("error")
+                reason = error.get("desc") if isinstance(error, dict) else None
+                raise self._error(f"qemu refused {command}: {str(reason or 'it does not say why')[:2000]}")
             value = message["return"]
         return value
 
@@ -75,7 +79,8 @@ class Qmp:
         ends = time.monotonic() + self._timeout
         while True:
             event = self._events.pop(0) if self._events else self._next(ends - time.monotonic())
-            status = event.get("data", {}).get("status") if event.get("event") == "MIGRATION" else None
+            data = event.get("data") if event.get("event") == "MIGRATION" else None
+            status = data.get("status") if isinstance(data, dict) else None
             if status == "completed":
                 return
             if status == "failed":
@@ -96,6 +101,13 @@ class Qmp:
             if not data:
                 raise self._error("the machine ended")
             self._buffer += data
+            if len(self._buffer) > LONGEST:
+                raise self._error("qemu says more at once than it ever does")
         line, _, self._buffer = self._buffer.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            raise self._error("what qemu says is no message of its protocol")
         return message

@@ -83,8 +83,9 @@ def _checked(adapter: TypeAdapter[Any], value: Any, error: type[PhotonbuildError
 
 
 def reason(wrong: Exception) -> str:
-    """Where and what, without the value: it may be anything."""
+    """Where and what, without the value: it may be anything. So may names of keys, which go to a terminal."""
     if not isinstance(wrong, ValidationError):
         return type(wrong).__name__
     details: Sequence[Any] = wrong.errors(include_url=False, include_input=False, include_context=False)
-    return "\n".join(f"{'.'.join(map(str, one['loc']))[:200]}: {one['msg']}" for one in details[:10])
+    lines = [f"{'.'.join(map(str, one['loc']))[:200]}: {one['msg']}" for one in details[:10]]
+    return "\n".join("".join(char if char.isprintable() else "?" for char in line) for line in lines)

@@ -24,7 +24,7 @@ def built_text(folder: Path, rebuild: int) -> str | None:
     spec = folder / f"{folder.name}.spec"
     if not (rebuild or changelog.is_file()) or not spec.is_file():
         return None
-    text = spec.read_text(encoding="utf-8")
+    text = read_text(spec, f"specs/{folder.name}/{spec.name}")
     if rebuild:
         # At the end of what is written there, behind %%dist: newer than the release, older than the next one.
         text = replace_tag(text, "Release", f"{tag(text, 'Release', folder.name)}.{rebuild}", folder.name)
@@ -32,11 +32,21 @@ def built_text(folder: Path, rebuild: int) -> str | None:
         where = f"specs/{folder.name}"
         if re.search(r"^%changelog\b", text, re.MULTILINE):
             raise SpecError("%changelog is in the spec and in a file beside it", where=f"{where}/{spec.name}")
-        lines = changelog.read_text(encoding="utf-8")
+        lines = read_text(changelog, f"{where}/{CHANGELOG}")
         check_changelog(lines, f"{where}/{CHANGELOG}")
         # Macros in it would be expanded, even in a comment.
         text = f"{text.rstrip()}\n\n%changelog\n{lines.replace('%', '%%')}"
     return text
+
+
+def read_text(path: Path, where: str) -> str:
+    """Raises SpecError with the line of what is no UTF-8."""
+    data = path.read_bytes()
+    try:
+        return data.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SpecError("this is no UTF-8", where=f"{where}:{line}", hint="iconv -f latin1 -t utf-8") from None
 
 
 def check_changelog(text: str, where: str) -> None:

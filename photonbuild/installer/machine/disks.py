@@ -24,6 +24,8 @@ OTHER_DEVICES = r"(ram|loop|zram|fd|sr|nbd|dm-)\d+|md.*|mmcblk\d+(boot\d+|rpmb|g
 # File systems over several disks. Of what libblkid calls raid, LVM tells itself what belongs together.
 OVER_SEVERAL = ("btrfs", "bcachefs", "zfs_member")
 LVM_MEMBER = "LVM2_member"
+# What wipefs(8) is asked for.
+COLUMNS = ("type", "usage", "uuid", "label")
 # Forms of the key `disk` besides a path, as mount(8) and lsblk(8) write them, and the properties of udev that lsblk
 # takes for them, the first that there is. Our lsblk is built before udev and asks it nothing.
 TAGS = {
@@ -87,9 +89,12 @@ def _output(argv: Sequence[str], key: str) -> list[dict[str, Any]]:
     if done.returncode:
         raise DiskError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     try:
-        rows: list[dict[str, Any]] = json.loads(done.stdout or "{}").get(key) or []
-    except ValueError as error:
+        answer = json.loads(done.stdout or "{}")
+    except (ValueError, RecursionError) as error:
         raise DiskError(f"{argv[0]} writes no JSON: {error}") from None
+    rows = answer.get(key) or [] if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DiskError(f"{argv[0]} writes no list of {key}")
     return rows
 
 
@@ -105,14 +110,16 @@ def _signatures(devices: Sequence[str]) -> tuple[tuple[Signature, ...], str]:
     """Everything that wipefs(8) recognises on a disk and its partitions; and why not, where it cannot be read."""
     found = []
     for device in devices:
-        argv = ["wipefs", "--json", "--output=TYPE,USAGE,UUID,LABEL", device]
+        argv = ["wipefs", "--json", f"--output={','.join(COLUMNS).upper()}", device]
         try:
             rows = _output(argv, "signatures")
         except DiskError as error:
             return (), f"it cannot be read: {error.message}"
-        found += [
-            Signature(device=device, **{key: _printable(value) for key, value in row.items() if value}) for row in rows
-        ]
+        for row in rows:
+            said = {key: _printable(str(row[key])) for key in COLUMNS if row.get(key)}
+            if "type" not in said:
+                return (), "it cannot be read: wipefs finds something that it does not name"
+            found.append(Signature(device=device, **said))
     # A table has several places that are recognised.
     return tuple(dict.fromkeys(found)), ""
 
@@ -212,7 +219,7 @@ def volume_groups() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in done.stdout.splitlines():
         name, _, device = line.strip().partition("|")
-        if name:
+        if name and device:
             path = os.path.realpath(device) if device.startswith("/") else device
             found[name] = (*found.get(name, ()), path)
     return found

@@ -24,8 +24,8 @@ def installed_packages() -> dict[str, set[str]]:
     form = r"%{NAME} %{VERSION} %{VERSION}-%{RELEASE}\n"
     found: dict[str, set[str]] = {}
     for line in run(["rpm", "--query", "--all", f"--queryformat={form}"], error=MachineError).stdout.splitlines():
-        name, *versions = line.split()
-        found.setdefault(name, set()).update(versions)
+        if words := line.split():
+            found.setdefault(words[0], set()).update(words[1:])
     return found
 
 

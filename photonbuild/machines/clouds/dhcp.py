@@ -39,7 +39,7 @@ def with_options(frame: bytes, options: Mapping[int, bytes]) -> bytes:
     if frame[start : start + 4] != MAGIC or struct.unpack_from(">HH", frame, udp) != (SERVER_PORT, CLIENT_PORT):
         return frame
     position = start + 4
-    while position < len(frame) and frame[position] != END:
+    while position + 1 < len(frame) and frame[position] != END:
         position += 1 if frame[position] == PAD else 2 + frame[position + 1]
     added = b"".join(bytes([code, len(value)]) + value for code, value in sorted(options.items())) + bytes([END])
     if position + len(added) > len(frame):

@@ -12,6 +12,7 @@ from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.packages.graph import build_graph
 from photonbuild.packages.macros import distribution_macros
+from photonbuild.packages.records import check_spec_record
 from photonbuild.packages.spec import Spec, check_spec, make_spec
 from photonbuild.pipeline.configuration import load_config
 
@@ -43,3 +44,9 @@ def test_macros_carry_the_identity() -> None:
     text = distribution_macros(load_config(ROOT))
     assert "%dist .phos1\n" in text
     assert "%_host x86_64-phos-linux-gnu\n" in text
+
+
+def test_names_of_keys_in_a_record_that_is_none_are_shown_without_control_characters() -> None:
+    with pytest.raises(SpecError) as error:
+        check_spec_record({**RECORDS["mini"], "expanded": "0" * 64, "warnings": "", "\x1b[2J": 1}, SpecError, "mini")
+    assert "?[2J: Extra inputs" in str(error.value.detail)

@@ -72,3 +72,13 @@ def test_two_changelogs_and_two_releases_are_errors(folder: Path) -> None:
 def test_a_new_entry_is_on_top() -> None:
     assert with_entry("", "* new\n- a") == "* new\n- a\n"
     assert with_entry("* old\n- b\n", "* new\n- a") == "* new\n- a\n\n* old\n- b\n"
+
+
+@pytest.mark.parametrize("name", ["tool.spec", "changelog"])
+def test_what_is_no_utf_8_is_an_error_with_its_line(folder: Path, name: str) -> None:
+    (folder / "changelog").write_text(ENTRY)
+    path = folder / name
+    path.write_bytes(path.read_bytes() + b"\n# caf\xe9\n")
+    with pytest.raises(SpecError, match="no UTF-8") as error:
+        built_text(folder, 1)
+    assert error.value.where == f"specs/tool/{name}:{path.read_bytes().count(bytes([10]))}"

@@ -36,6 +36,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("&a {disk: *a}", "its aliases stand for more than is reasonable"),
         ("services: &s {a: enabled}\ndisk: *s\n", "key 'disk': a device such as"),
         ('{"disk": "/dev/\\ud800"}', "half a character"),
+        ('disk: /dev/a\npostinstall: ["\\ud800"]\n', "half a character"),
         ('{"partitions": [{"mountpoint": "/", "size": ' + "9" * 5000 + "}]}", "not valid JSON"),
         ("partitions:\n- mountpoint: /\n  size: " + "9" * 5000, "not valid YAML"),
         ('{"disk": "/dev/a", "partitions": [{"mountpoint": "/", "size": ' + "9" * 4000 + "}]}", "an integer from 0 to"),

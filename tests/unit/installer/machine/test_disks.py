@@ -115,6 +115,16 @@ def test_clones_are_no_array(fake: FakeMachine) -> None:
     assert fake.install(GOOD) == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["[]", "null", '{"signatures": 1}', '{"signatures": [1]}', '{"signatures": [{}]}', "["]
+)
+def test_what_is_no_answer_of_wipefs(fake: FakeMachine, capfd: pytest.CaptureFixture[str], text: str) -> None:
+    (fake.folder / "signatures/sda1").write_text(text)
+    assert fake.install(GOOD) == 10
+    assert "it cannot be read: wipefs" in capfd.readouterr().out
+    assert fake.called() == []
+
+
 def test_a_disk_that_cannot_be_read(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
     (fake.folder / "signatures/sda1").unlink()
     assert fake.install(GOOD) == 10

@@ -10,7 +10,7 @@ from photonbuild.installer.errors import KickstartError
 from photonbuild.installer.machine.facts import LocalFile
 from photonbuild.installer.machine.kernel import Card
 from photonbuild.installer.plan.make import make_plan
-from photonbuild.installer.plan.steps import Command, Copy, describe
+from photonbuild.installer.plan.steps import Command, Copy, Write, describe
 from tests.support.installer import HASH, KEY, commands, facts, kickstart, written
 
 
@@ -98,3 +98,11 @@ def test_a_unit_that_is_not_there() -> None:
         make_plan(kickstart(services={"aa": "disabled"}), facts())
     make_plan(kickstart(services={"aa": "masked"}), facts())
     make_plan(kickstart(services={"aa": "enabled"}), facts(packages=(Path("/run/aa.rpm"),)))
+
+
+def test_secrets_are_written_for_root_alone() -> None:
+    plan = make_plan(kickstart(shadow_password=HASH, public_key=KEY, postinstall=["echo secret"]), facts())
+    modes = {step.path: step.mode for step in plan.steps if isinstance(step, Write)}
+    secret = {"/etc/shadow": 0o600, "/root/.ssh/authorized_keys": 0o600, "/root/.postinstall": 0o700}
+    assert {path: modes[path] for path in secret} == secret
+    assert all(modes[step.path] & 0o077 == 0 for step in plan.steps if isinstance(step, Write) and step.secret)

@@ -1,0 +1,19 @@
+"""Files of secret keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from photonbuild.publication.openpgp import write_secret
+
+
+def test_a_secret_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "key.asc"
+    write_secret(path, "secret\n")
+    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(FileExistsError):
+        write_secret(path, "another\n")
+    assert path.read_text() == "secret\n"
+    assert [each.name for each in path.parent.iterdir()] == ["key.asc"]
