@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photonbuild.config.load import load_sources
-from photonbuild.config.models import SourcesFile
+from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import ConfigError, SpecError
 from photonbuild.packages.spec import _answers, _record, check_spec, make_spec
 from photonbuild.sources import specfile
