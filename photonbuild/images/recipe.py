@@ -58,7 +58,8 @@ class Recipe:
         roles = [role for role in SET_ORDER if role in {Role.ROOT, Role.INITRAMFS, *self.sets}]
         sets = [[package.sha256 for package in self.packages(role)] for role in roles]
         files = [[file.path, file.mode, file.text] for file in self.files]
-        settings = self.image.model_dump(mode="json")
+        # Repositories are in it as the files that they become.
+        settings = self.image.model_dump(mode="json", exclude={"repositories"})
         total.update(json.dumps([settings, *sets, list(self.authorized_keys), files]).encode())
         return total.hexdigest()
 

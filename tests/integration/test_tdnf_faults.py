@@ -367,7 +367,7 @@ def test_killed_at_any_moment_the_same_command_again_mends_it(lab: Lab, seed: in
     process.kill()
     process.wait(30)
     (host.root / "slow").unlink()
-    host.run("-y", "upgrade")
+    host.run("-y", "--refresh", "upgrade")
     assert host.installed() == ["app-3-1", "big-1-1", "lib-3-1", "renamed-1-1"]
     assert "Check completed" in host.run("check").stdout
     verified = host.sandbox.run(["rpm", "--root", "/lab/root", "-Va"], check=False)
