@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from photonbuild.errors import PhotonbuildError
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return text
+
 
 LONGEST = 1 << 16
 # No control characters, of which terminals make commands, and no separators of lines.
@@ -19,7 +26,7 @@ LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 Text = Annotated[str, StringConstraints(max_length=LONGEST)]
 Line = Annotated[str, StringConstraints(max_length=4096, pattern=LINE)]
 Word = Annotated[str, StringConstraints(max_length=255, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+~^-]*$")]
-FileName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^/\x00-\x1f\x7f.][^/\x00-\x1f\x7f]*$")]
+FileName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^/.][^/]*$"), AfterValidator(_printable)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 

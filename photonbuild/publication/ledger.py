@@ -77,6 +77,6 @@ def parse_ledger(data: bytes | None, where: str) -> Ledger:
             since={str(k): int(v) for k, v in value.get("since", {}).items()},
             publications=publications,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         hint = "restore it from a copy, or remove it: numbers are then no longer compared"
         raise StoreError("this is no record of publications", where=where, detail=str(error), hint=hint) from None

@@ -87,7 +87,7 @@ def _output(argv: Sequence[str], key: str) -> list[dict[str, Any]]:
     """Rows of a program of util-linux that writes JSON. Raises DiskError with what it complains of, MachineError."""
     done = run(argv, check=False, error=MachineError)
     if done.returncode:
-        raise DiskError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+        raise DiskError(_printable((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]))
     try:
         answer = json.loads(done.stdout or "{}")
     except (ValueError, RecursionError) as error:
