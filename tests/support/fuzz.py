@@ -1,8 +1,8 @@
 """Fuzzing of parsers by Hypothesis: bytes that are mutations of a kept corpus, and values with a structure.
 
-`FUZZ_SECONDS` in the environment is how long each target runs, with other examples every time: 600 in the matrix. Where it
-is not set a target runs once, with the same examples each time. What is found is made small by Hypothesis; it belongs into
-the corpus, tests/data/fuzz/NAME, from where every run begins.
+`FUZZ_SECONDS` in the environment is how long each target runs, with other examples every time: 600 in the matrix. Where
+it is not set a target runs once, with the same examples each time. What is found is made small by Hypothesis; it
+belongs into the corpus, tests/data/fuzz/NAME, from where every run begins.
 """
 
 from __future__ import annotations
