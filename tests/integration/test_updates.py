@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import subprocess
 import tarfile
 import zipfile
@@ -199,30 +201,32 @@ def test_a_project_of_the_index_of_python_packages(updated: Checkout, archive: A
     folder = updated.root / "specs" / "answer"
     index = archive.root / "simple" / "answer"
     index.mkdir(parents=True)
-    files = []
+    links = ""
     for version in ("1.0", "1.1", "2.0rc1"):
-        (index / f"answer-{version}.tar.xz").write_bytes(original(version))
-        files.append({"filename": f"answer-{version}.tar.xz", "url": f"answer-{version}.tar.xz", "hashes": {}})
-    (index / "index.html").write_text(json.dumps({"files": files, "versions": ["1.0", "1.1", "2.0rc1"]}))
+        name = f"answer-{version}.tar.gz"
+        (index / name).write_bytes(gzip.compress(lzma.decompress(original(version)), mtime=0))
+        links += f'<a href="{name}#sha256={"0" * 64}">{name}</a><br/>\n'
+    (index / "index.html").write_text(f"<!DOCTYPE html><html><body>\n{links}</body></html>\n")
+    (folder / "answer.spec").write_text(PLAIN_SPEC.replace(".tar.xz", ".tar.gz"))
     mirrors = {**archive.settings, "pypi": f"{archive.url}/simple"}
     (updated.root / "user.yaml").write_text(yaml.safe_dump({"mirrors": mirrors}))
     (folder / "sources.yaml").write_text(
-        "sources:\n  - file: answer-1.0.tar.xz\n    providers:\n      - type: pypi\n        project: answer\n"
-        "        file: answer-1.0.tar.xz\n"
+        "sources:\n  - file: answer-1.0.tar.gz\n    providers:\n      - type: pypi\n        project: answer\n"
+        "        file: answer-1.0.tar.gz\n"
     )
     updated.run("sources", "lock", "answer")
     (row,) = json.loads(updated.run("outdated", "answer", "--format", "json").stdout)
     assert (row["newest"], row["behind"]) == ("1.1", True)
     updated.run("bump", "answer")
     assert nevras(updated.run("build", "answer")) == ["answer-1.1-1.phos1.noarch.rpm"]
-    assert (folder / "sources.yaml").read_text().count("answer-1.1.tar.xz") == 2
+    assert (folder / "sources.yaml").read_text().count("answer-1.1.tar.gz") == 2
     assert "nothing newer" in updated.run("bump", "answer").stderr
 
 
 def test_a_bump_that_was_killed_is_finished_by_the_next_command(updated: Checkout) -> None:
-    (updated.root / ".photonbuild-change.json").write_text(
-        json.dumps(sealed({"files": {"specs/answer/answer.spec": PLAIN_SPEC.replace("1.0", "9.9")}}))
-    )
+    text = PLAIN_SPEC.replace("Release:        1", "Release:        9")
+    change = sealed({"files": {"specs/answer/answer.spec": text}})
+    (updated.root / ".photonbuild-change.json").write_text(json.dumps(change))
     said = updated.run("plan", "answer")
-    assert "it is finished now" in said.stderr and "answer 9.9-1.phos1" in said.stdout
+    assert "it is finished now" in said.stderr and "answer 1.0-9.phos1" in said.stdout
     assert not (updated.root / ".photonbuild-change.json").exists()
