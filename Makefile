@@ -44,7 +44,7 @@ lint: ## ruff, mypy --strict, clang-format; gofmt, go vet, staticcheck and gcc's
 	$(PYTEST) tests/native/test_lint.py
 
 unit: ## tests without root, network or tools: seconds
-	$(PYTEST) tests/unit $(ARGS)
+	$(PYTEST) tests/unit -n auto --maxprocesses 8 $(ARGS)
 
 native: ## the tests of the programs in src/ with the build seed's Go and gcc: a minute
 	$(PYTEST) tests/native --ignore tests/native/test_lint.py $(ARGS)

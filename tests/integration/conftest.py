@@ -69,7 +69,12 @@ def seeded_store() -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
-    root = tmp_path / "checkout"
+    return make_checkout(tmp_path, seeded_store)
+
+
+def make_checkout(folder: Path, seeded_store: Path) -> Checkout:
+    """The small distribution and an empty store in a folder; seeds are those of the real one."""
+    root = folder / "checkout"
     shutil.copytree(PROJECT / "tests" / "data" / "mini", root)
     for name in (
         "macros",
@@ -82,7 +87,7 @@ def checkout(tmp_path: Path, seeded_store: Path) -> Checkout:
     (root / "build" / "filesystems.yaml").write_text("filesystems: {}\n", encoding="utf-8")
     (root / "build" / "runtimes.yaml").write_text("runtimes: []\n", encoding="utf-8")
     (root / "user.yaml").write_text("{}\n", encoding="utf-8")
-    store = tmp_path / "store"
+    store = folder / "store"
     store.mkdir()
     (store / "seeds").symlink_to(seeded_store / "seeds")
     return Checkout(root=root, store=store)

@@ -14,7 +14,7 @@ from tests.support.usb import boot_from_stick
 pytestmark = pytest.mark.matrix
 
 
-@pytest.mark.parametrize(("firmware", "bus"), [("bios", "usb-xhci"), ("uefi", "usb-ehci")])
+@pytest.mark.parametrize(("firmware", "bus"), [("bios", "usb-ehci"), ("bios", "usb-xhci"), ("uefi", "usb-ehci")])
 def test_the_iso_boots_from_a_usb_stick(
     iso: Path, store: Store, machine_seed: Path, firmware: Firmware, bus: Bus
 ) -> None:

@@ -1,4 +1,4 @@
-"""Go's fuzzer on every fuzz target of src/go, and programs of ours that change good input: two seconds each, or as many
+"""Go's fuzzer on every fuzz target of src/go, and programs of ours that change good input: a second each, or as many
 as ``--fuzz-seconds`` says.
 
 What Go's learns about inputs it keeps in the store (``go/cache/go/fuzz``), and begins there the next time. An input
@@ -21,7 +21,7 @@ from photonbuild.pipeline.session import Session
 from photonbuild.run import Completed
 from tests.support.native import ROOT, C, Go, report
 
-SECONDS = 2
+SECONDS = 1
 SOURCE = Path("src/go")
 CORPUS = "testdata/fuzz"
 # Beside its fuzzing, a target is compiled, and what was learnt is tried first.
