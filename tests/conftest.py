@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How often a build is killed, and by which numbers the moments are chosen."""
     parser.addoption("--kills", type=int, default=6, help="how many builds test_faults_kill kills")
     parser.addoption("--kill-seed", type=int, default=0, help="the first of the seeds of their moments")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_agent_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """gpg starts an agent for each of its folders, which would outlive the tests."""
+    yield
+    for ring in tmp_path_factory.getbasetemp().rglob("pubring.kbx"):
+        subprocess.run(["gpgconf", "--homedir", str(ring.parent), "--kill", "all"], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +49,6 @@ class Checkout:
         return [p.name for p in (self.store / "tmp").iterdir()] + [
             m for m in mounts.splitlines() if str(self.store) in m
         ]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_agent_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """gpg starts an agent for each of its folders, which would outlive the tests."""
-    yield
-    for ring in tmp_path_factory.getbasetemp().rglob("pubring.kbx"):
-        subprocess.run(["gpgconf", "--homedir", str(ring.parent), "--kill", "all"], check=True)
 
 
 @pytest.fixture(scope="session")
