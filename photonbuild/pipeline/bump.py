@@ -19,7 +19,7 @@ from photonbuild.pipeline.change import Proposal
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
 from photonbuild.sources.members import read_member
-from photonbuild.sources.specfile import CHANGELOG, replace_tag, tag, with_entry
+from photonbuild.sources.specfile import CHANGELOG, read_text, replace_tag, tag, with_entry
 
 REBUILDS = (
     "# How often each spec was built again with nothing of its own changed; written by photonbuild bump --rebuild.\n"
@@ -195,4 +195,5 @@ def _counted(session: Session, counts: Mapping[str, int | None]) -> dict[Path, s
 
 
 def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    """A file of a spec's folder. Raises SpecError."""
+    return read_text(path, f"specs/{path.parent.name}/{path.name}")

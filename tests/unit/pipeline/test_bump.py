@@ -14,7 +14,7 @@ import pytest
 
 from photonbuild.config.load import load_sources
 from photonbuild.config.sources import DebSrc, GoModule, PyPI, Snapshot, SourceEntry, Url
-from photonbuild.errors import ConfigError, SourceError
+from photonbuild.errors import ConfigError, SourceError, SpecError
 from photonbuild.pipeline import bump, modules, outdated, upstream
 from photonbuild.pipeline.change import Proposal
 from photonbuild.pipeline.session import Session
@@ -117,6 +117,13 @@ def test_rebuilds_are_counted(session: Session) -> None:
     assert str(found["build/rebuilds.yaml"]).endswith("rebuilds:\n  answer: 3\n  more: 6\n")
     changelog = str(found["specs/answer/changelog"])
     assert " - 1.0~rc.1-7.3\n- A newer compiler\n" in changelog
+
+
+def test_a_changelog_that_is_no_text(session: Session) -> None:
+    (session.spec("answer").folder / "changelog").write_bytes(b"* a\n- caf\xe9\n")
+    with pytest.raises(SpecError) as caught:
+        bump.rebuild(session, ["answer"])
+    assert caught.value.where == "specs/answer/changelog:2"
 
 
 def test_the_archive_of_another_version(session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
