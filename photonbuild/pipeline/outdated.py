@@ -63,6 +63,15 @@ def is_changes(entry: SourceEntry) -> bool:
     return any(".debian.tar." in path or path.endswith(".diff.gz") for path in paths)
 
 
+def main_source(entries: Sequence[SourceEntry]) -> tuple[int, tuple[str, str]] | None:
+    """Place among a spec's sources of the upstream archive that Debian gives, and what `source_package` says of it."""
+    for index, entry in enumerate(entries):
+        named = source_package(entry)
+        if named and not is_changes(entry):
+            return index, named
+    return None
+
+
 def is_given(session: Session, path: str) -> bool:
     """Does one of the archives say that it would give this file?"""
     try:
@@ -95,9 +104,9 @@ def standing(session: Session, spec: Spec, index: dict[str, list[SourcePackage]]
     entries = spec.fetched.sources
     found: dict[str, Any] = {}
     problems = []
-    main = next((entry for entry in entries if source_package(entry) and not is_changes(entry)), None)
+    main = main_source(entries)
     if main is not None:
-        found |= _of_debian(session, main, entries, index)
+        found |= _of_debian(session, *main[1], entries, index)
     for entry in entries:
         for provider in entry.providers:
             try:
@@ -112,11 +121,8 @@ def standing(session: Session, spec: Spec, index: dict[str, list[SourcePackage]]
 
 
 def _of_debian(
-    session: Session, main: SourceEntry, entries: Sequence[SourceEntry], index: dict[str, list[SourcePackage]]
+    session: Session, name: str, ours: str, entries: Sequence[SourceEntry], index: dict[str, list[SourcePackage]]
 ) -> dict[str, object]:
-    named = source_package(main)
-    assert named is not None
-    name, ours = named
     packages = index.get(name, [])
     newest, refused = newest_given(session, packages, ours)
     used = next((found[1] for entry in entries if is_changes(entry) and (found := source_package(entry))), None)

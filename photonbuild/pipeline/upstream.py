@@ -16,7 +16,7 @@ from photonbuild.pipeline import modules, outdated
 from photonbuild.pipeline.session import Session
 from photonbuild.sources import pypi
 from photonbuild.sources.debian import SourcePackage, plain
-from photonbuild.sources.fetch import fetch_anew, stored, with_values
+from photonbuild.sources.fetch import fetch_anew, stored, with_edits, with_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Raised:
 def raised(session: Session, spec: Spec, version: str | None) -> Raised:
     """The package with this version, or the newest obtainable one. Raises ConfigError, SourceError."""
     entries = list(enumerate(spec.fetched.sources))
-    if any(outdated.source_package(entry) and not outdated.is_changes(entry) for _, entry in entries):
+    if outdated.main_source(spec.fetched.sources) is not None:
         return _of_archive(session, spec, version)
     if (index := next((n for n, entry in entries if modules.provider_of(entry)), None)) is not None:
         return _of_module(session, spec, index, version)
@@ -103,15 +103,15 @@ def _at_version(provider: Provider, old: str, new: str) -> Provider:
 
 def of_debian(session: Session, spec: Spec) -> tuple[int, str, list[SourcePackage]]:
     """(index of the upstream archive among the sources, its version, what the archives list). Raises ConfigError."""
-    for index, entry in enumerate(spec.fetched.sources):
-        named = outdated.source_package(entry)
-        if named and not outdated.is_changes(entry):
-            return index, named[1], outdated.indexes(session, [spec]).get(named[0], [])
-    raise ConfigError(
-        f"{spec.name} has no source from a Debian archive",
-        where=f"specs/{spec.name}/sources.yaml",
-        hint=f"edit version and go.mod by hand, then photonbuild sources lock {spec.name}",
-    )
+    main = outdated.main_source(spec.fetched.sources)
+    if main is None:
+        raise ConfigError(
+            f"{spec.name} has no source from a Debian archive",
+            where=f"specs/{spec.name}/sources.yaml",
+            hint=f"edit version and go.mod by hand, then photonbuild sources lock {spec.name}",
+        )
+    index, (name, ours) = main
+    return index, ours, outdated.indexes(session, [spec]).get(name, [])
 
 
 def _nothing_newer(spec: Spec, refused: Sequence[str]) -> list[str]:
@@ -167,6 +167,4 @@ def _edited(path: Path, values: Mapping[tuple[str | int, ...], str]) -> str:
         if node is None:
             raise ConfigError(f"key '{place[-1]}' is missing", where=document.where(*place))
         edits.append((node.start_mark.index, node.end_mark.index, value))
-    for start, end, value in sorted(edits, reverse=True):
-        text = text[:start] + value + text[end:]
-    return text
+    return with_edits(text, edits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,6 +150,11 @@ def with_values(document: Document, text: str, changed: Mapping[int, Mapping[str
         edits += [(file.end_mark.index, file.end_mark.index, new)] if new else []
         for name in values.keys() & nodes.keys():
             edits.append((nodes[name][1].start_mark.index, nodes[name][1].end_mark.index, values[name]))
+    return with_edits(text, edits)
+
+
+def with_edits(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    """The text with others in the place of these parts: where each begins and ends, and what stands there then."""
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
