@@ -30,6 +30,14 @@ if posix.stat("/wait") then posix.sleep(60) end
 if posix.stat("/slow") then posix.sleep(1) end
 io.open("/usr/share/lib.done", "w"):close()
 """
+# Its script leaves no byte of the disk while there is a file /fill.
+FILLS = """%post -p <lua>
+if posix.stat("/fill") then
+    local file = io.open("/usr/share/full", "w")
+    repeat until not (file:write(string.rep("x", 4096)) and file:flush())
+    file:close()
+end
+"""
 PACKAGES = {
     "base": Made(name="base"),
     "lib": Made(name="lib", tags="Provides: lib(api) = 1"),
@@ -42,6 +50,12 @@ PACKAGES = {
     "renamed": Made(name="renamed", tags="Obsoletes: base < 2\nProvides: base = 2"),
     "big": Made(name="big", install="head -c 400000 /dev/urandom > %{buildroot}/usr/share/big/data"),
     "huge": Made(name="huge", install="head -c 64000000 /dev/zero > %{buildroot}/usr/share/huge/data"),
+    "filler": Made(name="filler", scripts=FILLS),
+    "after": Made(
+        name="after",
+        tags="Requires(pre): filler",
+        install="head -c 400000 /dev/urandom > %{buildroot}/usr/share/after/data",
+    ),
     "lib3": Made(name="lib", version="3", scripts=WAITS),
     "app3": Made(name="app", version="3", tags="Requires: lib >= 3", scripts=WAITS),
     # Side by side: no file of one is another's.

@@ -334,6 +334,28 @@ def test_a_disk_that_is_too_small_for_a_package(lab: Lab) -> None:
     assert "huge-1-1" not in done.stdout.splitlines()
 
 
+def test_a_disk_that_fills_up_in_the_middle_of_a_transaction(lab: Lab) -> None:
+    """There was room when librpm counted; a script of the first package takes what the second needs."""
+    for name in ("filler", "after"):
+        shutil.copy(lab.file(name), lab.host.work / f"{name}.rpm")
+    script = """
+        tdnf="tdnf --installroot /small --nogpgcheck -y"
+        mkdir -p /small && touch /small/fill
+        $tdnf install /lab/filler.rpm /lab/after.rpm; echo "code $?"
+        rpm --root /small -qa; rm /small/fill /small/usr/share/full
+        echo -- again
+        $tdnf install /lab/filler.rpm /lab/after.rpm; echo "code $?"
+        $tdnf check; rpm --root /small -qa; rpm --root /small -Va
+    """
+    done = replace(lab.host.sandbox, tmpfs_size="20m").run(["bash", "-c", script], check=False)
+    first, again = done.stdout.split("-- again\n")
+    assert "code 1\n" in first and "after-1-1" not in first.split("code 1\n")[1], done.stdout + done.stderr
+    assert "No space left on device" in done.stderr and "the same command again goes on" in done.stderr, done.stderr
+    *_, one, two, three = again.splitlines()
+    assert "code 0\n" in again and "Check completed" in one, done.stdout + done.stderr
+    assert sorted([two, three]) == ["after-1-1.noarch", "filler-1-1.noarch"]
+
+
 def test_a_transaction_that_was_cut_is_finished_by_the_next_command(lab: Lab) -> None:
     host = lab.host
     lab.start("app", "lib", "base")

@@ -157,6 +157,28 @@ def test_the_power_is_cut_at_any_instant(lab: Lab) -> None:
         print(about, "whole again", flush=True)
 
 
+def test_all_packages_of_the_image_upgrade(lab: Lab, machine_seed: Path) -> None:
+    """All but the kernel, of which a second one stands beside the first: tests/boot/test_updates.py."""
+    fleet = lab.fleet
+    names = {package.name for built in fleet.built.values() for package in built.packages} - {"linux"}
+    fleet.publish(fleet.next_release(sorted(names)))
+    with lab.hosts.running(lab.copy("all")) as host:
+        host.up()
+        host.ssh(UPGRADE, timeout=1800)
+        host.restart()
+        status = host.status()
+        assert (status["update_undone"], status["fallback"], status["boot_counter"]) == ("", "", ""), status
+        assert host.ssh("systemctl is-system-running", check=False) == "running\n"
+        installed = dict(line.split() for line in host.ssh("rpm -qa --qf '%{NAME} %{RELEASE}\n'").splitlines())
+        kept = sorted(name for name, release in installed.items() if not release.endswith(".90"))
+        assert kept == ["gpg-pubkey", "linux"]
+        assert host.ssh("tdnf check") == "Check completed without issues\n"
+        assert host.ssh("rpm -Va --noconfig", check=False, timeout=900) == ""
+        box = put_box(host.machine.config, machine_seed / BUSYBOX)
+        host.ssh(f"tar -C {box} -c . | docker import - local/box && rm -r {box}", timeout=600)
+        assert host.ssh("docker run --rm local/box echo upgraded", timeout=600) == "upgraded\n"
+
+
 def test_the_timer_applies_advisories_only(lab: Lab) -> None:
     fleet = lab.fleet
     fleet.publish(fleet.make([Made(name="app")]))

@@ -19,7 +19,7 @@ reposdir=/none
 cachedir=/kept/cache
 persistdir=/kept/persist
 logdir=/tmp
-plugins=0
+pluginpath=/usr/lib/python3/dist-packages/dnf-plugins
 module_platform_id=platform:none
 [published]
 name=published
@@ -27,26 +27,6 @@ baseurl={url}/$releasever/packages/$basearch
 gpgcheck=1
 repo_gpgcheck=1
 gpgkey={key}
-"""
-
-
-# As dnf-plugins-core's repoclosure asks: is there, for each requirement of each package, one that provides it?
-CLOSURE = """\
-import sys
-import dnf
-
-base = dnf.Base()
-base.conf.cachedir = "/tmp/cache"
-base.conf.substitutions.update(basearch="x86_64", arch="x86_64", releasever="1.0")
-base.repos.add_new_repo("published", base.conf, baseurl=sys.argv[1:])
-base.fill_sack(load_system_repo=False)
-available = base.sack.query().available()
-for package in available:
-    for need in package.requires:
-        name = str(need)
-        found = available.filter(provides=need) or (name.startswith("/") and available.filter(file=name))
-        if not (found or name.startswith("rpmlib(")):
-            print(package, name, sep="\\t")
 """
 
 
@@ -82,9 +62,3 @@ class Dnf:
         query = ["rpm", "--root=/kept/root", "-qa", "--qf", "%{NEVRA} %{RSAHEADER:pgpsig}\n"]
         text = sandbox.run(query).stdout
         return sorted(line for line in text.splitlines() if not line.startswith("gpg-pubkey"))
-
-    def unresolved(self, url: str) -> list[tuple[str, str]]:
-        """(package, requirement) of what nothing in the repository at this address provides, by dnf's own library."""
-        sandbox = Sandbox(layers=[self.root], scratch=self.scratch, network=True)
-        text = sandbox.run(["python3", "-c", CLOSURE, url]).stdout
-        return sorted((package, need) for package, _, need in (line.partition("\t") for line in text.splitlines()))
