@@ -134,7 +134,7 @@ def test_what_is_published_has_all_that_it_requires(
     """By dnf's repoclosure; and dnf installs the packages of the default profile into an empty root."""
     dnf = Dnf(clients_root(configuration, store), store.scratch, tmp_path / "dnf")
     url = f"{guide.url}/phos"
-    done = dnf.run(url, "repoclosure")
+    done = dnf.closure(url)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     profile = configuration.profile("default").packages
     done = dnf.run(url, "install", *profile)

@@ -19,7 +19,7 @@ reposdir=/none
 cachedir=/kept/cache
 persistdir=/kept/persist
 logdir=/tmp
-pluginpath=/usr/lib/python3/dist-packages/dnf-plugins
+plugins=0
 module_platform_id=platform:none
 [published]
 name=published
@@ -62,3 +62,7 @@ class Dnf:
         query = ["rpm", "--root=/kept/root", "-qa", "--qf", "%{NEVRA} %{RSAHEADER:pgpsig}\n"]
         text = sandbox.run(query).stdout
         return sorted(line for line in text.splitlines() if not line.startswith("gpg-pubkey"))
+
+    def closure(self, url: str) -> Completed:
+        """Run `dnf repoclosure`: which requirements of packages does nothing there provide?"""
+        return self.run(url, "--setopt=plugins=1", "--disableplugin=*", "--enableplugin=repoclosure", "repoclosure")
