@@ -118,6 +118,19 @@ static void classify(struct context *context, Solver *solver, struct plan *plan)
         sort_packages(pool, all[i]);
 }
 
+/* Of two versions that a cut transaction left, one may go. */
+static bool another_stays(const struct context *context, const struct plan *plan, Id gone)
+{
+    Pool *pool = context->pool;
+
+    for (Id p = pool->installed->start; p < pool->installed->end; p++)
+        if (p != gone && pool->solvables[p].repo == pool->installed &&
+            pool->solvables[p].name == pool->solvables[gone].name && !contains(&plan->remove, p) &&
+            !contains(&plan->unneeded, p))
+            return true;
+    return false;
+}
+
 static bool check_protected(struct context *context, const struct plan *plan, struct failure *failure)
 {
     const Queue *const lists[] = {&plan->remove, &plan->unneeded};
@@ -125,7 +138,8 @@ static bool check_protected(struct context *context, const struct plan *plan, st
     for (size_t l = 0; l < 2; l++)
         for (int i = 0; i < lists[l]->count; i++) {
             Id p = lists[l]->elements[i];
-            if (has_match(&context->config->protected, name_of(context->pool, p)) && !is_installonly(context, p))
+            if (has_match(&context->config->protected, name_of(context->pool, p)) && !is_installonly(context, p) &&
+                !another_stays(context, plan, p))
                 return fail(failure, nevra_of(context->pool, p),
                             "protected_packages= in tdnf.conf and files in protected.d name what must stay",
                             "this would remove a protected package");

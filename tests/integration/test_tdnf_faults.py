@@ -360,6 +360,9 @@ def test_a_transaction_that_was_cut_is_finished_by_the_next_command(lab: Lab) ->
     host = lab.host
     lab.start("app", "lib", "base")
     host.run("-y", "install", "app")
+    protected = host.root / "etc/tdnf/protected.d/lib.conf"
+    protected.parent.mkdir(parents=True, exist_ok=True)
+    protected.write_text("lib\n", encoding="utf-8")
     lab.publish("app3", "lib3")
     (host.root / "wait").touch()
     process = host.start("-y", "--refresh", "upgrade")

@@ -32,7 +32,8 @@ metadata_expire=1
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fleet
 """
 # In an initramfs of static programs: /init of a kernel that panics, and of one that starts the system and hangs then. A
-# process for each processor that no other gets past is to the rest what a kernel's endless loop is.
+# process for each processor that no other gets past is to the rest what a kernel's endless loop is. It is one with a
+# deadline: from SCHED_FIFO Linux 6.12 takes a twentieth for the others, https://docs.kernel.org/scheduler/sched-deadline.html
 PANIC = "#!/bin/busybox sh\nexit 1\n"
 HANG = """#!/bin/busybox sh
 b=/bin/busybox
@@ -46,16 +47,19 @@ $b umount /proc
 exec $b switch_root /system /sbin/init
 """
 HANG_PROGRAM = """
+#define _GNU_SOURCE
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 int main(int argc, char **argv)
 {
-    struct sched_param first = {.sched_priority = 99};
+    const unsigned all = 1000000;
+    struct sched_attr first = {.size = sizeof first, .sched_policy = SCHED_DEADLINE, .sched_runtime = all,
+                               .sched_deadline = all, .sched_period = all};
     sleep(argc > 1 ? atoi(argv[1]) : 0);
     for (long each = sysconf(_SC_NPROCESSORS_ONLN); each > 1 && fork() != 0; each--)
         ;
-    if (sched_setscheduler(0, SCHED_FIFO, &first) == 0)
+    if (sched_setattr(0, &first, 0) == 0)
         for (;;)
             ;
     return 1;
