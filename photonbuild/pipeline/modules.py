@@ -97,4 +97,8 @@ def _go(session: Session, module: Path | None, *words: str, write: bool = False)
     """Run go(1) in a module, or in a folder without one; what it prints. Raises SourceError."""
     with session.store.staging() as empty:
         box = go_sandbox(session.fetcher, [Bind(module or empty, "/module", readonly=not write)])
-        return str(box.run(["go", *words], cwd="/module", error=SourceError).stdout)
+        try:
+            return str(box.run(["go", *words], cwd="/module", error=SourceError).stdout)
+        except SourceError as error:
+            said = [line for line in (error.detail or "").splitlines() if line.startswith("go: ")]
+            raise SourceError(said[0] if said else error.message, detail=error.detail) from None

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photonbuild.config.sources import DebSrc, GoModule, PyPI, SourceEntry
+from photonbuild.config.sources import Cargo, DebSrc, GoModule, PyPI, SourceEntry
 from photonbuild.errors import SourceError
 from photonbuild.packages.spec import Spec
-from photonbuild.pipeline import modules
+from photonbuild.pipeline import crates, modules
 from photonbuild.pipeline.session import Session
 from photonbuild.sources import pypi
 from photonbuild.sources.debian import SourcePackage, listed, plain
@@ -115,6 +115,9 @@ def standing(session: Session, spec: Spec, index: dict[str, list[SourcePackage]]
                     found.setdefault("newest", found["upstream"])
                 elif isinstance(provider, GoModule) and provider.tar is None:
                     found["upstream"] = found["newest"] = modules.newest(session, spec.folder / provider.module)
+                elif isinstance(provider, Cargo):
+                    folder = spec.folder / provider.crate
+                    found["upstream"] = found["newest"] = crates.newest(session, folder, spec.version)
             except SourceError as error:
                 problems.append(error.message)
     return Standing(package=spec.name, version=spec.version, problem="; ".join(problems) or None, **found)

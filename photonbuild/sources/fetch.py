@@ -225,28 +225,32 @@ def _cargo(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Cargo, work
         source = LocalSource(name=name, path=spec_dir / provider.crate / name, root=spec_dir.parent.parent.absolute())
         source.write(work / "crate" / name)
     (work / "out").mkdir()
-    sandbox = Sandbox(
-        layers=f.roots("cargo"),
-        scratch=f.store.scratch,
-        binds=[
-            Bind(source=work / "out", target="/out", readonly=False),
-            Bind(source=work / "crate", target="/crate"),
-            Bind(source=CARGOVENDOR, target="/cargovendor.py"),
-            *certificate_binds(),
-        ],
-        network=True,
-        env={**cargo_environment(), "CARGO_HTTP_CAINFO": CERTIFICATES, "HOME": "/tmp"},
-    )
+    binds = [
+        Bind(source=work / "out", target="/out", readonly=False),
+        Bind(source=work / "crate", target="/crate"),
+        Bind(source=CARGOVENDOR, target="/cargovendor.py"),
+    ]
     # By standard input: the host's configuration may hold a registry's token.
     configuration = cargo_configuration(f.config.user.mirrors).encode()
     argv = ["python3", "-I", "/cargovendor.py", "/crate", "/out/tree"]
-    sandbox.run(argv, input=configuration, error=SourceError)
+    cargo_sandbox(f, binds).run(argv, input=configuration, error=SourceError)
     try:
         members = list(pack.tree(work / "out" / "tree"))
     except pack.PackError as error:
         raise SourceError(str(error)) from None
     pack.write_tar(members, entry.file.removesuffix(".tar"), work / "file")
     return work / "file"
+
+
+def cargo_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
+    """The build seed with Rust and a network, in which cargo finds what the host's environment says of registries."""
+    return Sandbox(
+        layers=f.roots("cargo"),
+        scratch=f.store.scratch,
+        binds=[*binds, *certificate_binds()],
+        network=True,
+        env={**cargo_environment(), "CARGO_HTTP_CAINFO": CERTIFICATES, "HOME": "/tmp"},
+    )
 
 
 def _module(spec_dir: Path, provider: GoModule) -> LocalSource:
