@@ -21,6 +21,7 @@ from tests.integration.tdnf_fixtures import layers
 from tests.support.clients import clients_root
 from tests.support.dnf import Dnf, served
 from tests.support.tdnf_lab import Host, Key
+from tests.support.token import Token
 
 __all__ = ["layers"]
 
@@ -147,6 +148,28 @@ def test_a_key_of_gpg_agent_and_one_with_a_passphrase(
     said = checkout.run("repo", "sign", "mini-data", "--key", str(key), code=2).stderr
     assert "hint: name the file that holds its passphrase" in said
     checkout.run("repo", "sign", "mini-data", "--key", str(key), "--passphrase-file", str(words))
+
+
+def test_a_key_in_a_pkcs11_token(
+    checkout: Checkout, clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").mkdir()
+    token = Token(clients, tmp_path / "token")
+    monkeypatch.setenv("GNUPGHOME", str(token.home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    target = tmp_path / "published"
+    try:
+        key = f"agent:{token.make()}"
+        checkout.run("repo", "sign", "mini-data", "--key", key)
+        checkout.run("repo", "publish", str(target))
+        assert "in order" in checkout.run("repo", "verify", str(target), "--key", key).stdout
+        # What signs is the token: without it nothing does.
+        shutil.rmtree(token.folder / "tokens")
+        subprocess.run(["gpgconf", "--kill", "all"], check=True)
+        checkout.edit("mini-data", "Release:        1", "Release:        2")
+        checkout.run("repo", "sign", "mini-data", "--key", key, code=2)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], check=False)
 
 
 def test_dnf_lists_advisories(checkout: Checkout, dnf: Dnf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
