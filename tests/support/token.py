@@ -85,7 +85,7 @@ class Token:
         programs = {
             "pinentry": PINENTRY,
             "scd": f"#!/bin/sh\nSOFTHSM2_CONF={self.folder}/softhsm2.conf\nexport SOFTHSM2_CONF\n"
-            f"exec {' '.join(self._argv('usr/bin/gnupg-pkcs11-scd'))} \"$@\"\n",
+            f'exec {" ".join(self._argv("usr/bin/gnupg-pkcs11-scd"))} "$@"\n',
         }
         for name, text in programs.items():
             (self.folder / name).write_text(text)
