@@ -6,8 +6,12 @@ tests: pico-agent pico-agent-checked test-parts test-fuzz
 test-parts: test_parts.c dhcp.c frame.c users.c util.c $(wildcard *.h)
 	$(CC) -O1 -g $(SANITIZE) $(DEFINES) $(WARNINGS) -o $@ $(filter %.c,$^)
 
-test-fuzz: test_fuzz.c dhcp.c frame.c users.c util.c $(wildcard *.h)
+test-fuzz: test_fuzz.c fuzz_main.c dhcp.c frame.c users.c util.c $(wildcard *.h)
 	$(CC) -O1 -g $(SANITIZE) $(DEFINES) $(WARNINGS) -o $@ $(filter %.c,$^)
+
+# By clang: see tests/native/test_fuzz.py.
+libfuzzer: test_fuzz.c dhcp.c frame.c users.c util.c $(wildcard *.h)
+	$(CLANG) -O1 -g -fsanitize=fuzzer $(SANITIZE) $(DEFINES) -o $@ $(filter %.c,$^)
 
 # It is not static, and slower.
 pico-agent-checked: $(PARTS:%=%.c) $(wildcard *.h)

@@ -1,14 +1,12 @@
-/* test-fuzz SECONDS SEED: what an image wrote (passwd, group) and what comes over the wires (frames, records, DHCP), from
-   good ones with bytes changed, under the sanitizers. Input lies in a block of its exact size. `one` is what libFuzzer
-   calls as well, with -DLIBFUZZER. */
+/* What an image wrote (passwd, group) and what comes over the wires (frames, records, DHCP), for libFuzzer; without it
+   test-fuzz FILE... tries the inputs that are kept. Input lies in a block of its exact size. */
 #include <arpa/inet.h>
 #include <netinet/ip.h>
-#include <netinet/udp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "dhcp.h"
@@ -16,7 +14,7 @@
 #include "users.h"
 #include "util.h"
 
-enum { PARSERS = 4, LARGEST = 2048 };
+enum { PARSERS = 4 };
 static const uint8_t MAC[6] = {0x52, 0x54, 0, 1, 2, 3};
 static const uint32_t ID = 0x01020304;
 
@@ -28,7 +26,7 @@ static void require(bool good, const char *what)
     abort();
 }
 
-static void try_frames(const char *data, size_t size)
+static void try_frames(char *data, size_t size)
 {
     static struct decoder decoder;
     struct frame frame;
@@ -57,7 +55,7 @@ static void try_frames(const char *data, size_t size)
     }
 }
 
-static void try_values(const char *data, size_t size)
+static void try_values(char *data, size_t size)
 {
     uint8_t bytes[16];
     size_t found;
@@ -75,17 +73,35 @@ static void try_values(const char *data, size_t size)
     free(text);
 }
 
-static void try_dhcp(const char *data, size_t size)
+/* No fuzzer finds the checksum of a packet's head. */
+static void set_checksum(uint8_t *packet, size_t size)
+{
+    struct iphdr ip;
+    uint32_t sum = 0;
+
+    if (size < sizeof ip || (size_t)(packet[0] & 15) * 4 > size)
+        return;
+    memset(packet + offsetof(struct iphdr, check), 0, sizeof ip.check);
+    for (size_t at = 0; at < (size_t)(packet[0] & 15) * 4; at += 2)
+        sum += (uint32_t)packet[at] << 8 | packet[at + 1];
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    ip.check = htons((uint16_t)~sum);
+    memcpy(packet + offsetof(struct iphdr, check), &ip.check, sizeof ip.check);
+}
+
+static void try_dhcp(char *data, size_t size)
 {
     struct lease lease;
 
+    set_checksum((uint8_t *)data, size);
     dhcp_read((const uint8_t *)data, size, ID, MAC, &lease);
     require(lease.dns_count <= MAX_DNS, "more name servers than there is room for");
     require(memchr(lease.domain, '\0', sizeof lease.domain) != NULL, "a domain without an end");
     require(strpbrk(lease.domain, "\n #/") == NULL, "a domain that is no name");
 }
 
-static void try_users(const char *data, size_t size)
+static void try_users(char *data, size_t size)
 {
     static const char *const users[] = {"", "root", "app", "7", "app:staff", "1000:7", "nobody:"};
     char path[] = "/tmp/test-fuzz-XXXXXX";
@@ -105,117 +121,20 @@ static void try_users(const char *data, size_t size)
     unlink(path);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 /* The first byte says which parser gets the others. */
-static void one(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const parsers[PARSERS])(const char *, size_t) = {try_frames, try_values, try_dhcp, try_users};
+    static void (*const parsers[PARSERS])(char *, size_t) = {try_frames, try_values, try_dhcp, try_users};
 
     if (size == 0)
-        return;
+        return 0;
     char *exact = malloc(size > 1 ? size - 1 : 1);
     if (exact == NULL)
         abort();
     memcpy(exact, data + 1, size - 1);
     parsers[data[0] % PARSERS](exact, size - 1);
     free(exact);
-}
-
-#ifdef LIBFUZZER
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    one(data, size);
     return 0;
 }
-#else
-static const char USERS[] = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:7:An app:/home/app:/bin/sh\n"
-                            "nobody:x:65534:65534::/:\nstaff:x:50:app,root\nwheel:x:10:\n7:x:8:app\n";
-static const char VALUES[] = "52:54:00:12:34:56";
-
-/* Something good for a parser, after its number. */
-static size_t good(uint8_t *input, int parser)
-{
-    static const char records[] = "image=box\0command=echo\0user=app:staff\0";
-    struct lease lease = {.address = htonl(0x0a000203), .server = htonl(0x0a000202)};
-    uint8_t packet[DHCP_PACKET];
-
-    *input = (uint8_t)parser;
-    switch (parser) {
-    case 0:
-        for (size_t at = 1, frame = 0; frame < 3; frame++, at += HEADER_SIZE + sizeof records - 1) {
-            encode_header((char *)input + at, (uint8_t)(SETUP + frame), 1, sizeof records - 1);
-            memcpy(input + at + HEADER_SIZE, records, sizeof records - 1);
-        }
-        return 1 + 3 * (HEADER_SIZE + sizeof records - 1);
-    case 1:
-        memcpy(input + 1, VALUES, sizeof VALUES - 1);
-        return sizeof VALUES;
-    case 2: {
-        /* A request turned into an answer: the ports are exchanged, the operation is a reply. */
-        size_t size = dhcp_build(packet, DHCP_REQUEST, ID, MAC, &lease);
-        struct udphdr *udp = (void *)(packet + sizeof(struct iphdr));
-        uint16_t source = udp->source;
-        udp->source = udp->dest;
-        udp->dest = source;
-        packet[sizeof(struct iphdr) + sizeof(struct udphdr)] = 2;
-        memcpy(input + 1, packet, size);
-        return 1 + size;
-    }
-    default:
-        memcpy(input + 1, USERS, sizeof USERS - 1);
-        return sizeof USERS;
-    }
-}
-
-/* Bytes changed, taken out, or put in twice. The checksum of a packet's head stays right. */
-static size_t changed(uint8_t *input, size_t size, int parser)
-{
-    static const char odd[] = {0, '\n', ':', ',', '=', '/', -1, 127};
-    size_t first = parser == 2 ? 1 + sizeof(struct iphdr) : 1;
-
-    for (int count = rand() % 6; count > 0 && size > first + 1; count--) {
-        size_t at = first + (size_t)rand() % (size - first);
-        size_t part = 1 + (size_t)rand() % 40;
-        switch (rand() % 4) {
-        case 0:
-            input[at] = (uint8_t)rand();
-            break;
-        case 1:
-            input[at] = (uint8_t)odd[(size_t)rand() % sizeof odd];
-            break;
-        case 2:
-            part = part < size - at ? part : size - at;
-            memmove(input + at, input + at + part, size - at - part);
-            size -= part;
-            break;
-        default:
-            part = part < size - at ? part : size - at;
-            if (size + part <= LARGEST) {
-                memmove(input + at + part, input + at, size - at);
-                size += part;
-            }
-        }
-    }
-    return size;
-}
-
-int main(int argc, char **argv)
-{
-    time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 2);
-    long tries = 0;
-    struct lease lease;
-
-    srand(argc > 2 ? (unsigned int)atoi(argv[2]) : 1);
-    uint8_t input[LARGEST];
-    size_t size = good(input, 2);
-    require(dhcp_read(input + 1, size - 1, ID, MAC, &lease) == DHCP_REQUEST, "the good packet is none");
-    while (time(NULL) < end)
-        for (int parser = 0; parser < PARSERS; parser++, tries++) {
-            size = good(input, parser);
-            one(input, changed(input, size, parser));
-        }
-    printf("%ld inputs\n", tries);
-    return 0;
-}
-#endif

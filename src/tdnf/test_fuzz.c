@@ -1,38 +1,9 @@
-/* test-fuzz SECONDS SEED: files of settings from pieces of such files and from noise, under the sanitizers. */
+/* Files of settings, for libFuzzer; without it test-fuzz FILE... tries the inputs that are kept. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "config.h"
-
-static const char *const pieces[] = {"[",
-                                     "]",
-                                     "=",
-                                     "\n",
-                                     " ",
-                                     "\t",
-                                     "#",
-                                     ";",
-                                     "$",
-                                     "{",
-                                     "}",
-                                     "main",
-                                     "baseurl",
-                                     "http://a",
-                                     "${basearch}",
-                                     "$releasever",
-                                     "\r\n",
-                                     "\xef\xbb\xbf",
-                                     "1",
-                                     "-1",
-                                     "48h",
-                                     "never",
-                                     "99999999999999999999",
-                                     "priority",
-                                     "gpgcheck",
-                                     "enabled",
-                                     "\xff",
-                                     ","};
 
 static const char *lookup(const void *data, const char *name)
 {
@@ -61,24 +32,17 @@ static void try(char *text)
     free_settings(&settings);
 }
 
-int main(int argc, char **argv)
-{
-    time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 2);
-    long tries = 0;
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-    srand(argc > 2 ? (unsigned int)atoi(argv[2]) : 1);
-    while (time(NULL) < end) {
-        char text[512] = "";
-        int count = rand() % 24;
-        for (int i = 0; i < count; i++) {
-            if (rand() % 8 == 0)
-                text[strlen(text)] = (char)(1 + rand() % 255);
-            else
-                strcat(text, pieces[(size_t)rand() % (sizeof pieces / sizeof *pieces)]);
-        }
-        try(text);
-        tries++;
-    }
-    printf("%ld texts\n", tries);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1);
+
+    if (text == NULL)
+        abort();
+    memcpy(text, data, size);
+    text[size] = '\0';
+    try(text);
+    free(text);
     return 0;
 }

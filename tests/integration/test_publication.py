@@ -18,8 +18,8 @@ from photonbuild.publication.storage.folder import Folder
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE, Checkout, make_checkout
 from tests.integration.tdnf_fixtures import layers
-from tests.support.clients import clients_root
 from tests.support.dnf import Dnf, served
+from tests.support.roots import root_of
 from tests.support.tdnf_lab import Host, Key
 from tests.support.token import Token
 
@@ -43,7 +43,7 @@ DATA = "Packages/*/mini-data-1.0-1.phos1.noarch.rpm"
 
 @pytest.fixture(scope="session")
 def clients(seeded_store: Path) -> Path:
-    return clients_root(load_config(PROJECT), Store.open(seeded_store))
+    return root_of(load_config(PROJECT), Store.open(seeded_store), "clients")
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ from photonbuild.sources.mirrors import download, is_served
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT
 from tests.support import serving
-from tests.support.clients import clients_root
 from tests.support.https import loopback_certificate
 from tests.support.killing import NEW, kill_publishers, trees
 from tests.support.native import MINIO, go_program
 from tests.support.publications import LAYOUT, missing, seen
+from tests.support.roots import root_of
 
 pytestmark = pytest.mark.integration
 
@@ -99,7 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def ssh(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """sshd of Debian in a root of its own; the client is the host's ssh, with Debian's rsync."""
-    work, root, port = tmp_path_factory.mktemp("ssh"), clients_root(session.config, session.store), free_port()
+    work, root, port = tmp_path_factory.mktemp("ssh"), root_of(session.config, session.store, "clients"), free_port()
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / name)], check=True)
     (work / "sshd_config").write_text(SSHD)

@@ -19,9 +19,9 @@ import pytest
 from photonbuild.config.load import Config
 from photonbuild.machines.hardware import HOST_SEEN_BY_GUEST
 from photonbuild.store import Store
-from tests.support.clients import clients_root
 from tests.support.dnf import Dnf
 from tests.support.faulty_web import web
+from tests.support.roots import root_of
 from tests.support.updates import Hosts
 
 pytestmark = pytest.mark.matrix
@@ -132,7 +132,7 @@ def test_what_is_published_has_all_that_it_requires(
     guide: Guide, configuration: Config, store: Store, tmp_path: Path
 ) -> None:
     """By dnf's repoclosure; and dnf installs the packages of the default profile into an empty root."""
-    dnf = Dnf(clients_root(configuration, store), store.scratch, tmp_path / "dnf")
+    dnf = Dnf(root_of(configuration, store, "clients"), store.scratch, tmp_path / "dnf")
     url = f"{guide.url}/phos"
     done = dnf.closure(url)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

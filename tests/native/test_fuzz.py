@@ -1,5 +1,4 @@
-"""Go's fuzzer on every fuzz target of src/go, and programs of ours that change good input: a second each, or as many
-as ``--fuzz-seconds`` says.
+"""Go's fuzzer on every fuzz target of src/go, a second each or as many as ``--fuzz-seconds`` says; libFuzzer on C.
 
 What Go's learns about inputs it keeps in the store (``go/cache/go/fuzz``), and begins there the next time. An input
 that fails is in the report, to be put into the package's ``testdata/fuzz``.
@@ -10,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -81,13 +79,20 @@ def test_nothing_is_found(runs: dict[Target, Future[Completed]], copy: Path, tar
     assert done.returncode == 0 or only_time_was_over(done.stdout), f"{report(done)}\n{found(copy, target)}"
 
 
-@pytest.mark.parametrize(("program", "options"), [("agent", ""), ("client", "detect_leaks=0")])
-def test_nothing_is_found_in_c(request: pytest.FixtureRequest, program: str, options: str) -> None:
-    """What the agent reads of an image and from its wires, and the package client of settings, with the sanitizers."""
+@pytest.mark.parametrize(("program", "leaks"), [("agent", False), ("client", True)])
+def test_nothing_is_found_in_c(request: pytest.FixtureRequest, program: str, leaks: bool) -> None:
+    """What the agent reads of an image and from its wires, and the package client of settings, with the sanitizers.
+
+    The kept inputs always; with ``--fuzz-seconds`` libFuzzer, with clang of a root of its own.
+    """
     made: C = request.getfixturevalue(program)
-    seconds = request.config.getoption("--fuzz-seconds", None) or SECONDS
-    argv = ["./test-fuzz", str(seconds), str(int(time.time()))]
-    assert re.fullmatch(r"[1-9]\d* \w+\n", made.run(*argv, ASAN_OPTIONS=options))
+    kept = sorted(f"testdata/fuzz/{path.name}" for path in (made.made / "testdata" / "fuzz").iterdir())
+    assert made.run("./test-fuzz", *kept, ASAN_OPTIONS=f"detect_leaks={int(not leaks)}") == f"{len(kept)} inputs\n"
+    if seconds := request.config.getoption("--fuzz-seconds", None):
+        done = made.fuzz(seconds, f"-detect_leaks={int(not leaks)}", f"-rss_limit_mb={8192 if leaks else 1024}")
+        inputs = {path.name: path.read_bytes() for path in made.made.glob("found-*")}
+        assert done.returncode == 0, f"{report(done)}\n{inputs}"
+        assert re.search(r"^Done [1-9]\d* runs in ", done.stderr, re.MULTILINE), done.stderr[-2000:]
 
 
 def found(copy: Path, target: Target) -> str:

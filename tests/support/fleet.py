@@ -31,9 +31,8 @@ repo_gpgcheck=1
 metadata_expire=1
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fleet
 """
-# In an initramfs of static programs: /init of a kernel that panics, and of one that starts the system and hangs then. A
-# process for each processor that no other gets past is to the rest what a kernel's endless loop is. It is one with a
-# deadline: from SCHED_FIFO Linux 6.12 takes a twentieth for the others, https://docs.kernel.org/scheduler/sched-deadline.html
+# In an initramfs of static programs: /init of a kernel that panics, and of one that starts the system and hangs then: it
+# panics and is not to start again, which only the watchdog ends.
 PANIC = "#!/bin/busybox sh\nexit 1\n"
 HANG = """#!/bin/busybox sh
 b=/bin/busybox
@@ -41,28 +40,20 @@ $b mkdir -p /proc /dev /system
 $b mount -t proc proc /proc
 $b mount -t devtmpfs dev /dev
 until $b mount -o ro /dev/vda3 /system 2>/dev/null; do $b sleep 1; done
-echo -1 > /proc/sys/kernel/sched_rt_runtime_us
-$b setsid /bin/hang 90 &
-$b umount /proc
+$b setsid /bin/hang 90 /proc/sys/kernel/panic /proc/sysrq-trigger &
+$b sleep 1
+$b umount -l /proc
 exec $b switch_root /system /sbin/init
 """
 HANG_PROGRAM = """
-#define _GNU_SOURCE
-#include <sched.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 int main(int argc, char **argv)
 {
-    const unsigned all = 1000000;
-    struct sched_attr first = {.size = sizeof first, .sched_policy = SCHED_DEADLINE, .sched_runtime = all,
-                               .sched_deadline = all, .sched_period = all};
-    sleep(argc > 1 ? atoi(argv[1]) : 0);
-    for (long each = sysconf(_SC_NPROCESSORS_ONLN); each > 1 && fork() != 0; each--)
-        ;
-    if (sched_setattr(0, &first, 0) == 0)
-        for (;;)
-            ;
-    return 1;
+    int restart = open(argv[2], O_WRONLY), trigger = open(argv[3], O_WRONLY);
+    sleep(atoi(argv[1]));
+    return argc != 4 || write(restart, "0", 1) != 1 || write(trigger, "c", 1) != 1;
 }
 """
 UNITS = "/usr/lib/systemd/system"

@@ -18,6 +18,7 @@ from photonbuild.pipeline.session import Session
 from photonbuild.run import Completed
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.fetch import go_sandbox
+from tests.support.roots import root_of
 
 ROOT = Path(__file__).parents[2]
 # The same place inside for every checkout: the go tool then finds in its cache what it tested before.
@@ -143,9 +144,23 @@ class C:
 
     def make(self, *targets: str) -> str:
         shutil.copytree(ROOT / "src" / self.name, self.made, dirs_exist_ok=True)
+        shutil.copy(ROOT / "tests" / "native" / "fuzz_main.c", self.made)
         return self._run(
             "bash", "-euc", f'eval "$(rpm --eval %set_build_flags)"; make -j{os.cpu_count()} {" ".join(targets)}'
         )
+
+    def fuzz(self, seconds: int, *options: str) -> Completed:
+        """libFuzzer, from the kept inputs and those that the store has. What it finds is in files `found-…`."""
+        learnt = self.session.store.root / "fuzz" / self.name
+        learnt.mkdir(parents=True, exist_ok=True)
+        binds = [Bind(self.made, "/made", readonly=False), Bind(learnt, "/learnt", readonly=False)]
+        root = root_of(self.session.config, self.session.store, "clang")
+        env = {"ASAN_OPTIONS": "detect_leaks=0"}  # at the end; after each input it is an option
+        sandbox = Sandbox(layers=[root], scratch=self.session.store.scratch, binds=binds, env=env)
+        succeeded(sandbox.run(["make", "libfuzzer", "CLANG=clang-19"], cwd="/made", check=False))
+        limits = [f"-max_total_time={seconds}", "-timeout=10", "-artifact_prefix=/made/found-"]
+        argv = ["./libfuzzer", *limits, *options, "/learnt", "/made/testdata/fuzz"]
+        return sandbox.run(argv, cwd="/made", timeout=seconds + LIMIT, check=False)
 
     def run(self, *argv: str, **env: str) -> str:
         """Run in the folder of what was made; it must succeed."""
