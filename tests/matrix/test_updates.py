@@ -58,7 +58,7 @@ def lab(
     session = Session(config=configuration, store=store, reporter=Reporter())
     hosts = Hosts(image=image_of(configuration, "qcow2"), seed=machine_seed, scratch=store.scratch, folder=folder)
     with web(folder / "www") as served:
-        profile = configuration.profile("default").packages
+        profile = configuration.profile(configuration.image("qcow2").profile).packages
         fleet = Fleet(session, served, folder / "fleet", profile)
         disk = hosts.disk("base")
         with hosts.running(disk) as host:

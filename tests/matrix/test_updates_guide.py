@@ -29,7 +29,7 @@ pytestmark = pytest.mark.matrix
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "use" / "updates.md"
 FOLDER, ADDRESS = "/srv/www/phos", "https://packages.example.org/phos"
-BLOCK = re.compile(r"^## (?P<heading>.+)$|^```(?P<kind>sh|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^## (?P<heading>[^\n]+)$|^```(?P<kind>sh|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 BUILDER = ("A key and a publication", "Images that know it", "The next publication")
 HOST = ("On a host", "By themselves")
 

@@ -29,6 +29,9 @@ repo_gpgcheck=1
 gpgkey={key}
 """
 
+# Users are made by systemd, as Fedora's rpm is set up and Debian's is not; in the sandbox nothing is unshared.
+MACROS = "%__systemd_sysusers /usr/bin/systemd-sysusers\n%__transaction_unshare %{nil}\n"
+
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[str]:
@@ -50,7 +53,11 @@ class Dnf:
         self.kept.mkdir(exist_ok=True)
         key = key or f"{url}/RPM-GPG-KEY-phos"
         (self.kept / "dnf.conf").write_text(CONFIGURATION.format(url=url, key=key), encoding="utf-8")
-        binds = [Bind(self.kept, "/kept", readonly=False, links=True)]
+        (self.kept / "macros").write_text(MACROS, encoding="utf-8")
+        binds = [
+            Bind(self.kept, "/kept", readonly=False, links=True),
+            Bind(self.kept / "macros", "/etc/rpm/macros.own"),
+        ]
         sandbox = Sandbox(layers=[self.root], scratch=self.scratch, binds=binds, network=True)
         options = ["-c", "/kept/dnf.conf", f"--releasever={release}", "--forcearch=x86_64", "--installroot=/kept/root"]
         return sandbox.run(["dnf", *options, *words], check=False, timeout=300)

@@ -31,8 +31,8 @@ repo_gpgcheck=1
 metadata_expire=1
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fleet
 """
-# In an initramfs of static programs: /init of a kernel that panics, and of one that starts the system and hangs then: it
-# panics and is not to start again, which only the watchdog ends.
+# In an initramfs of static programs: /init of a kernel that panics, and of one that starts the system and hangs then,
+# as one does that panics and is not to start again: only the watchdog ends that.
 PANIC = "#!/bin/busybox sh\nexit 1\n"
 HANG = """#!/bin/busybox sh
 b=/bin/busybox
