@@ -54,10 +54,8 @@ class Dnf:
         key = key or f"{url}/RPM-GPG-KEY-phos"
         (self.kept / "dnf.conf").write_text(CONFIGURATION.format(url=url, key=key), encoding="utf-8")
         (self.kept / "macros").write_text(MACROS, encoding="utf-8")
-        binds = [
-            Bind(self.kept, "/kept", readonly=False, links=True),
-            Bind(self.kept / "macros", "/etc/rpm/macros.own"),
-        ]
+        binds = [Bind(self.kept, "/kept", readonly=False, links=True)]
+        binds.append(Bind(self.kept / "macros", "/etc/rpm/macros.own"))
         sandbox = Sandbox(layers=[self.root], scratch=self.scratch, binds=binds, network=True)
         options = ["-c", "/kept/dnf.conf", f"--releasever={release}", "--forcearch=x86_64", "--installroot=/kept/root"]
         return sandbox.run(["dnf", *options, *words], check=False, timeout=300)
