@@ -140,6 +140,11 @@ def test_packages_that_are_not_to_be_had(live: Live) -> None:
     assert "nothing provides nowhere needed by lonely-1-1.noarch" in said and "hint: None" in said
 
 
+def test_a_repository_without_packages(live: Live) -> None:
+    live.lab.publish()
+    assert "no repository has 'app'" in live.refused(PackageError, live.lab.url, "app")
+
+
 def test_folders_and_the_medium_itself(live: Live) -> None:
     """Both are named as the kickstart names them."""
     shared = live.folder / "a folder, of 100% & more"
