@@ -17,7 +17,6 @@ from photonbuild.disk.gpt import SECTOR
 from photonbuild.disk.grub import boot_blocks
 from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import MachineError, PackageError, StepError
-from photonbuild.installer.fetch.resolve import providers
 from photonbuild.installer.log import Log
 from photonbuild.installer.machine.disks import require_same
 from photonbuild.installer.machine.facts import Facts
@@ -128,9 +127,7 @@ def _command(step: Command, facts: Facts, log: Log) -> None:
     if done.returncode == 0:
         return
     if step.reason:
-        names = providers(output, facts.available)
-        hint = f"name these under 'packages' too: {', '.join(names)}" if names else None
-        raise PackageError(step.reason, detail=output[-4000:] or None, hint=hint)
+        raise PackageError(step.reason, detail=output[-4000:] or None)
     raise StepError(f"{step.argv[0]} failed with exit code {done.returncode}", detail=output[-4000:] or None)
 
 

@@ -44,6 +44,7 @@ PACKAGES = {
     "lib2": Made(name="lib", version="2", tags="Provides: lib(api) = 2"),
     "app": Made(name="app", tags="Requires: lib"),
     "app2": Made(name="app", version="2", tags="Requires: lib >= 2"),
+    "late": Made(name="late", version="2", epoch=1),
     "lonely": Made(name="lonely", tags="Requires: nowhere"),
     "deep": Made(name="deep", tags="Requires: /usr/share/app/version"),
     "clash": Made(name="clash", install=OWN_FILE, files="/usr/share/base"),

@@ -233,7 +233,7 @@ REFUSALS = (
     ("used.json", 10, "/dev/vdc is mounted at /mnt"),
     ("nowhere.json", 10, "there is no such disk: /dev/disk/by-id/nowhere"),
     ("package.json", 7, "no repository has 'filee', did you mean 'file'"),
-    ("damaged.json", 4, "its sha256 is "),
+    ("damaged.json", 4, "has not the digest that the metadata say"),
     ("script.json", 2, "unknown key 'postinstal', did you mean 'postinstall'"),
     ("unit.json", 2, "the system has no unit 'dockr.service', did you mean 'docker.service'"),
     ("group.json", 10, "and the system needs"),

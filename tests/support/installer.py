@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import os
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,7 @@ import pytest
 
 from photonbuild.errors import ConfigError
 from photonbuild.installer import __main__
-from photonbuild.installer.fetch.fetcher import Fetcher
-from photonbuild.installer.fetch.repository import Package, read_repository
-from photonbuild.installer.kickstart.model import Kickstart, Repository
+from photonbuild.installer.kickstart.model import Kickstart
 from photonbuild.installer.kickstart.parse import parse
 from photonbuild.installer.machine.facts import Disk, Facts
 from photonbuild.installer.machine.kernel import Kernel
@@ -101,37 +98,6 @@ def paths(folder: Path) -> Paths:
     )  # fmt: skip
 
 
-PRIMARY = """<metadata xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm">
-{}</metadata>"""
-ENTRY = """<package type="rpm"><name>{name}</name><arch>{arch}</arch><version epoch="0" ver="{version}" rel="1"/>
-<checksum type="sha256" pkgid="YES">{sha256}</checksum><size package="{size}"/><location href="{name}-{version}.rpm"/>
-<format><rpm:provides><rpm:entry name="{name}"/><rpm:entry name="lib{name}.so.1()(64bit)"/></rpm:provides></format>
-</package>"""
-
-
-def make_repository(folder: Path, packages: dict[tuple[str, str], bytes], arch: str = "x86_64") -> Path:
-    entries = ""
-    (folder / "repodata").mkdir(parents=True)
-    for (name, version), content in packages.items():
-        digest = hashlib.sha256(content).hexdigest()
-        (folder / f"{name}-{version}.rpm").write_bytes(content)
-        entries += ENTRY.format(name=name, version=version, arch=arch, sha256=digest, size=len(content))
-    primary = gzip.compress(PRIMARY.format(entries).encode(), mtime=0)
-    (folder / "repodata/p.xml.gz").write_bytes(primary)
-    (folder / "repodata/repomd.xml").write_text(
-        '<repomd xmlns="http://linux.duke.edu/metadata/repo"><data type="primary">'
-        f'<checksum type="sha256">{hashlib.sha256(primary).hexdigest()}</checksum>'
-        '<location href="repodata/p.xml.gz"/></data></repomd>'
-    )
-    return folder
-
-
-def packages_of(folder: Path) -> list[Package]:
-    """What the installer reads of a repository."""
-    with Fetcher(paths=paths(folder)) as fetcher:
-        return read_repository(fetcher, Repository(name="r", baseurl=f"file://{folder}/"))
-
-
 @dataclass(frozen=True)
 class FakeMachine:
     """A machine in a folder: its kernel's files, its disks as sparse files, its live system, its tools."""
@@ -170,13 +136,18 @@ rpm) case "$*" in
   *--query*) echo "filesystem 1.0 1.0-1" ;;
   *--test*) [ -z "$FAKE_RPM" ] || { echo "$FAKE_RPM"; exit 1; } ;;
   esac ;;
+tdnf)
+  [ ! -e "$FAKE_ROOT/tdnf/said" ] || { cat "$FAKE_ROOT/tdnf/said" >&2; exit 1; }
+  case "$*" in *" list "*) cat "$FAKE_ROOT/tdnf/list"; exit ;; esac
+  for word; do case $word in --downloaddir=*) folder=${word#*=} ;; esac; done
+  /bin/mkdir -p "$folder" && /bin/cp "$FAKE_ROOT"/tdnf/*.rpm "$folder" && cat "$FAKE_ROOT/tdnf/plan" ;;
 grub-mkimage) while [ "$1" != -o ]; do shift; done; head -c 2000 /dev/zero >"$2" ;;
 chroot) root=$1; shift; while [ "${1%%/*}" ]; do shift; done; exec /bin/sh -c "cd $root && . .$1" ;;
 esac
 """
 TOOLS = (
     "wipefs", "sfdisk", "udevadm", "mkfs.ext4", "mkfs.vfat", "mount", "umount", "cp", "sync", "grub-mkimage", "chroot",
-    "systemctl", "rpm",
+    "systemctl", "rpm", "tdnf",
 )  # fmt: skip
 
 
@@ -232,6 +203,19 @@ def configure(made: FakeMachine, *, failure: str = "-", rpm: str = "") -> None:
     for name in TOOLS:
         text = TOOL.replace("$FAKE_FAILURE", failure).replace("#!/bin/sh\n", f"#!/bin/sh\n{settings}")
         (made.folder / "tools" / name).write_text(text)
+
+
+def answer_of_tdnf(made: FakeMachine, *names: str, listed: Sequence[str] = (), said: str = "") -> None:
+    """It has the packages `listed` (name=version), and fetches files of these names; or fails with what it has said."""
+    folder = made.folder / "tdnf"
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / f"{name}.rpm").write_text(name)
+    there = [dict(zip(("Name", "Evr"), text.split("="), strict=True)) for text in listed]
+    (folder / "list").write_text(json.dumps(there))
+    (folder / "plan").write_text(json.dumps({"Install": [{"Name": name} for name in names]}))
+    if said:
+        (folder / "said").write_text(said)
 
 
 def add_signature(made: FakeMachine, device: str, **signature: str) -> None:

@@ -83,6 +83,7 @@ COMMAND_NAMES = {
     "rpm",
     "shadow",
     "tar",
+    "tdnf",
     "xz",
     "zstd",
 }

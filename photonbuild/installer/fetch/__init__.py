@@ -1,1 +1,1 @@
-"""Where kickstarts, files and packages come from: sources, the fetcher, repositories and the choice from them."""
+"""Where kickstarts, files and packages come from: sources, the fetcher, and tdnf for packages."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import http.client
+import shutil
 import ssl
 import time
 import urllib.error
@@ -35,7 +35,8 @@ class Fetcher:
 
     `insecure` allows http. `proxy` is the URL of one, which may have user and password. `blocks` is where the kernel
     lists its block devices. `online` is a command that waits for the network; it is run once, before the first
-    transfer. `trusted` are the authorities that servers' certificates may come from.
+    transfer. `trusted` are the authorities that servers' certificates may come from; `authorities` are those of them
+    that `trust` was given, in PEM form.
     """
 
     paths: Paths
@@ -46,6 +47,7 @@ class Fetcher:
     online: Sequence[str] = ()
     mounted: dict[str, Path] = field(default_factory=dict)
     trusted: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    authorities: str = ""
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Fetcher:
@@ -58,12 +60,14 @@ class Fetcher:
         """Take the certificates in a PEM file for authorities as well. Raises FetchError."""
         if source.remote:
             raise FetchError("a certificate to trust cannot come from a server", where=source.name)
+        text = self.read_text(source)
         try:
-            self.trusted.load_verify_locations(cadata=self.read_text(source))
+            self.trusted.load_verify_locations(cadata=text)
         except ssl.SSLError as error:
             raise FetchError(f"this is no certificate in PEM form: {error}", where=source.name) from None
         # An authority of one's own is often made without the extensions that Python, alone among clients, insists on.
         self.trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        self.authorities += f"{text}\n"
 
     def find_on_label(self, label: str, names: Sequence[str]) -> Source | None:
         """The first of the files `names` on the file system with that label, if there is one."""
@@ -78,51 +82,45 @@ class Fetcher:
 
     def read_text(self, source: Source) -> str:
         """A small text file. Raises FetchError."""
-        data = self.read_bytes(source)
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise FetchError(f"this is no UTF-8 text: {error}", where=source.name) from None
-
-    def read_bytes(self, source: Source, *, limit: int = TEXT_LIMIT) -> bytes:
         if source.remote:
             with self._opened(source) as answer:
-                data = answer.read(limit + 1)
+                data = answer.read(TEXT_LIMIT + 1)
         else:
             path = self.local(source)
             if path.is_dir():
                 raise FetchError("this is a folder, not a file", where=source.name)
             with open(path, "rb") as handle:
-                data = handle.read(limit + 1)
-        if len(data) > limit:
-            raise FetchError(f"this is larger than {limit >> 20} MiB", where=source.name)
-        return data
+                data = handle.read(TEXT_LIMIT + 1)
+        if len(data) > TEXT_LIMIT:
+            raise FetchError(f"this is larger than {TEXT_LIMIT >> 20} MiB", where=source.name)
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FetchError(f"this is no UTF-8 text: {error}", where=source.name) from None
 
-    def fetch(self, source: Source, target: Path, *, sha256: str = "", size: int = 0) -> Path:
-        """A file or folder: fetched to `target` when it is remote. Raises FetchError when the digest is another one.
-
-        With a `size` no more than that is taken.
-        """
+    def fetch(self, source: Source, target: Path) -> Path:
+        """A file or folder: fetched to `target` when it is remote. Raises FetchError."""
         if not source.remote:
-            path = self.local(source)
-        else:
-            path = target
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._opened(source) as answer, open(target, "wb") as handle:
-                while chunk := answer.read(CHUNK):
-                    handle.write(chunk)
-                    if size and handle.tell() > size:
-                        raise FetchError(f"this is larger than the {size} bytes that it should have", where=source.name)
-        if sha256:
-            with open(path, "rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
-            if found != sha256:
-                raise FetchError(
-                    f"its sha256 is {found}, and the repository says {sha256}",
-                    where=source.name,
-                    hint="the repository was changed or damaged: make its metadata anew with createrepo_c",
-                )
-        return path
+            return self.local(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._opened(source) as answer, open(target, "wb") as handle:
+            shutil.copyfileobj(answer, handle, CHUNK)
+        return target
+
+    def require_safe(self, source: Source) -> None:
+        """Raises FetchError for what anybody on the way could change."""
+        if source.scheme == "http" and not self.insecure:
+            raise FetchError(
+                "http is refused: anyone on the way could change what is installed",
+                where=source.name,
+                hint="use https, or write insecure_installation=1 on the kernel command line",
+            )
+
+    def go_online(self) -> None:
+        """Wait for the network, the first time."""
+        if self.online:
+            run(self.online, check=False)
+            self.online = ()
 
     def local(self, source: Source) -> Path:
         """Path of what is on a medium or in this system. Raises FetchError when it is not there."""
@@ -158,12 +156,7 @@ class Fetcher:
 
     @contextlib.contextmanager
     def _opened(self, source: Source) -> Iterator[IO[bytes]]:
-        if source.scheme == "http" and not self.insecure:
-            raise FetchError(
-                "http is refused: anyone on the way could change what is installed",
-                where=source.name,
-                hint="use https, or write insecure_installation=1 on the kernel command line",
-            )
+        self.require_safe(source)
         answer = self._open(source)
         try:
             with answer:
@@ -172,9 +165,7 @@ class Fetcher:
             raise FetchError(f"the transfer broke off: {error}", where=source.name) from None
 
     def _open(self, source: Source) -> IO[bytes]:
-        if self.online:
-            run(self.online, check=False)
-            self.online = ()
+        self.go_online()
         handlers = [Redirects(self.insecure), urllib.request.HTTPSHandler(context=self.trusted)]
         if self.proxy:
             handlers.append(urllib.request.ProxyHandler({"http": self.proxy, "https": self.proxy}))

@@ -172,7 +172,7 @@ REPO = Record(
         Field(
             name="gpgcheck",
             kind=Choice(values=("0", 0, False), refused=(("1", NO_SIGNATURES.reason), (1, NO_SIGNATURES.reason))),
-            doc="Only 0: packages are checked by the sha256 in the repository's metadata.",
+            doc="Only 0: no signature is checked; packages are checked by the sha256 in the repository's metadata.",
             default="0",
         ),
         Field(name="enabled", kind=Flag(numbers=True), doc="With 0 it is not read.", default=1),

@@ -90,9 +90,10 @@ removable-media path of the ESP, with no entry in the firmware; the kernel argum
 of partitions and file systems are random; machine id and ssh host keys are made at the first start. There is no
 initramfs, but for `/` on a logical volume. Root's password counts on the console only; ssh takes keys.
 
-The packages on the medium, in `/packages`, and those of `repos` are looked up in the repository's `repomd.xml` and
-`primary.xml`, packed by gzip, zstd or xz. What a package requires is added where a repository has it. For logical
-volumes and XFS the installer adds their tools by itself.
+Packages, those on the medium, in `/packages`, and those of `repos`, are found and fetched by tdnf, with settings of its
+own instead of the live system's. What a package requires is added, with its versions and conditions, but no weak
+dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes and XFS the
+installer adds their tools by itself.
 """
 
 

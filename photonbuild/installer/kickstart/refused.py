@@ -44,7 +44,7 @@ REFUSED: dict[str, str] = {
     "search_path": "'additional_files' looks where the kickstart came from, or takes a full address",
     "security": "the kernel has neither SELinux nor a FIPS mode",
     "setup_grub_script": "the boot loader is set up by the installer itself",
-    "tdnf_cachedir": "packages are installed by rpm, without tdnf",
+    "tdnf_cachedir": "tdnf has a folder of its own here, which goes with the live system",
     "type": "there is one set of packages, that of the medium; add to it with 'packages'",
     "ui": "there is no full-screen interface; progress is written to the console",
     "user_grub_cfg_file": "the kernel arguments of the medium's own entry are kept; use 'postinstall' to edit grub.cfg",

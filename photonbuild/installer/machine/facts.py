@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.disk.gpt import SECTOR
-from photonbuild.installer.fetch.repository import Package
 from photonbuild.installer.machine.kernel import Card, Kernel
 from photonbuild.installer.paths import Paths
 
@@ -80,9 +79,9 @@ class Facts:
     """One machine, for one kickstart. `disk` is the one that the kickstart names, by its real path.
 
     `root_size`: bytes of all files to copy. `volume_groups`: devices by name of the group. `identity` is random:
-    what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install;
-    `available`: all that the repositories have. `units`: files of systemd units in the system. `resolver`: the folder
-    of the running resolver's files, empty without one.
+    what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install.
+    `units`: files of systemd units in the system. `resolver`: the folder of the running resolver's files, empty without
+    one.
     """
 
     paths: Paths = field(default_factory=Paths)
@@ -96,7 +95,6 @@ class Facts:
     volume_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_lvm_initramfs: bool = False
     packages: tuple[Path, ...] = ()
-    available: tuple[Package, ...] = ()
     additional_files: tuple[LocalFile, ...] = ()
     shadow: str = "root:!*:::::::\n"
     authorized_keys: str = ""

@@ -67,7 +67,7 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
         raise MachineError(f"there is no system to copy at {paths.root}", hint="start this from the live medium")
     files = tuple(fetch_files(kickstart, fetcher, base))
     filesystems = file_systems(kernel)
-    available, packages = fetch_packages(kickstart, fetcher, filesystems)
+    packages = fetch_packages(kickstart, fetcher, filesystems)
     return Facts(
         paths=paths,
         kernel=kernel,
@@ -80,7 +80,6 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
         volume_groups=volume_groups(),
         has_lvm_initramfs=paths.lvm_initramfs.exists(),
         packages=packages,
-        available=tuple(available),
         additional_files=files,
         shadow=_read(paths.root / "etc/shadow"),
         authorized_keys=_read(paths.root / "root/.ssh/authorized_keys"),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from photonbuild.installer.errors import MachineError, PackageError
 from photonbuild.installer.fetch.fetcher import Fetcher
-from photonbuild.installer.fetch.repository import Package, read_repository
-from photonbuild.installer.fetch.resolve import choose, with_required
-from photonbuild.installer.fetch.source import parse_source
+from photonbuild.installer.fetch.tdnf import download
 from photonbuild.installer.kickstart.model import XFS, Kickstart, Repository
 from photonbuild.installer.paths import Paths
 from photonbuild.run import run
@@ -17,11 +14,13 @@ from photonbuild.run import run
 # Programs that an installed system needs for what its kickstart asks for; the package that has one is added.
 LVM = "lvm"
 PROGRAMS = {LVM: "/usr/sbin/lvm", XFS: "/usr/sbin/fsck.xfs"}
+# What the medium's own packages are called; no key of a kickstart's `repos` begins so.
+MEDIUM = "_medium"
 
 
 def installed_packages() -> dict[str, set[str]]:
     """Versions of every package of the live system, which are those of the one to be installed, by name."""
-    form = r"%{NAME} %{VERSION} %{VERSION}-%{RELEASE}\n"
+    form = r"%{NAME} %{VERSION} %{VERSION}-%{RELEASE} %{EPOCHNUM}:%{VERSION} %{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"
     found: dict[str, set[str]] = {}
     for line in run(["rpm", "--query", "--all", f"--queryformat={form}"], error=MachineError).stdout.splitlines():
         if words := line.split():
@@ -29,60 +28,38 @@ def installed_packages() -> dict[str, set[str]]:
     return found
 
 
-def missing_packages(kickstart: Kickstart, paths: Paths, known: frozenset[str]) -> list[str]:
-    """What of `packages`, and of the programs that its file systems need, the system does not have already.
+def missing_programs(kickstart: Kickstart, paths: Paths, known: frozenset[str]) -> list[str]:
+    """Paths of the programs that its file systems need and the system does not have.
 
     `known` are the file systems of the kernel: what is not in it is refused later, with a better reason.
     """
     used = {partition.filesystem for partition in kickstart.partitions} & known
     used |= {LVM for partition in kickstart.partitions if partition.lvm}
     programs = [path for name, path in sorted(PROGRAMS.items()) if name in used]
-    wanted = [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
-    if not kickstart.packages:
-        return wanted
-    there = installed_packages()
+    return [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
+
+
+def fetch_packages(kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str]) -> tuple[Path, ...]:
+    """The files of those to add. Raises PackageError and FetchError."""
+    wanted = missing_programs(kickstart, fetcher.paths, known)
+    there = installed_packages() if wanted or kickstart.packages else {}
     named = [text.partition("=") for text in kickstart.packages]
-    return wanted + [name + equals + version for name, equals, version in named
-                     if name not in there or (version and version not in there[name])]  # fmt: skip
-
-
-def unmet(capabilities: Sequence[str]) -> set[str]:
-    """Those that no package of the system provides."""
-    if not capabilities:
-        return set()
-    done = run(["rpm", "--query", "--whatprovides", *capabilities], check=False, error=MachineError)
-    complaints = [line for line in f"{done.stdout}{done.stderr}".splitlines() if line.startswith(("no pack", "error:"))]
-    return {
-        name for name in capabilities if any(line.endswith(f" {name}") or f" {name}: " in line for line in complaints)
-    }
-
-
-def fetch_packages(
-    kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str]
-) -> tuple[list[Package], tuple[Path, ...]]:
-    """Every package that there is, and the files of those to add. Raises PackageError and FetchError."""
-    wanted = missing_packages(kickstart, fetcher.paths, known)
+    missing = [parts for parts in named if parts[0] not in there or (parts[2] and parts[2] not in there[parts[0]])]
+    wanted += ["".join(parts) for parts in missing]
     if not wanted:
-        return [], ()
+        return ()
     repositories = list(kickstart.repos)
     if fetcher.paths.packages.is_dir():
-        repositories.append(Repository(name="medium", baseurl=f"file://{fetcher.paths.packages}"))
+        repositories.append(Repository(name=MEDIUM, baseurl=f"file://{fetcher.paths.packages}"))
     if not repositories:
         raise PackageError(
             f"{', '.join(wanted)}: not on this medium, and no repository is named",
             where=kickstart.name,
             hint="name one under 'repos'",
         )
-    available = [package for repository in repositories for package in read_repository(fetcher, repository)]
     try:
-        chosen = with_required(choose(wanted, available), available, unmet)
+        # What the system has stays as it is, unless another version is named: then rpm judges.
+        return download(wanted, repositories, fetcher, sorted(there.keys() - {parts[0] for parts in missing}))
     except PackageError as error:
         hint = error.hint or (None if kickstart.repos else "name a repository that has it under 'repos'")
         raise PackageError(error.message, where=error.where, detail=error.detail, hint=hint) from None
-    folder = fetcher.paths.work / "packages"
-    paths = []
-    for package in chosen:
-        # Two repositories may have files of one name.
-        target = folder / package.sha256 / f"{package.nevr}.rpm"
-        paths.append(fetcher.fetch(parse_source(package.url), target, sha256=package.sha256, size=package.size))
-    return available, tuple(paths)

@@ -19,7 +19,7 @@ from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.log import Log
 from photonbuild.installer.machine.facts import Disk
 from photonbuild.installer.terminals import Terminals
-from tests.support.installer import GIB, GOOD, HASH, KEY, MIB, FakeMachine, terminal
+from tests.support.installer import GIB, GOOD, HASH, KEY, MIB, FakeMachine, answer_of_tdnf, terminal
 
 
 def test_an_installation(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
@@ -132,23 +132,27 @@ def test_the_secrets_of_urls_are_nowhere_to_be_read(
     secret = "s3cr3t"
     data = {**GOOD, "postinstall": [f"echo https://h/x?{secret}"], "log_level": "debug"}
     assert fake.install(data) == 0
+    answer_of_tdnf(fake, said="error: cannot be downloaded: x\n  where: https://127.0.0.1:9/r/repodata/repomd.xml\n")
     for words in (
         {"additional_files": [{f"https://u:{secret}@127.0.0.1:9/f?t={secret}": "/a"}]},
         {"packages": ["x"], "repos": {"r": {"baseurl": f"https://u:{secret}@127.0.0.1:9/r"}}},
     ):
         assert fake.install({**GOOD, **words}) == 4
+    assert secret in (fake.paths.work / "tdnf/repos/r.repo").read_text()
     source = f"https://u:{secret}@127.0.0.1:9/ks.json?t={secret}"
     assert __main__.main(["-k", source], paths=fake.paths, kernel=fake.kernel) == 4
     assert __main__.main(["-k", source.replace("9/", "x/")], paths=fake.paths, kernel=fake.kernel) == 2
     shown = capfd.readouterr()
+    assert any(line.startswith("tdnf") for line in fake.called())
     texts = [
+        "\n".join(fake.called()),
         shown.out,
         shown.err,
         fake.paths.log.read_text(),
         (fake.paths.target / "var/log/installer.log").read_text(),
     ]
-    assert "https://127.0.0.1:9/ks.json" in texts[0] and "https://h/x" in texts[3]
-    assert [text.count(secret) for text in texts] == [0, 0, 0, 0]
+    assert "https://127.0.0.1:9/ks.json" in texts[1] and "https://h/x" in texts[4]
+    assert [text.count(secret) for text in texts] == [0, 0, 0, 0, 0]
     assert fake.paths.work.stat().st_mode & 0o777 == 0o700
 
 

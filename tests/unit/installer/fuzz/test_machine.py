@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from photonbuild.errors import PhotonbuildError
+from photonbuild.installer.fetch import tdnf
+from photonbuild.installer.fetch.fetcher import Fetcher
+from photonbuild.installer.kickstart.model import Repository
 from photonbuild.installer.machine import disks, packages
 from photonbuild.installer.machine.gather import os_release
 from photonbuild.installer.machine.kernel import Kernel, file_systems, mounts
@@ -51,7 +55,11 @@ def saying(**answers: tuple[int, bytes]) -> Iterator[None]:
         text = output.decode(errors="replace")
         return Completed(argv=tuple(map(str, argv)), returncode=code, stdout=text, stderr=text)
 
-    with mock.patch.object(disks, "run", run), mock.patch.object(packages, "run", run):
+    with (
+        mock.patch.object(disks, "run", run),
+        mock.patch.object(packages, "run", run),
+        mock.patch.object(tdnf, "run", run),
+    ):
         yield
 
 
@@ -99,8 +107,29 @@ def test_files_of_the_system(data: bytes, active: str) -> None:
 
 
 @for_a_while
-@given(st.lists(st.one_of(WORDS, st.sampled_from(["bash 5 5-1", "error: x", "no package provides y"]))).map("\n".join))
+@given(st.lists(st.one_of(WORDS, st.sampled_from(["bash 5 5-1", "error: x"]))).map("\n".join))
 def test_what_rpm_says(text: str) -> None:
     with saying(rpm=(1, text.encode(errors="replace"))), contextlib.suppress(PhotonbuildError):
-        packages.unmet(["y", "z"])
         packages.installed_packages()
+
+
+SAID = [
+    "error: ",
+    "no package matches",
+    "No package x=1 available\n",
+    "\n  where: ",
+    "\n\nhint: ",
+    "\n  - ",
+    "https://h",
+]
+
+
+@for_a_while
+@given(st.lists(st.one_of(WORDS, st.sampled_from(SAID))).map("".join), st.sampled_from([-11, 1, 2]))
+def test_what_tdnf_says(text: str, code: int) -> None:
+    said, repositories = (
+        saying(tdnf=(code, text.encode(errors="replace"))),
+        [Repository(name="r", baseurl="https://h/")],
+    )
+    with machine() as made, said, Fetcher(paths=made.paths, pause=0) as fetcher, pytest.raises(PhotonbuildError):
+        tdnf.download(["x=1"], repositories, fetcher, [])
