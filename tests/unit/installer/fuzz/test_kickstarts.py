@@ -235,6 +235,6 @@ def test_an_address(text: str) -> None:
         found = parse_source(text, base=parse_source("https://host/folder/ks.json"))
         assert found.remote or ".." not in found.path.split("/")
     redacted(text)
-    if "://" in text and "secret" not in text.partition("@")[2]:
+    if "://" in text and "secret" not in text:
         scheme, _, rest = text.partition("://")
         assert "secret" not in redacted(f"{scheme}://user:secret@{rest}")
