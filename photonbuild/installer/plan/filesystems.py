@@ -16,6 +16,7 @@ from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, name_a
 from photonbuild.installer.plan.steps import Command, Patch, SameDisk, Step
 
 PAGE = 4096
+SETTLE = ("udevadm", "settle", "--timeout=60")
 
 
 def table_steps(layout: Layout, facts: Facts) -> list[Step]:
@@ -32,12 +33,14 @@ def table_steps(layout: Layout, facts: Facts) -> list[Step]:
     ]
     steps += [
         Command(title=f"forget what {disk} holds", argv=("wipefs", "--all", "--force", "--quiet", *held, disk)),
+        # udev looks at what was written: while it has a partition open, the kernel keeps the old table.
+        Command(title="wait until nobody reads it", argv=SETTLE),
         Command(
             title=f"write the partition table of {disk}",
-            argv=("sfdisk", "--quiet", "--wipe=always", "--wipe-partitions=always", disk),
+            argv=("sfdisk", "--quiet", "--lock=yes", "--wipe=always", "--wipe-partitions=always", disk),
             input=gpt.sfdisk_script(layout.table, facts.identity, facts.disk.sector),
         ),
-        Command(title="wait for the partitions", argv=("udevadm", "settle", "--timeout=60")),
+        Command(title="wait for the partitions", argv=SETTLE),
     ]
     for group, device in layout.volume_groups:
         steps.append(Command(title=f"prepare {device} for LVM", argv=("pvcreate", "--force", "--yes", device)))

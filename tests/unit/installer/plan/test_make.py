@@ -17,7 +17,7 @@ from tests.support.installer import HASH, KEY, commands, facts, kickstart, writt
 def test_order_of_the_commands() -> None:
     plan = make_plan(kickstart(), facts())
     assert [line.split()[0] for line in commands(plan)] == [
-        "wipefs", "sfdisk", "udevadm", "mkfs.vfat", "mkfs.ext4", "mount", "cp",
+        "wipefs", "udevadm", "sfdisk", "udevadm", "mkfs.vfat", "mkfs.ext4", "mount", "cp",
         "mount", "mount", "mount", "mount", "mount", "sync",
     ]  # fmt: skip
     assert "cp --archive -- /run/initramfs/live/root/. /run/installer/target" in commands(plan)
