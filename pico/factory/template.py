@@ -19,7 +19,7 @@ from photonbuild.keys import key_of, write_inputs
 from photonbuild.machines.qmp import Qmp
 from pico.errors import PicoError, QmpError
 from pico.guest.protocol import ProtocolError
-from pico.vm import cgroups, launch
+from pico.vm import cgroups, launch, memory
 from pico.vm.host import Host, template_inputs
 from pico.vm.launch import VMConfig
 from pico.vm.qemu import Hardware
@@ -77,6 +77,7 @@ def make(host: Host, hardware: Hardware, folder: Path, *, any_clock: bool = True
     On a busy host the kernel may find no clock but its own ticks, which then wake every clone a hundred times a second:
     without `any_clock` such a machine is given up, and False.
     """
+    memory.require(hardware.memory)
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
     files = staging / "template"
     files.mkdir(parents=True)
