@@ -68,10 +68,13 @@ def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageReques
         for name in tools
         for package in with_requirements(session.builder, [name], done, session.spec(name)).values()
     ]
+    # A layer of the sandbox, so not the folder that has the sandbox's own in it.
+    (tmp_path / "loader").mkdir()
     return image_request(
         tmp_path,
         "raw",
         seed=session.seed.root,
+        loader=tmp_path / "loader",
         rootfs=RootfsResult(tar=write_root(tmp_path), kernels=()),
         programs=[tree_of(package) for package in packages],
     )
