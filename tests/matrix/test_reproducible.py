@@ -50,8 +50,8 @@ def elsewhere(checkout: Path, store: Store, name: str, fresh: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Of the files that are published; the store's own records, one of which has times, lie beside them."""
-    records = ("result.json", "inputs.json")
+    """Of the files that are published; the store's own records, two of which have times, lie beside them."""
+    records = ("result.json", "inputs.json", "contents.json", "contents.boot")
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name not in records}
 
 
