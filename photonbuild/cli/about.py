@@ -25,7 +25,7 @@ def doctor_command(session: Session) -> None:
     for finding in findings:
         lines.append(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.found}")
         if not finding.ok and finding.hint:
-            lines.append(f"      hint: {finding.hint}")
+            lines += [f"      hint: {line}" for line in finding.hint.splitlines()]
     answer([dataclasses.asdict(finding) for finding in findings], *lines)
     if not all(finding.ok for finding in findings):
         sys.exit(5)

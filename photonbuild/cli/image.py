@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import answer, command, public_keys, recorded
+from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, command, public_keys, recorded
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
@@ -18,7 +18,7 @@ from photonbuild.pipeline.session import Session
 
 
 @click.command("image")
-@click.argument("name")
+@click.argument("name", shell_complete=IMAGE_NAMES)
 @click.option(
     "--ssh-key",
     "keys",
@@ -26,7 +26,11 @@ from photonbuild.pipeline.session import Session
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public key that may log in as root (authorized_keys format).",
 )
-@click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml).")
+@click.option(
+    "--profile",
+    shell_complete=PROFILE_NAMES,
+    help="Profile to install in place of the image's own (build/profiles/NAME.yaml).",
+)
 @click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:).")
 @click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase).")
 @click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")

@@ -11,7 +11,21 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, report, seeds, updates
+from photonbuild.cli import (
+    about,
+    gc,
+    image,
+    key,
+    kickstart,
+    machine,
+    packages,
+    pico,
+    repo,
+    report,
+    seeds,
+    shell,
+    updates,
+)
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -81,6 +95,8 @@ for _command in (
     kickstart.kickstart_group,
     about.doctor_command,
     about.schema_command,
+    shell.completion_command,
+    shell.manual_command,
     pico.pico_command,
 ):
     main.add_command(_command)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.errors import ConfigError
+from photonbuild.errors import ConfigError, PhotonbuildError
 from photonbuild.events import Run
 from photonbuild.log import Reporter
 from photonbuild.machines.clouds import CLOUDS
@@ -41,6 +41,25 @@ SHARED = (
     JSON,
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
 )
+
+
+def names_of(pattern: str) -> Callable[..., list[str]]:
+    """For a shell's completion: the names of the files of a checkout that the pattern finds."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        given = context.params.get("root")
+        try:
+            root = Path(given) if given else checkout()
+        except PhotonbuildError:
+            return []
+        return sorted(path.stem for path in root.glob(pattern) if path.stem.startswith(incomplete))
+
+    return complete
+
+
+IMAGE_NAMES = names_of("build/images/*.yaml")
+PROFILE_NAMES = names_of("build/profiles/*.yaml")
+SPEC_NAMES = names_of("specs/*/*.spec")
 image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a USB stick.")
 platform_option = click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import answer, command, recorded, without_session
+from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, command, recorded, without_session
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed
 from photonbuild.log import Reporter
@@ -21,8 +21,14 @@ from photonbuild.sources import fetch as sources
 
 
 @click.command("plan")
-@click.argument("packages", nargs=-1)
-@click.option("--profile", default="default", show_default=True, help="Profile to plan when no package is named.")
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
+@click.option(
+    "--profile",
+    shell_complete=PROFILE_NAMES,
+    default="default",
+    show_default=True,
+    help="Profile to plan when no package is named.",
+)
 @command
 def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> None:
     """Show what would be built, and why. Builds nothing."""
@@ -41,7 +47,7 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
 
 
 @click.command("why")
-@click.argument("name")
+@click.argument("name", shell_complete=SPEC_NAMES)
 @command
 def why_command(session: Session, name: str) -> None:
     """Show why a package, an image or a seed would be made again: each input that changed, from what to what.
@@ -58,8 +64,14 @@ def why_command(session: Session, name: str) -> None:
 
 
 @click.command("build")
-@click.argument("packages", nargs=-1)
-@click.option("--profile", default="default", show_default=True, help="Profile to build when no package is named.")
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
+@click.option(
+    "--profile",
+    shell_complete=PROFILE_NAMES,
+    default="default",
+    show_default=True,
+    help="Profile to build when no package is named.",
+)
 @click.option("--keep-going", "-k", is_flag=True, help="After a failure build what does not need the failed package.")
 @command
 @recorded
@@ -72,7 +84,7 @@ def build_command(session: Session, packages: tuple[str, ...], profile: str, kee
 
 
 @click.command("shell")
-@click.argument("package")
+@click.argument("package", shell_complete=SPEC_NAMES)
 @command
 def shell_command(session: Session, package: str) -> None:
     """Open a shell in the build root of a package; after a failed build, with what that build left."""
@@ -98,7 +110,7 @@ def _selected(session: Session, packages: tuple[str, ...]) -> list[Path]:
 
 
 @sources_group.command("lock")
-@click.argument("packages", nargs=-1)
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
 @command
 def sources_lock(session: Session, packages: tuple[str, ...]) -> None:
     """Fetch from the first provider and write size and sha512 into sources.yaml."""
@@ -108,7 +120,7 @@ def sources_lock(session: Session, packages: tuple[str, ...]) -> None:
 
 
 @sources_group.command("fetch")
-@click.argument("packages", nargs=-1)
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
 @command
 def sources_fetch(session: Session, packages: tuple[str, ...]) -> None:
     """Bring every source into the store."""
@@ -116,7 +128,7 @@ def sources_fetch(session: Session, packages: tuple[str, ...]) -> None:
 
 
 @sources_group.command("verify")
-@click.argument("packages", nargs=-1)
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
 @command
 def sources_verify(session: Session, packages: tuple[str, ...]) -> None:
     """Check the digests of all sources that the store holds."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from photonbuild import gc
-from photonbuild.cli.options import answer, command
+from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, command
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline import repository
@@ -17,8 +17,10 @@ from photonbuild.pipeline.session import Session
 from photonbuild.publication.gc import Retention
 from photonbuild.publication.layout import check_snapshot
 
-packages_argument = click.argument("packages", nargs=-1)
-profile_option = click.option("--profile", help="The packages of a profile instead of all.")
+packages_argument = click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
+profile_option = click.option(
+    "--profile", shell_complete=PROFILE_NAMES, help="The packages of a profile instead of all."
+)
 key_option = click.option("--key", help="Name of a key of yours, a file, or agent:FINGERPRINT.")
 snapshot_option = click.option("--snapshot", metavar="NAME", help="The snapshot of this name, such as 2026-11-20.")
 

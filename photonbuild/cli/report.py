@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import answer, command, public_keys, recorded
+from photonbuild.cli.options import IMAGE_NAMES, answer, command, public_keys, recorded
 from photonbuild.machines.hardware import FIRMWARES
 from photonbuild.pipeline.ci import Pipeline, run_pipeline
 from photonbuild.pipeline.report import write_report
@@ -24,7 +24,7 @@ def report_command(session: Session, output: Path | None) -> None:
 
 
 @click.command("ci")
-@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...", shell_complete=IMAGE_NAMES)
 @click.option("--firmware", type=click.Choice([*FIRMWARES, "both"]), default="both", show_default=True)
 @click.option("--no-verify", is_flag=True, help="Boot nothing.")
 @click.option(

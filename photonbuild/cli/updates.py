@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from photonbuild.cli.options import answer, command
+from photonbuild.cli.options import SPEC_NAMES, answer, command
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline import bump as bumping
 from photonbuild.pipeline.build import chosen_specs
@@ -23,7 +23,7 @@ def _row(standing: Standing) -> str:
 
 
 @click.command("outdated")
-@click.argument("packages", nargs=-1)
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--behind", is_flag=True, help="Only packages that are behind what is obtainable.")
 @command
@@ -37,7 +37,7 @@ def outdated_command(session: Session, packages: tuple[str, ...], form: str, beh
 
 
 @click.command("bump")
-@click.argument("package", nargs=-1)
+@click.argument("package", nargs=-1, shell_complete=SPEC_NAMES)
 @click.option("--all", "everything", is_flag=True, help="Propose for every package. Changes nothing.")
 @click.option("--rebuild", is_flag=True, help="Count a rebuild of these packages: the same version, built again.")
 @click.option("--patches", multiple=True, metavar="PATTERN", help="Take Debian's patches of these names.")
