@@ -44,7 +44,11 @@ def test_answers_are_json_and_events_are_of_the_schema(words: list[str], tmp_pat
 
 
 def test_the_schema_refuses_what_is_no_event() -> None:
-    for wrong in ({"event": "info"}, {"event": "nothing", "time": 1}, {"event": "info", "time": 1, "text": "", "more": 1}):
+    for wrong in (
+        {"event": "info"},
+        {"event": "nothing", "time": 1},
+        {"event": "info", "time": 1, "text": "", "more": 1},
+    ):
         assert violations(wrong, schema(), schema()), wrong
 
 
@@ -152,5 +156,7 @@ def test_colours_of_a_terminal(env: dict[str, str], coloured: bool) -> None:
 
 def test_exit_codes_are_documented() -> None:
     page = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|$", page.partition("## Exit codes")[2].partition("\n## ")[0], re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d+) \| ([^|]+) \|$", page.partition("## Exit codes")[2].partition("\n## ")[0], re.MULTILINE
+    )
     assert {int(code): text for code, text in rows if int(code) not in (125, 126, 127)} == dict(exit_codes())

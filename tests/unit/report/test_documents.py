@@ -52,7 +52,9 @@ def report(image: Path) -> Report:
         Check(name="alone", outcome="skipped", seconds=0, message="no network"),
     )
     stages = {"ssh login": 10.5, "shut down": 2.0}
-    return Report(image=image, boots=[Boot(firmware="bios", accel="tcg", stages=stages, memory_used=1 << 20, checks=checks)])
+    return Report(
+        image=image, boots=[Boot(firmware="bios", accel="tcg", stages=stages, memory_used=1 << 20, checks=checks)]
+    )
 
 
 def test_a_package_counts_once_as_what_was_done_with_it() -> None:
