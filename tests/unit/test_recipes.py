@@ -76,7 +76,7 @@ def test_the_container_gets_the_flags(engine: str, paths: str, tmp_path: Path) -
     fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
     fake.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ENGINE": engine}
-    argv = [RECIPES / "container.sh", "iso", "two words"]
+    argv = [str(RECIPES / "container.sh"), "iso", "two words"]
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=tmp_path, check=True)
     words = done.stdout.splitlines()
     assert words[:6] == ["run", "--rm", "--user", "root", "--cap-add", "SYS_ADMIN"]
