@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import command
+from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, command, public_keys, recorded
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
@@ -18,7 +18,7 @@ from photonbuild.pipeline.session import Session
 
 
 @click.command("image")
-@click.argument("name")
+@click.argument("name", shell_complete=IMAGE_NAMES)
 @click.option(
     "--ssh-key",
     "keys",
@@ -26,11 +26,16 @@ from photonbuild.pipeline.session import Session
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public key that may log in as root (authorized_keys format).",
 )
-@click.option("--profile", help="Profile to install in place of the image's own (build/profiles/NAME.yaml).")
+@click.option(
+    "--profile",
+    shell_complete=PROFILE_NAMES,
+    help="Profile to install in place of the image's own (build/profiles/NAME.yaml).",
+)
 @click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:).")
 @click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase).")
 @click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")
 @command
+@recorded
 def image_command(
     session: Session,
     name: str,
@@ -41,7 +46,7 @@ def image_command(
     sign_certificate: str | None,
 ) -> None:
     """Build an image (build/images/NAME.yaml) and everything in it, into stage/images."""
-    lines = [line for path in keys for line in _public_keys(path)]
+    lines = [line for path in keys for line in public_keys(path)]
     if (sign_key is None) != (sign_certificate is None):
         raise ConfigError("--sign-key and --sign-certificate go together")
     if sign_key is not None and sign_certificate is not None:
@@ -59,14 +64,5 @@ def image_command(
     )
     if commands:
         session.reporter.info(f"to upload it, fill in what is yours and run:\n\n{commands}")
-    click.echo(result.path)
-
-
-def _public_keys(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if "PRIVATE KEY" in text:
-        raise ConfigError("this is a private key", where=str(path), hint=f"use the public one: {path}.pub")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines or not all(" " in line for line in lines):
-        raise ConfigError("no public key in here", where=str(path), hint="ssh-keygen makes one: FILE.pub")
-    return lines
+    data = {"path": str(result.path), "size": result.size, "sha256": result.sha256, "packages": count}
+    answer(data, result.path)

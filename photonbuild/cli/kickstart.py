@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from photonbuild.cli.options import answer, without_session
 from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.kickstart import jsonschema, parse, reference
 from photonbuild.log import Reporter
@@ -22,9 +23,10 @@ def kickstart_group() -> None:
 
 @kickstart_group.command("check")
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
-def check_command(files: tuple[Path, ...]) -> None:
+@without_session
+def check_command(reporter: Reporter, files: tuple[Path, ...]) -> None:
     """Check files; every mistake is named with its line."""
-    reporter, code = Reporter(), 0
+    code, good = 0, []
     for path in files:
         try:
             parse.load(path)
@@ -32,26 +34,31 @@ def check_command(files: tuple[Path, ...]) -> None:
             reporter.error(error)
             code = error.exit_code
         else:
-            click.echo(f"{path}: ok")
+            good.append(str(path))
+    answer({"good": good}, *(f"{path}: ok" for path in good))
     sys.exit(code)
 
 
 @kickstart_group.command("schema")
 @output_option
-def schema_command(output: Path | None) -> None:
+@without_session
+def schema_command(reporter: Reporter, output: Path | None) -> None:
     """JSON schema of a kickstart."""
-    _write(json.dumps(jsonschema.jsonschema(), indent=1, ensure_ascii=False) + "\n", output)
+    schema = jsonschema.jsonschema()
+    _write(schema, json.dumps(schema, indent=1, ensure_ascii=False) + "\n", output)
 
 
 @kickstart_group.command("reference")
 @output_option
-def reference_command(output: Path | None) -> None:
+@without_session
+def reference_command(reporter: Reporter, output: Path | None) -> None:
     """The documentation page, docs/use/kickstart.md."""
-    _write(reference.reference(), output)
+    text = reference.reference()
+    _write({"page": text}, text, output)
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write(data: object, text: str, output: Path | None) -> None:
     if output is None:
-        click.echo(text, nl=False)
+        answer(data, text.removesuffix("\n"))
     else:
         output.write_text(text, encoding="utf-8")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import as_disk_option, command, image_argument, platform_option
+from photonbuild.cli.options import answer, as_disk_option, command, image_argument, platform_option
 from photonbuild.errors import VerifyError
+from photonbuild.files import write_json, write_text
 from photonbuild.images.formats import FORMATS
-from photonbuild.machines import console, verify
+from photonbuild.machines import console
 from photonbuild.machines.hardware import FIRMWARES
 from photonbuild.machines.manifest import read_manifest
 from photonbuild.machines.report import require, stage_table
-from photonbuild.pipeline import verify_pico
 from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.verify_image import verify_image
+from photonbuild.report.junit import junit
+from photonbuild.report.record import report_data
 
 
 @click.command("boot")
@@ -52,28 +53,30 @@ def boot_command(
 @as_disk_option
 @platform_option
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JSON.")
+@click.option("--junit", "xml", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JUnit XML.")
 @command
 def verify_command(
-    session: Session, image: Path, firmware: str, as_disk: bool, platform: str | None, report: Path | None
+    session: Session,
+    image: Path,
+    firmware: str,
+    as_disk: bool,
+    platform: str | None,
+    report: Path | None,
+    xml: Path | None,
 ) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
-    if image.suffix == FORMATS["pico"].suffix:
-        result = verify_pico.verify(image, session, session.reporter.info)
-    else:
-        result = verify.verify(
-            image,
-            distribution=session.config.distribution,
-            runtimes=session.config.runtimes,
-            seed=session.machine_seed.root,
-            scratch=session.store.scratch,
-            firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
-            as_disk=as_disk,
-            manifest=read_manifest(image, platform=platform),
-            progress=session.reporter.info,
-        )
+    firmwares = [name for name in FIRMWARES if firmware in (name, "both")]
+    try:
+        result = verify_image(session, image, firmwares=firmwares, as_disk=as_disk, platform=platform)
+    except VerifyError as error:
+        if xml is not None:
+            write_text(xml, junit([], {image.name: error}))
+        raise
     if report is not None:
-        report.write_text(json.dumps(dataclasses.asdict(result), indent=1, default=str) + "\n", encoding="utf-8")
+        write_json(report, report_data(result))
+    if xml is not None:
+        write_text(xml, junit([result], {}))
     width = max(len(row[0]) for row in stage_table(result)) + 2
-    for first, *rest in stage_table(result):
-        click.echo(first.ljust(width) + "".join(cell.rjust(14) for cell in rest))
+    rows = (first.ljust(width) + "".join(cell.rjust(14) for cell in rest) for first, *rest in stage_table(result))
+    answer(report_data(result), *rows)
     require(result)

@@ -5,12 +5,27 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from typing import Any
 
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, seeds, updates
+from photonbuild.cli import (
+    about,
+    gc,
+    image,
+    key,
+    kickstart,
+    machine,
+    packages,
+    pico,
+    repo,
+    report,
+    seeds,
+    shell,
+    updates,
+)
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -21,21 +36,35 @@ class Commands(click.Group):
     """A group whose errors end the program, each with its message and exit code."""
 
     def invoke(self, context: click.Context) -> Any:
+        started = time.monotonic()
+        code = 1
         try:
-            return super().invoke(context)
-        except KeyboardInterrupt:
-            process.end_all()
-            error: PhotonbuildError = Interrupted(
-                "interrupted", hint="run the same command again: what was built is kept"
-            )
-        except PhotonbuildError as raised:
-            error = raised
-        except OSError as raised:
-            if raised.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            error = no_space(raised.filename2 or raised.filename)
-        (context.obj or Reporter()).error(error)
-        sys.exit(error.exit_code)
+            try:
+                result = super().invoke(context)
+                code = 0
+                return result
+            except KeyboardInterrupt:
+                process.end_all()
+                error: PhotonbuildError = Interrupted(
+                    "interrupted", hint="run the same command again: what was built is kept"
+                )
+            except PhotonbuildError as raised:
+                error = raised
+            except OSError as raised:
+                if raised.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                error = no_space(raised.filename2 or raised.filename)
+            (context.obj or Reporter()).error(error)
+            sys.exit(error.exit_code)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+            raise
+        except (click.ClickException, click.exceptions.Exit) as ended:
+            code = ended.exit_code
+            raise
+        finally:
+            if context.obj is not None:
+                context.obj.close(code, time.monotonic() - started)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -61,9 +90,13 @@ for _command in (
     image.image_command,
     machine.boot_command,
     machine.verify_command,
+    report.ci_command,
+    report.report_command,
     kickstart.kickstart_group,
     about.doctor_command,
     about.schema_command,
+    shell.completion_command,
+    shell.manual_command,
     pico.pico_command,
 ):
     main.add_command(_command)
