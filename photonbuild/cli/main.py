@@ -10,7 +10,21 @@ from typing import Any
 import click
 
 from photonbuild import __version__
-from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, seeds, updates
+from photonbuild.cli import (
+    about,
+    gc,
+    graph,
+    image,
+    inspect,
+    key,
+    kickstart,
+    machine,
+    packages,
+    pico,
+    repo,
+    seeds,
+    updates,
+)
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -48,6 +62,11 @@ def main() -> None:
 for _command in (
     packages.plan_command,
     packages.why_command,
+    graph.graph_command,
+    graph.who_needs_command,
+    inspect.log_command,
+    inspect.show_command,
+    inspect.diff_command,
     packages.build_command,
     packages.shell_command,
     packages.sources_group,
