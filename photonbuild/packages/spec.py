@@ -172,20 +172,20 @@ def _parse(config: Config, store: Store, seed: Path, names: Sequence[str]) -> li
         env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch)}
         sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds, env=env, readonly=True)
         parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-        return [answer for part in parts for answer in _parse_some(sandbox, part)]
+        return [answer for part in parts for answer in parse_some(sandbox, [f"/{where_of(name)}" for name in part])]
 
 
-def _parse_some(sandbox: Sandbox, names: Sequence[str]) -> list[Any]:
+def parse_some(sandbox: Sandbox, paths: Sequence[str], *options: str) -> list[Any]:
     """Answers for these specs. One that ends the whole sandbox is found by halves, and is the only one to suffer."""
-    argv = ["python3", "-I", "/helper.py", *(f"/{where_of(name)}" for name in names)]
+    argv = ["python3", "-I", "/helper.py", *options, *paths]
     try:
         done = sandbox.run(argv, timeout=TIMEOUT, error=SpecError)
     except SpecError as error:
-        if len(names) == 1:
-            return [{"error": "\n".join(part for part in (error.message, error.detail) if part)}]
-        half = len(names) // 2
-        return [*_parse_some(sandbox, names[:half]), *_parse_some(sandbox, names[half:])]
-    return _answers(done.stdout, len(names))
+        if len(paths) == 1:
+            return [{"error": "\n".join(part for part in (error.message, error.detail) if part), "again": True}]
+        half = len(paths) // 2
+        return [*parse_some(sandbox, paths[:half], *options), *parse_some(sandbox, paths[half:], *options)]
+    return _answers(done.stdout, len(paths))
 
 
 def _answers(text: str, count: int) -> list[Any]:
