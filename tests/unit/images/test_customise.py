@@ -219,7 +219,7 @@ def test_a_disk_with_everything(checkout: Path) -> None:
     fstab = {f.path: f.text for f in disk.root_files(image, "i", "t")}["/etc/fstab"].splitlines()
     assert fstab[0].endswith(" / ext4 ro 0 1")
     assert [line.split()[1] for line in fstab] == [
-        "/", "/var", "/boot/efi", "/srv/data", "/var/lib/docker", "none", "/home", "/root",
+        "/", "/var", "/srv/data", "/var/lib/docker", "none", "/home", "/root", "/boot/efi",
     ]  # fmt: skip
     places = layout.mounts(image.disk)  # type: ignore[attr-defined]
     home = {path: filesystems.home_of(f".{path}", places) for path in ("/", "/var", "/var/lib", "/var/lib/docker/x")}
