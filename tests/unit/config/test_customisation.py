@@ -88,7 +88,10 @@ DISKS = [
     ),
     ("  partitions: [{name: root, path: /data, size: 100 MiB}]\n", "partition 'root': there is one already"),
     ("  partitions: [{name: data, path: /usr, size: 100 MiB}]\n", "partition '/usr': there is one already"),
-    ("  partitions: [{name: data, path: /d, size: 9 MiB, filesystem: zfs}]\n", "unknown value 'zfs', did you mean 'xfs'"),
+    (
+        "  partitions: [{name: data, path: /d, size: 9 MiB, filesystem: zfs}]\n",
+        "unknown value 'zfs', did you mean 'xfs'",
+    ),
 ]
 
 
