@@ -14,8 +14,8 @@ from photonbuild import __version__
 from photonbuild.cli import (
     about,
     gc,
-    image,
     graph,
+    image,
     inspect,
     key,
     kickstart,

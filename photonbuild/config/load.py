@@ -107,13 +107,16 @@ class Config:
 
     def image_where(self, name: str, *loc: int | str) -> str:
         """``build/images/NAME.yaml:LINE`` of the value at `loc`, for messages about what was asked for there."""
-        return _read(self.root, self.build_dir / "images" / f"{name}.yaml").where(*loc)
+        return self.image_document(name).where(*loc)
+
+    def image_document(self, name: str) -> Document:
+        """``build/images/NAME.yaml`` with the lines of its values."""
+        return _read(self.root, self.build_dir / "images" / f"{name}.yaml")
 
     def image_files(self, name: str) -> tuple[tuple[ImageFile, str], ...]:
-        """The files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
-        return tuple(
-            (file, _text_of(self.root, name, index, file)) for index, file in enumerate(self.image(name).files)
-        )
+        """The text files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
+        texts = ((file, _text_of(self.root, name, index, file)) for index, file in enumerate(self.image(name).files))
+        return tuple((file, text) for file, text in texts if text is not None)
 
     def override(
         self,
@@ -292,9 +295,10 @@ def _check_images(
     documents: Mapping[str, Document],
 ) -> None:
     for stem, image in images.items():
-        if isinstance(image, DiskImage) and image.disk.filesystem not in filesystems:
-            where = documents[stem].where("disk")
-            raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
+        for kind in image.disk.filesystems if isinstance(image, DiskImage) else ():
+            if kind not in filesystems:
+                where = documents[stem].where("disk")
+                raise ConfigError(f"build/filesystems.yaml does not know '{kind}'", where=where)
         for loc, name in _profile_names(image):
             if name not in profiles:
                 raise unknown("profile", name, profiles, where=documents[stem].where(*loc))
@@ -311,20 +315,23 @@ def _check_images(
             )
 
 
-def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str:
+def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str | None:
+    """The text of a file, None for one that is no UTF-8."""
     if file.source is None:
         assert file.text is not None
         return file.text
     path = root / "build" / file.source
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        return None
+    except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         known = [entry.name for entry in path.parent.iterdir()] if missing and path.parent.is_dir() else []
         raise ConfigError(
             f"no file 'build/{file.source}'{nearest(path.name, known)}"
             if missing
-            else f"'build/{file.source}' cannot be read as text: {error}",
+            else f"'build/{file.source}' cannot be read: {error}",
             where=_read(root, root / "build" / "images" / f"{name}.yaml").where("files", index, "source"),
         ) from None
 

@@ -39,7 +39,10 @@ def make_image(
     epoch = recipe.distribution.source_date_epoch
     workspace = Workspace(seed=recipe.seeds["build"].root, macros=macros, epoch=epoch, log=log, folder=work)
     with phase("root file system"):
-        rootfs = build_rootfs(workspace.subfolder("root"), recipe.sets[Role.ROOT], settings=rootfs_settings(recipe))
+        place = workspace.subfolder("root")
+        if not recipe.customised.empty:
+            recipe.customised.stage(place.folder)
+        rootfs = build_rootfs(place, recipe.sets[Role.ROOT], settings=rootfs_settings(recipe))
     with phase(f"{recipe.image.format} image"):
         return recipe.format.build(
             ImageRequest(
@@ -64,13 +67,14 @@ def rootfs_settings(recipe: Recipe) -> RootfsSettings:
     image, distribution = recipe.image, recipe.distribution
     title = f"{distribution.name} {distribution.version}"
     return RootfsSettings(
-        hostname=distribution.id,
+        hostname=image.hostname or distribution.id,
         authorized_keys=recipe.authorized_keys,
         exclude_docs=image.exclude_docs,
         exclude_paths=image.exclude_paths,
         unit_presets=isinstance(image, BootImage),
         files=[*recipe.format.root_files(image, recipe.identity, title), *recipe.files],
-        units=recipe.units,
+        units=[*recipe.units, *recipe.customised.units],
+        customise=None if recipe.customised.empty else recipe.customised.request(),
     )
 
 
@@ -90,6 +94,7 @@ def image_inputs(recipe: Recipe) -> dict[str, Any]:
         "files": {
             file.path: f"{file.mode:04o} {hashlib.sha256(file.text.encode()).hexdigest()}" for file in recipe.files
         },
+        "customised": recipe.customised.digests(),
         "loader": recipe.loader.key if recipe.loader else None,
         "programs": {package.nevra: package.sha256 for package in recipe.programs},
         "seeds": {name: seed.digest for name, seed in recipe.seeds.items()},

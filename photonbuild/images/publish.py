@@ -44,7 +44,7 @@ def manifest(
         "file": file,
         "format": request.image.format,
         "platform": request.image.platform,
-        "configured": sorted(file.path for file in request.image.files),
+        "configured": sorted({*(file.path for file in request.image.files), *request.rootfs.changed}),
         "sha256": sha256,
         "size": size,
         "distribution": {

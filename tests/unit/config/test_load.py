@@ -311,7 +311,7 @@ def test_mistakes_in_an_image(checkout: Path, text: str, offset: int, message: s
         ("path: /etc/x", "a file has either 'text' or 'source'"),
         ("path: /etc/x, text: a, source: b", "a file has either 'text' or 'source'"),
         ("path: /etc/x, text: a, mode: 644", "key 'files.0.mode'"),
-        ("path: /etc/x, text: a, owner: me", "unknown key 'owner'"),
+        ("path: /etc/x, text: a, ownr: me", "unknown key 'ownr', did you mean 'owner'"),
     ],
 )
 def test_mistakes_in_a_file_of_an_image(checkout: Path, file: str, message: str) -> None:
