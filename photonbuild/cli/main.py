@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from photonbuild import __version__
-from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, repo, seeds, updates
+from photonbuild import version
+from photonbuild.cli import about, gc, image, key, kickstart, machine, packages, pico, project, repo, seeds, updates
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
@@ -38,14 +38,25 @@ class Commands(click.Group):
         sys.exit(error.exit_code)
 
 
+def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"photonbuild {version.version_text()}")
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="photonbuild")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and commit."
+)
 def main() -> None:
     """Build a minimal container-host operating system from RPM specs, and boot it."""
     os.umask(0o022)
 
 
 for _command in (
+    project.init_command,
+    project.project_group,
+    project.diff_command,
     packages.plan_command,
     packages.why_command,
     packages.build_command,

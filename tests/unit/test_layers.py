@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = (
     "photonbuild.errors",
     "photonbuild.paths",
+    "photonbuild.roots",
     "photonbuild.files",
     "photonbuild.contents",
     "photonbuild.uses",
@@ -22,6 +23,7 @@ FLOORS = (
     "photonbuild.code",
     "photonbuild.keys",
     "photonbuild.run",
+    "photonbuild.version",
     "photonbuild.log",
     "photonbuild.documents",
     "photonbuild.schedule",
@@ -38,6 +40,7 @@ FLOORS = (
     "photonbuild.sandbox",
     "photonbuild.store",
     "photonbuild.gc",
+    "photonbuild.projects",
     "photonbuild.sources",
     "photonbuild.seeds",
     "photonbuild.packages",
