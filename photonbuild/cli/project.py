@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -35,10 +34,10 @@ def init_command(folder: Path, extends: str | None, git: str | None, ref: str | 
     """
     if (git is None) != (ref is None) or (git is not None and extends is not None):
         raise ConfigError("either --extends, or --git and --ref")
-    reporter = Reporter()
+    reporter, here = Reporter(), Path.cwd()
     made = create(folder, _extends(extends, git, ref), Finder(store=lambda: _store(store)))
-    reporter.info(f"{os.path.relpath(made)} is a project: photonbuild plan in there says what it would build")
-    if made == Path.cwd() or folder == Path("."):
+    reporter.info(f"{folder} is a project: photonbuild plan in there says what it would build")
+    if made == here:
         reporter.info("this shell is still in the empty folder that was here before: cd .")
 
 

@@ -47,7 +47,8 @@ def create(target: Path, extends: Extends, finder: Finder) -> Path:
         below = roots_of(work, finder).below
         name = _name(target, below)
         _write(work, {"extends": _lines(extends), "name": name, "program": _program(target, below)})
-        sync(work)
+        for path in work.rglob("*"):
+            (sync_folder if path.is_dir() else sync)(path)
         try:
             os.rename(work, target)
         except OSError as error:
