@@ -51,10 +51,23 @@ def boot_command(
 @click.option("--firmware", type=click.Choice([*FIRMWARES, "both"]), default="both", show_default=True)
 @as_disk_option
 @platform_option
+@click.option(
+    "--check",
+    "own_checks",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Then run this file of pytest-testinfra as well.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JSON.")
 @command
 def verify_command(
-    session: Session, image: Path, firmware: str, as_disk: bool, platform: str | None, report: Path | None
+    session: Session,
+    image: Path,
+    firmware: str,
+    as_disk: bool,
+    platform: str | None,
+    own_checks: tuple[Path, ...],
+    report: Path | None,
 ) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
     if image.suffix == FORMATS["pico"].suffix:
@@ -69,6 +82,7 @@ def verify_command(
             firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
             as_disk=as_disk,
             manifest=read_manifest(image, platform=platform),
+            own_checks=own_checks,
             progress=session.reporter.info,
         )
     if report is not None:
