@@ -59,9 +59,7 @@ def image_command(
     session.reporter.info(f"took {phases}")
     if FORMATS[session.config.image(name).format].attachment:
         session.reporter.info(f"boot it: bin/photonbuild boot {path}")
-    commands = upload_commands(
-        session.config.build_dir, session.config.image(name), session.config.distribution, result
-    )
+    commands = upload_commands(session.config.roots, session.config.image(name), session.config.distribution, result)
     if commands:
         session.reporter.info(f"to upload it, fill in what is yours and run:\n\n{commands}")
     data = {"path": str(result.path), "size": result.size, "sha256": result.sha256, "packages": count}

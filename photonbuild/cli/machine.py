@@ -52,6 +52,13 @@ def boot_command(
 @click.option("--firmware", type=click.Choice([*FIRMWARES, "both"]), default="both", show_default=True)
 @as_disk_option
 @platform_option
+@click.option(
+    "--check",
+    "own_checks",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Then run this file of pytest-testinfra as well.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JSON.")
 @click.option("--junit", "xml", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JUnit XML.")
 @command
@@ -61,13 +68,14 @@ def verify_command(
     firmware: str,
     as_disk: bool,
     platform: str | None,
+    own_checks: tuple[Path, ...],
     report: Path | None,
     xml: Path | None,
 ) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
     firmwares = [name for name in FIRMWARES if firmware in (name, "both")]
     try:
-        result = verify_image(session, image, firmwares=firmwares, as_disk=as_disk, platform=platform)
+        result = verify_image(session, image, firmwares=firmwares, as_disk=as_disk, platform=platform, own_checks=own_checks)
     except VerifyError as error:
         if xml is not None:
             write_text(xml, junit([], {image.name: error}))

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from photonbuild import __version__
+from photonbuild import version
 from photonbuild.cli import (
     about,
     gc,
@@ -22,6 +22,7 @@ from photonbuild.cli import (
     machine,
     packages,
     pico,
+    project,
     repo,
     report,
     seeds,
@@ -69,14 +70,25 @@ class Commands(click.Group):
                 context.obj.close(code, time.monotonic() - started)
 
 
+def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"photonbuild {version.version_text()}")
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="photonbuild")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and commit."
+)
 def main() -> None:
     """Build a minimal container-host operating system from RPM specs, and boot it."""
     os.umask(0o022)
 
 
 for _command in (
+    project.init_command,
+    project.project_group,
+    project.diff_command,
     packages.plan_command,
     packages.why_command,
     graph.graph_command,

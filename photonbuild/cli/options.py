@@ -22,6 +22,7 @@ from photonbuild.paths import checkout, default_store
 from photonbuild.pipeline import change
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
+from photonbuild.projects.differences import notice
 from photonbuild.report.record import RECORD
 from photonbuild.store import Store
 
@@ -132,8 +133,15 @@ def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
     root = Path(options["root"]).resolve() if options["root"] else checkout()
     if change.finish(root):
         reporter.info("a change of the checkout was interrupted: it is finished now")
-    config = load_config(root, user_file=Path(options["config"]) if options["config"] else None)
+    config = load_config(
+        root,
+        user_file=Path(options["config"]) if options["config"] else None,
+        store=Path(options["store"]) if options["store"] else None,
+        offline=options["offline"],
+    )
     config = config.override(jobs=options["jobs"])
+    if said := notice(config.roots):
+        reporter.info(said)
     place = Path(options["store"]) if options["store"] else config.user.store_path or default_store()
     store = Store.open(place, warn=reporter.warn)
     jobs = config.user.jobs or len(os.sched_getaffinity(0))

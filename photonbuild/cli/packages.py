@@ -101,12 +101,12 @@ def sources_group() -> None:
 
 
 def _selected(session: Session, packages: tuple[str, ...]) -> list[Path]:
-    folders = sorted(path for path in session.config.specs_dir.iterdir() if (path / "sources.yaml").exists())
-    names = {folder.name: folder for folder in folders}
+    specs = session.config.roots.entries("specs")
+    names = {name: folder for name, folder in specs.items() if (folder / "sources.yaml").exists()}
     for package in packages:
         if package not in names:
             raise ConfigError(f"specs/{package} has no sources.yaml")
-    return [names[package] for package in packages] or folders
+    return [names[package] for package in packages] or list(names.values())
 
 
 @sources_group.command("lock")

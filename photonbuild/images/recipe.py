@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from photonbuild.config.models import Distribution, Image
 from photonbuild.errors import StoreError
@@ -18,6 +17,7 @@ from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.built import Built
 from photonbuild.packages.package import Package
+from photonbuild.roots import Roots
 from photonbuild.seeds.seed import FrozenSeed
 
 # The order of the sets in an image's identity; the first two are always there, if need be as empty ones.
@@ -31,7 +31,7 @@ class Recipe:
     `authorized_keys` are let in as root. `files` are those that its configuration asks for, with their text, `units`
     the states of units, `customised` what it has besides. `loader`: the build of the boot loader; `programs`: packages
     whose programs make it, beside those of the seeds, which are there by name as far as the format needs them.
-    `macros`: digests of rpm's macro files; `data`: the folder build/.
+    `macros`: digests of rpm's macro files; `roots`: where the files of build/ lie.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Recipe:
     programs: Sequence[Package]
     seeds: Mapping[str, FrozenSeed]
     macros: Mapping[str, str]
-    data: Path
+    roots: Roots
     customised: Customised = field(default_factory=Customised)
 
     @property

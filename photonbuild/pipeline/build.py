@@ -235,7 +235,7 @@ def fetch_sources(session: Session, folders: Sequence[Path]) -> int:
     entries = {
         f"{folder.name}/{entry.file}": (folder, entry)
         for folder in folders
-        for entry in load_sources(folder, root=session.config.root).sources
+        for entry in load_sources(folder, roots=session.config.roots).sources
     }
     with session.reporter.phase("sources"):
         errors = run_graph(
@@ -260,7 +260,7 @@ def verify_sources(session: Session, folders: Sequence[Path]) -> int:
     """Number of stored sources, each with the right digest; raises SourceError for the first that is not."""
     count = 0
     for folder in folders:
-        for entry in load_sources(folder, root=session.config.root).sources:
+        for entry in load_sources(folder, roots=session.config.roots).sources:
             path = stored(session.store, entry)
             if path.exists():
                 if sha512_of(path) != entry.sha512:

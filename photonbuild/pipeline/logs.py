@@ -7,6 +7,7 @@ from pathlib import Path
 
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline.session import Session
+from photonbuild.roots import SPECS
 from photonbuild.store import Store
 
 
@@ -35,7 +36,7 @@ def last_log(session: Session, name: str) -> Log:
         return Log(name=plain, path=path, time=path.stat().st_mtime, failed=False)
     if kind not in ("", "package"):
         raise ConfigError(f"unknown kind '{kind}'", hint="known: image, package")
-    known = {path.name for path in session.config.specs_dir.iterdir()} if session.config.specs_dir.is_dir() else set()
+    known = session.config.roots.entries(SPECS)
     # Without reading the specs where the name is one of theirs.
     spec = plain if plain in known else session.spec(plain).name
     found = _path(store, spec)

@@ -69,7 +69,7 @@ def solve_recipe(
         ],
         seeds={"build": session.seed, **({"machine": session.machine_seed} if found.machine_seed else {})},
         macros=session.builder.environment.macros,
-        data=config.build_dir,
+        roots=config.roots,
         customised=customise(config, name, image),
     )
 
@@ -77,11 +77,13 @@ def solve_recipe(
 def repository_files(config: Config, name: str, image: Image) -> list[RootfsFile]:
     """What tells tdnf of the repositories of the image and, in one that boots, of the user."""
     files = repositories.repository_files(
-        image.repositories, config.build_dir, where=config.image_where(name, "repositories")
+        image.repositories,
+        lambda key: config.roots.find(f"build/{key}"),
+        where=config.image_where(name, "repositories"),
     )
     if isinstance(image, BootImage):
         known = {path for path, _ in files}
-        own = repositories.repository_files(config.user.repositories, config.root, where="your configuration")
+        own = repositories.repository_files(config.user.repositories, config.root.joinpath, where="your configuration")
         files += [(path, text) for path, text in own if path not in known]
     return [RootfsFile(path=path, text=text) for path, text in files]
 

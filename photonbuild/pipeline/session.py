@@ -159,7 +159,7 @@ class Session:
     def costs(self) -> dict[str, Cost]:
         """What each spec's build took: as last measured here, else as measured by us (build/timings.json)."""
         known: dict[str, dict[str, Any]] = {}
-        for path in (self.config.build_dir / "timings.json", self.store.root / "timings.json"):
+        for path in (*self.config.roots.all("build/timings.json"), self.store.root / "timings.json"):
             known |= read_sealed(path) or {}
         return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = (
     "photonbuild.errors",
     "photonbuild.paths",
+    "photonbuild.roots",
     "photonbuild.files",
     "photonbuild.contents",
     "photonbuild.uses",
@@ -23,6 +24,7 @@ FLOORS = (
     "photonbuild.keys",
     "photonbuild.run",
     "photonbuild.events",
+    "photonbuild.version",
     "photonbuild.log",
     "photonbuild.documents",
     "photonbuild.schedule",
@@ -39,6 +41,7 @@ FLOORS = (
     "photonbuild.sandbox",
     "photonbuild.store",
     "photonbuild.gc",
+    "photonbuild.projects",
     "photonbuild.sources",
     "photonbuild.seeds",
     "photonbuild.packages",

@@ -73,7 +73,7 @@ def _files(
             continue
         assert file.source is not None
         where = document.where("files", index, "source")
-        source = existing(config.build_dir, file.source, where=where)
+        source = existing(config.roots, file.source, where=where)
         mode = int(file.mode, 8)
         binaries.append(file_entry(file.path, source, where=where, mode=mode, owner=file.owner, group=file.group))
     return binaries, owners
@@ -82,7 +82,7 @@ def _files(
 def _trees(config: Config, image: Image, document: Document) -> Iterator[Entry]:
     """Entries of all trees; of two for one path the later tree's counts."""
     found = (
-        tree_entries(config.build_dir, tree, where=document.where("trees", index, "source"))
+        tree_entries(config.roots, tree, where=document.where("trees", index, "source"))
         for index, tree in enumerate(image.trees)
     )
     yield from {entry.path: entry for entry in itertools.chain.from_iterable(found)}.values()
@@ -100,7 +100,7 @@ def _check_twice(own: Sequence[Entry], files: dict[str, int], document: Document
 def _scripts(config: Config, image: Image, document: Document) -> Iterator[Script]:
     for index, name in enumerate(image.scripts):
         where = document.where("scripts", index)
-        content = existing(config.build_dir, name, where=where).read_bytes()
+        content = existing(config.roots, name, where=where).read_bytes()
         if not content.startswith(b"#!/"):
             message = f"the first line of 'build/{name}' names no interpreter, like #!/bin/sh"
             raise ConfigError(message, where=where)

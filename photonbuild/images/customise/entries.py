@@ -15,6 +15,7 @@ from photonbuild.config.customisation import Permissions, Tree
 from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
 from photonbuild.files import copy_file, sha256_of
+from photonbuild.roots import BUILD, Roots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +62,24 @@ def _copy(source: Path, digest: str, target: Path) -> None:
         raise ConfigError("the file has changed while the image was made", where=str(source))
 
 
-def existing(build: Path, source: str, *, where: str, folder: bool = False) -> Path:
+def existing(roots: Roots, source: str, *, where: str, folder: bool = False) -> Path:
     """The file, or folder, `source` of ``build/``. Raises ConfigError, which names the nearest one."""
-    path = build / source
+    path = roots.find(f"{BUILD}/{source}")
     right = path.is_dir() if folder else path.is_file()
     if not right:
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        siblings = roots.entries(str(Path(BUILD, source).parent))
         what = "folder" if folder else "file"
         raise ConfigError(f"no {what} 'build/{source}'{nearest(path.name, set(siblings) - {path.name})}", where=where)
     return path
 
 
-def tree_entries(build: Path, tree: Tree, *, where: str) -> Iterator[Entry]:
+def tree_entries(roots: Roots, tree: Tree, *, where: str) -> Iterator[Entry]:
     """All that is below the tree's folder, sorted by path. Raises ConfigError for what is no file, folder or link.
 
     A folder gets an entry where the image may have one already, too: its owner and mode are only set if the tree's
     permissions say so.
     """
-    root = existing(build, tree.source, where=where, folder=True)
+    root = existing(roots, tree.source, where=where, folder=True)
     used: set[str] = set()
     for source in sorted(root.rglob("*")):
         path = f"{tree.path.rstrip('/')}/{source.relative_to(root).as_posix()}"

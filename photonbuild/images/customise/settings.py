@@ -59,7 +59,7 @@ def _disk(config: Config, image: Image, document: Document) -> Iterator[Part]:
             yield Entry(path=f"{LAYERS}/{name}/{folder}", kind="folder", mode=mode, where=where)
     # Host keys are made at the first boot, in /var as well.
     for path, source in READ_ONLY.items():
-        text = existing(config.build_dir, source, where=where).read_text(encoding="utf-8")
+        text = existing(config.roots, source, where=where).read_text(encoding="utf-8")
         yield text_entry(path, text, where=where)
 
 
@@ -131,7 +131,7 @@ def _network(config: Config, image: Image, document: Document) -> Iterator[Part]
 def _certificates(config: Config, image: Image, document: Document) -> Iterator[Part]:
     for index, source in enumerate(image.certificates):
         where = document.where("certificates", index)
-        text = authorities(existing(config.build_dir, source, where=where), where=where)
+        text = authorities(existing(config.roots, source, where=where), where=where)
         yield text_entry(BUNDLE, text, kind="append", where=where)
 
 
@@ -180,7 +180,7 @@ def _containers(config: Config, image: Image, document: Document) -> Iterator[Pa
     found: dict[str, containers.ContainerImage] = {}
     for index, container in enumerate(image.containers):
         where = document.where("containers", index, "archive")
-        path = existing(config.build_dir, container.archive, where=where)
+        path = existing(config.roots, container.archive, where=where)
         arch = config.distribution.arch
         for each in containers.read_archive(path, arch=arch, name=container.name, where=where):
             if each.name in found:
@@ -229,7 +229,7 @@ def _unit(
     config: Config, template: str, facts: Mapping[str, Any], *, where: str, name: str | None = None
 ) -> Iterator[Part]:
     """A unit from ``build/units``, enabled."""
-    source = existing(config.build_dir, f"units/{template}.service.j2", where=where).read_text(encoding="utf-8")
+    source = existing(config.roots, f"units/{template}.service.j2", where=where).read_text(encoding="utf-8")
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False
     )

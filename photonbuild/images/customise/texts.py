@@ -56,7 +56,7 @@ class Text:
 def content_text(config: Config, document: Document, content: Content, *loc: int | str) -> Text:
     """The text of the value at `loc`. Raises ConfigError when a file cannot be read as text."""
     if content.source is not None:
-        path = existing(config.build_dir, content.source, where=document.where(*loc, "source"))
+        path = existing(config.roots, content.source, where=document.where(*loc, "source"))
         name = f"build/{content.source}"
         return Text(text=read_text(path, name), name=name, line=1)
     assert content.text is not None

@@ -99,7 +99,7 @@ def build_iso(request: ImageRequest) -> ImageResult:
 
 def make_initramfs(request: ImageRequest, dracut_args: Sequence[str]) -> Path:
     workspace, chosen = request.workspace.subfolder("initramfs"), request.sets[Role.INITRAMFS]
-    return build_initramfs(workspace, chosen, module=request.data / MODULE, dracut_args=dracut_args)
+    return build_initramfs(workspace, chosen, module=request.roots.find(f"build/{MODULE}"), dracut_args=dracut_args)
 
 
 def extract_kernel(tar: Path, kernels: Sequence[str], target: Path) -> None:

@@ -157,7 +157,7 @@ def child(path: str, answer: IO[bytes], printed: IO[bytes], describe: Describe, 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (bounds.output, bounds.output))
     try:
-        found = {"path": path, "spec": describe(path)}
+        found: dict[str, Any] = {"path": path, "spec": describe(path)}
     except MemoryError:
         found = {"path": path, "error": f"it took more than {bounds.memory >> 20} MiB of memory", "again": True}
     except Exception as exc:  # rpm raises plain errors of several types

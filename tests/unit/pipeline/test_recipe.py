@@ -89,7 +89,7 @@ def test_the_identity_is_what_it_was(session: Any, name: str, sets: dict[Role, s
         units=[],
         seeds={},
         macros={},
-        data=session.config.build_dir,
+        roots=session.config.roots,
         files=[RootfsFile(path="/etc/x", text="t", mode=0o600)],
         loader=None,
         programs=[],

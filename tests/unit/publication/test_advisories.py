@@ -12,6 +12,7 @@ from photonbuild.errors import ConfigError
 from photonbuild.packages.package import Package
 from photonbuild.publication.advisories import read_advisories, updateinfo
 from photonbuild.publication.index import read_advisories as read_back
+from photonbuild.roots import Roots
 from tests.support.packages import by_nevra
 from tests.support.tinyrpm import write_rpm
 
@@ -45,7 +46,7 @@ def build(tmp_path: Path, text: str, name: str = "PHSA-2026-0001") -> Path:
 
 
 def test_written_and_read_back(tmp_path: Path, packages: dict[str, list[Package]]) -> None:
-    text = updateinfo(read_advisories(build(tmp_path, TEXT), packages), packages, DISTRIBUTION)
+    text = updateinfo(read_advisories(Roots.of(build(tmp_path, TEXT).parent), packages), packages, DISTRIBUTION)
     assert text is not None
     (record,) = read_back(gzip.compress(text.encode()), "updateinfo")
     assert (record.id, record.type, record.severity) == ("PHSA-2026-0001", "security", "Important")
@@ -57,7 +58,7 @@ def test_written_and_read_back(tmp_path: Path, packages: dict[str, list[Package]
 
 
 def test_none_is_none(tmp_path: Path, packages: dict[str, list[Package]]) -> None:
-    assert updateinfo(read_advisories(tmp_path, packages), packages, DISTRIBUTION) is None
+    assert updateinfo(read_advisories(Roots.of(tmp_path), packages), packages, DISTRIBUTION) is None
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,6 @@ def test_what_is_wrong_is_said_with_its_line(
 ) -> None:
     assert old in TEXT
     with pytest.raises(ConfigError) as caught:
-        read_advisories(build(tmp_path, TEXT.replace(old, new)), packages)
+        read_advisories(Roots.of(build(tmp_path, TEXT.replace(old, new)).parent), packages)
     said = f"{caught.value.where} {caught.value.message} {caught.value.detail}"
     assert message in said and f":{line}" in said
