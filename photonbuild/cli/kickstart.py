@@ -1,4 +1,4 @@
-"""The commands around kickstart files: check, schema, reference. They need no checkout. No logic here."""
+"""The commands around kickstart files: check, explain, schema, reference. They need no checkout. No logic here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 import click
 
 from photonbuild.errors import PhotonbuildError
+from photonbuild.installer.errors import MachineError
+from photonbuild.installer.explain import explain
 from photonbuild.installer.kickstart import jsonschema, parse, reference
+from photonbuild.installer.kickstart.variables import parameters
 from photonbuild.log import Reporter
 
 output_option = click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
@@ -20,20 +23,39 @@ def kickstart_group() -> None:
     """Kickstart files of the installer."""
 
 
+param_option = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value for !param NAME.")
+
+
 @kickstart_group.command("check")
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
-def check_command(files: tuple[Path, ...]) -> None:
-    """Check files; every mistake is named with its line."""
+@param_option
+def check_command(files: tuple[Path, ...], params: tuple[str, ...]) -> None:
+    """Check files; every mistake is named with its line, and so is what a key does not do here."""
     reporter, code = Reporter(), 0
+    given = parameters(params, "--param")
     for path in files:
         try:
-            parse.load(path)
+            found = parse.load(path, params=given)
         except PhotonbuildError as error:
             reporter.error(error)
             code = error.exit_code
-        else:
-            click.echo(f"{path}: ok")
+            continue
+        for note in found.notes:
+            click.echo(f"note: {note}", err=True)
+        for reason in found.refusals:
+            click.echo(f"warning: {reason}; an installation stops for this before anything is written", err=True)
+        click.echo(f"{path}: ok")
     sys.exit(code)
+
+
+@kickstart_group.command("explain")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@param_option
+def explain_command(file: Path, params: tuple[str, ...]) -> None:
+    """What a file would do to which disk, in words; 5 if an installation would stop for something in it."""
+    found = parse.load(file, params=parameters(params, "--param"))
+    click.echo(explain(found), nl=False)
+    sys.exit(MachineError.exit_code if found.refusals else 0)
 
 
 @kickstart_group.command("schema")
