@@ -28,8 +28,8 @@ by `check` and `explain`, and an installation stops for it before anything is wr
 names the nearest one.
 
 In YAML `!param NAME=DEFAULT` stands for a value that is given with `--param NAME=VALUE`, of each of these commands and
-of the installer, or on the kernel command line with `ks.param=NAME=VALUE`; without a default it has to be given. A value
-of the form `$NAME` is what `preinstall` or `environment` sets, where the kickstart has one of these.
+of the installer, or on the kernel command line with `ks.param=NAME=VALUE`; without a default it has to be given. A
+value of the form `$NAME` is what `preinstall` or `environment` sets, where the kickstart has one of these.
 
 ## Starting
 **With questions.** Choose the entry. The console (the screen and the first serial port, whichever answers) is asked for

@@ -62,7 +62,11 @@ def test_an_installation(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -
         ({"disks": {"default": {"filename": "a.img", "size": 9}}}, 5, "needs a 'device'"),
         ({**GOOD, "ansible": [{"playbook": "motd"}]}, 5, "this system lacks ansible-playbook"),
         ({**GOOD, "preinstall": ["exit 3"]}, 8, "preinstall failed with exit code 3"),
-        ({**GOOD, "hostname": "$NAME", "preinstall": ["true"]}, 2, "neither 'preinstall' nor 'environment' sets 'NAME'"),
+        (
+            {**GOOD, "hostname": "$NAME", "preinstall": ["true"]},
+            2,
+            "nor 'environment' sets 'NAME'",
+        ),
         ({**GOOD, "hostname": "$NAME", "preinstall": ["export NAME=a_b"]}, 2, "key 'hostname': a host name"),
         ({**GOOD, "packagelist_file": "motd"}, 2, "cdrom:/motd:1: a mapping of keys to values is expected"),
         ('{"disk": }', 2, "cdrom:/ks.json:1:10: not valid JSON: expecting value"),

@@ -75,6 +75,7 @@ def test_all_mistakes_at_once_with_their_lines() -> None:
     """
     assert mistakes(text) == [
         "1: unknown key 'disc', did you mean 'disk'",
+        "1: key 'disk' is missing",
         "2: key 'hostname': a host name (letters, digits, '-' and '.', at most 64) is expected, not '-x'",
         "5: unknown key 'partitions.0.sise', did you mean 'size'",
         "8: key 'partitions.1.ab': true or false is expected, not 'perhaps'",

@@ -31,10 +31,10 @@ PLANS = {
         "lvcreate --yes --wipesignatures=y --name=one --extents=100%FREE big",
     ],
     "shadow-partition.yaml": [
-        'name="root-b"', "make ext4 for / on /dev/sda2", "make ext4 for / on /dev/sda3",
+        'name="root-b"', "make ext4 for / on /dev/sda3", "make ext4 for / on /dev/sda4",
         "note: the second partition of / stays empty", "the partition table is always GPT",
     ],
-    "lvm.yaml": ["rd.lvm.lv=vg_root/lv_root", " rw,nodev,nosuid ", "mkfs.vfat -i", "-n EFI", "taken for 'mkfs_options'"],
+    "lvm.yaml": ["rd.lvm.lv=vg_root/lv_root", " rw,nodev,nosuid ", "mkfs.vfat -i", "-n EFI", "for 'mkfs_options'"],
     "passwords.yaml": ["set root's password", "let the key in", "the password stands here in plain text"],
     "placeholder-key.yaml": ["'<your key here>' is no key, and lets nobody in", "| phos-012345"],
     "scripts.yaml": [
