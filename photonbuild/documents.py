@@ -152,11 +152,12 @@ def _loader(text: str, tags: Mapping[str, Callable[[str], Any]]) -> _Loader:
         except TagError as error:
             raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
 
-    made = type("_TaggedLoader", (_Loader,), {})
+    class Tagged(_Loader):
+        pass
+
     for tag in tags:
-        made.add_constructor(tag, construct)
-    loader: _Loader = made(text)
-    return loader
+        Tagged.add_constructor(tag, construct)
+    return Tagged(text)
 
 
 def parse_yaml(text: str, name: str, *, tags: Mapping[str, Callable[[str], Any]] | None = None) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from photonbuild.installer.kickstart.keys_network import DHCP, STATIC, VLAN_TYPE
@@ -193,25 +194,25 @@ def _interfaces(network: Mapping[str, Any], pending: Mapping[str, str]) -> Itera
 
 def _older(network: Mapping[str, Any]) -> Iterator[Interface]:
     """As the published installer's templates have it: `dhcp` is every card, the others mean the first."""
-    every = {"dhcp4": True, "dhcp6": True, "accept_ra": False}
-    match network["type"]:
-        case str(kind) if kind == DHCP:
-            yield Interface(key="dhcp", match_name=EVERY_CARD, **every, dhcp_hostname=network.get("hostname", ""))
-        case str(kind) if kind == STATIC:
-            address = network["ip_addr"]
-            if "/" not in address:
-                address = f"{address}/{ipaddress.IPv4Network('0.0.0.0/' + network['netmask']).prefixlen}"
-            yield Interface(
-                key="static",
-                match_name=FIRST_CARD,
-                addresses=(address,),
-                gateway=network["gateway"],
-                nameservers=(network["nameserver"],),
-            )
-        case str(kind) if kind == VLAN_TYPE:
-            name = f"{FIRST_CARD}.{network['vlan_id']}"
-            yield Interface(key="first", match_name=FIRST_CARD, **every)
-            yield Interface(key=name, **every, vlan_id=network["vlan_id"], link="first")
+    asking = Interface(key="dhcp", match_name=EVERY_CARD, dhcp4=True, dhcp6=True, accept_ra=False)
+    first = replace(asking, key="first", match_name=FIRST_CARD)
+    if network["type"] == DHCP:
+        yield replace(asking, dhcp_hostname=network.get("hostname", ""))
+    elif network["type"] == VLAN_TYPE:
+        number = network["vlan_id"]
+        yield first
+        yield replace(asking, key=f"{FIRST_CARD}.{number}", match_name="", vlan_id=number, link=first.key)
+    elif network["type"] == STATIC:
+        address = network["ip_addr"]
+        if "/" not in address:
+            address = f"{address}/{ipaddress.IPv4Network('0.0.0.0/' + network['netmask']).prefixlen}"
+        yield Interface(
+            key="static",
+            match_name=FIRST_CARD,
+            addresses=(address,),
+            gateway=network["gateway"],
+            nameservers=(network["nameserver"],),
+        )
 
 
 def _interface(key: str, entry: Mapping[str, Any]) -> Interface:

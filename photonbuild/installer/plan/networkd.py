@@ -26,7 +26,8 @@ def of_machine(interfaces: Sequence[Interface], cards: Sequence[Card]) -> tuple[
 
     Published kickstarts are for a system that keeps the names eth0, eth1 …; here names tell where a card is.
     """
-    found, notes = [], []
+    found: list[Interface] = []
+    notes: list[str] = []
     there = sorted(cards, key=lambda card: card.index)
     for interface in interfaces:
         number = re.fullmatch(r"eth([0-9]{1,3})", interface.match_name)
