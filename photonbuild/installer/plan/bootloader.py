@@ -17,7 +17,7 @@ INITRAMFS = "/usr/lib/initramfs-lvm.img"
 # Words of the medium's kernel command line that are about the medium.
 MEDIUM_WORDS = ("ro", "rw", "rootwait", "installer")
 MEDIUM_PREFIXES = (
-    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks=", "live.", "rd.", "rdinit=",
+    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks.", "ks=", "live.", "rd.", "rdinit=",
     "root=", "systemd.set_credential", "systemd.unit=",
     # The network of the installation, as dracut.cmdline(7) and systemd-network-generator(8) read it.
     "BOOTIF=", "bond=", "bootdev=", "bridge=", "ifname=", "ip=", "nameserver=", "netroot=", "rd=", "team=", "vlan=",
@@ -51,7 +51,11 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
     text = grub.disk_menu(
         title=_title(facts),
         root=f"UUID={root.uuid}" if lvm else f"PARTUUID={root.partuuid}",
-        arguments=[*([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []), *arguments],
+        arguments=[
+            *([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []),
+            *arguments,
+            *facts.user_arguments,
+        ],
         timeout=MENU_TIMEOUT,
         filesystem=root.uuid if layout.boot is not root else "",
         initramfs=INITRAMFS if lvm else "",

@@ -51,11 +51,16 @@ class Write:
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A file or folder of the live system to a path of the target, owned by root, no more open than it is there."""
+    """A file or folder of the live system to a path of the target, owned by root, no more open than it is there.
+
+    With `mode` a file gets that one. What is `temporary` is removed as with Write.
+    """
 
     title: str
     source: Path
     path: str
+    mode: int = 0
+    temporary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +98,17 @@ Step = Command | Folder | Write | Copy | SameDisk | Patch | BootCode
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`preparation` writes nothing to the disk; `steps` do. `notes` are what the user should know before."""
+    """`preparation` writes nothing to the `disks`; `steps` do. `notes` are what the user should know before."""
 
-    disk: str
+    disks: tuple[str, ...]
     notes: tuple[str, ...]
     preparation: tuple[Step, ...]
     steps: tuple[Step, ...]
+
+    @property
+    def disk(self) -> str:
+        """The disks that are written to, in words."""
+        return " and ".join(self.disks)
 
     @property
     def programs(self) -> tuple[str, ...]:
