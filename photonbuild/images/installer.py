@@ -75,7 +75,7 @@ def write_files(request: ImageRequest, workspace: Workspace) -> None:
             (units / f"{target}.wants").mkdir(exist_ok=True)
             (units / f"{target}.wants" / path.name).symlink_to(f"../{path.name}")
     chosen = request.sets[Role.INSTALLER_INITRAMFS]
-    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, module=request.data / MODULE)
+    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, modules=[request.data / MODULE])
     shutil.move(initramfs, home / "initramfs-lvm.img")
 
 
