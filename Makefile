@@ -9,7 +9,7 @@ IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
 
 # What the boot tests start.
-BOOTED := iso qcow2 oci pico
+BOOTED := iso netboot qcow2 oci pico
 
 FUZZ_SECONDS ?= 600
 
@@ -19,8 +19,8 @@ FUZZ_SECONDS ?= 600
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
-# The live image and the kernel of containers are made for their own profiles; nobody logs in to the latter.
-iso pico: override PROFILE :=
+# The live images and the kernel of containers are made for their own profiles; nobody logs in to the latter.
+iso netboot pico: override PROFILE :=
 pico: override SSH_KEY :=
 
 images: $(IMAGES) ## all of them
@@ -52,7 +52,7 @@ native: ## the tests of the programs in src/ with the build seed's Go and gcc: a
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration -m 'not long' $(ARGS)
 
-boot: $(BOOTED) ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
+boot: $(BOOTED) ## boot the ISO, the disk image and over the network in QEMU, run containers as machines, check them from inside and outside
 	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
 test-matrix: images ## boot every image, install from every kickstart, kill 50 builds, then make fuzz: an hour and more

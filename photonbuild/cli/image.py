@@ -57,7 +57,7 @@ def image_command(
     path = os.path.relpath(result.path)
     session.reporter.info(f"\n{path}  {result.size / 1e6:.0f} MB, {count} packages, sha256 {result.sha256}")
     session.reporter.info(f"took {phases}")
-    if FORMATS[session.config.image(name).format].attachment:
+    if FORMATS[session.config.image(name).format].boots:
         session.reporter.info(f"boot it: bin/photonbuild boot {path}")
     commands = upload_commands(session.config.roots, session.config.image(name), session.config.distribution, result)
     if commands:

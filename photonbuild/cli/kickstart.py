@@ -45,7 +45,7 @@ def check_command(reporter: Reporter, files: tuple[Path, ...], params: tuple[str
         for note in found.notes:
             reporter.info(f"note: {note}")
         for reason in found.refusals:
-            reporter.info(f"warning: {reason}; an installation stops for this before anything is written")
+            reporter.warn(f"{reason}; an installation stops for this before anything is written")
         good.append(str(path))
     answer({"good": good}, *(f"{path}: ok" for path in good))
     sys.exit(code)

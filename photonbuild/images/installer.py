@@ -75,7 +75,8 @@ def write_files(request: ImageRequest, workspace: Workspace) -> None:
             (units / f"{target}.wants").mkdir(exist_ok=True)
             (units / f"{target}.wants" / path.name).symlink_to(f"../{path.name}")
     chosen = request.sets[Role.INSTALLER_INITRAMFS]
-    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, module=request.roots.find(f"build/{MODULE}"))
+    modules = [request.roots.find(f"build/{MODULE}")]
+    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, modules=modules)
     shutil.move(initramfs, home / "initramfs-lvm.img")
 
 

@@ -19,9 +19,21 @@ from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import MachineError, PackageError, StepError
 from photonbuild.installer.log import Log
 from photonbuild.installer.machine.disks import require_same
+from photonbuild.installer.machine.efivars import write_boot_entry
 from photonbuild.installer.machine.facts import Facts
 from photonbuild.installer.paths import Paths
-from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Patch, Plan, SameDisk, Step, Write
+from photonbuild.installer.plan.steps import (
+    BootCode,
+    BootEntry,
+    Command,
+    Copy,
+    Folder,
+    Patch,
+    Plan,
+    SameDisk,
+    Step,
+    Write,
+)
 from photonbuild.run import run
 
 TARGET_LOG = "/var/log/installer.log"
@@ -116,6 +128,12 @@ def perform(step: Step, facts: Facts, log: Log) -> None:
                 raise StepError(f"GRUB's core image has {len(core)} bytes, and its partition {step.size}")
             code, blocks = boot_blocks(step.boot.read_bytes(), core, step.start // SECTOR)
             _patch(step.disk, [(0, code), (step.start, blocks)])
+        case BootEntry():
+            try:
+                name = write_boot_entry(facts.kernel.root / "sys/firmware/efi/efivars", step.option)
+                log.write("debug", f"it is {name}")
+            except OSError as error:
+                log.write("warning", f"the firmware takes no boot entry, and has to find the disk itself: {error}")
 
 
 def _command(step: Command, facts: Facts, log: Log) -> None:

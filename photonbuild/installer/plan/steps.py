@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from photonbuild.disk import efi
 from photonbuild.installer.kickstart.urls import redacted
 from photonbuild.installer.machine.facts import Disk
 
@@ -93,7 +94,15 @@ class BootCode:
     size: int
 
 
-Step = Command | Folder | Write | Copy | SameDisk | Patch | BootCode
+@dataclass(frozen=True, kw_only=True)
+class BootEntry:
+    """The firmware's boot entry for UEFI, as `photonbuild.disk.efi.load_option` makes it. The disk starts without."""
+
+    title: str
+    option: bytes
+
+
+Step = Command | Folder | Write | Copy | SameDisk | Patch | BootCode | BootEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,3 +155,5 @@ def _details(step: Step) -> list[str]:
             return [f"{len(step.content)} bytes at {step.offset} of {step.device}"]
         case BootCode():
             return [f"{step.boot} at 0, {step.core} at {step.start} of {step.disk}"]
+        case BootEntry():
+            return [f"'{efi.title_of(step.option)}', the first in the firmware's order"]
