@@ -133,8 +133,8 @@ def plain_value(text: str) -> Any:
     """The value that a plain scalar with this text has: a number, true, false, nothing, or the text itself."""
     loader = _Loader("")
     try:
-        node = yaml.ScalarNode(tag=loader.resolve(yaml.ScalarNode, text, (True, False)), value=text)
-        return loader.construct_document(node)
+        tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        return loader.construct_document(yaml.ScalarNode(tag=tag, value=text))
     except ValueError:
         return text
     finally:

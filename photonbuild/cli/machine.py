@@ -75,7 +75,9 @@ def verify_command(
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
     firmwares = [name for name in FIRMWARES if firmware in (name, "both")]
     try:
-        result = verify_image(session, image, firmwares=firmwares, as_disk=as_disk, platform=platform, own_checks=own_checks)
+        result = verify_image(
+            session, image, firmwares=firmwares, as_disk=as_disk, platform=platform, own_checks=own_checks
+        )
     except VerifyError as error:
         if xml is not None:
             write_text(xml, junit([], {image.name: error}))

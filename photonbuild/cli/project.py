@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import command
+from photonbuild.cli.options import answer, command, without_session
 from photonbuild.code import PROJECT
 from photonbuild.config.load import load_user
 from photonbuild.config.project import Extends, extends_of
@@ -27,16 +28,20 @@ from photonbuild.store import Store
 @click.option("--git", help="Extend what this git repository holds; --ref says which state.")
 @click.option("--ref", help="A branch, a tag or a commit.")
 @click.option("--store", type=click.Path(file_okay=False), help="Store to use instead of $PHOTONBUILD_STORE.")
-def init_command(folder: Path, extends: str | None, git: str | None, ref: str | None, store: str | None) -> None:
+@without_session
+def init_command(
+    reporter: Reporter, folder: Path, extends: str | None, git: str | None, ref: str | None, store: str | None
+) -> None:
     """Make a project: a distribution of your own over this one, in a new or empty folder.
 
     Without --extends or --git it extends what this photonbuild came with: its checkout, or what is in its wheel.
     """
     if (git is None) != (ref is None) or (git is not None and extends is not None):
         raise ConfigError("either --extends, or --git and --ref")
-    reporter, here = Reporter(), Path.cwd()
+    here = Path.cwd()
     made = create(folder, _extends(extends, git, ref), Finder(store=lambda: _store(store)))
     reporter.info(f"{folder} is a project: photonbuild plan in there says what it would build")
+    answer({"project": str(made)})
     if made == here:
         reporter.info("this shell is still in the empty folder that was here before: cd .")
 
@@ -61,10 +66,11 @@ def project_group() -> None:
 @project_group.command("lock")
 @click.option("--root", type=click.Path(exists=True, file_okay=False), help="Project to work on.")
 @click.option("--store", type=click.Path(file_okay=False), help="Store to use instead of $PHOTONBUILD_STORE.")
-def lock_command(root: str | None, store: str | None) -> None:
+@without_session
+def lock_command(reporter: Reporter, root: str | None, store: str | None) -> None:
     """Take the newest state of what the project extends, and write photonbuild.lock."""
-    for line in relock(Path(root).resolve() if root else checkout(), lambda: _store(store)):
-        click.echo(line)
+    lines = list(relock(Path(root).resolve() if root else checkout(), lambda: _store(store)))
+    answer({"locked": lines}, *lines)
 
 
 @click.command("diff-upstream")
@@ -74,8 +80,6 @@ def lock_command(root: str | None, store: str | None) -> None:
 def diff_command(session: Session, names: tuple[str, ...], names_only: bool) -> None:
     """Show what of this project is other than in what it extends: all, or these, as specs/bash."""
     found = chosen(differences(session.config.roots), names)
-    for difference in found:
-        click.echo(f"{difference.state:8}  {difference.name}")
-    if not names_only:
-        for difference in found:
-            click.echo(difference.diff, nl=False)
+    lines = [f"{difference.state:8}  {difference.name}" for difference in found]
+    diffs = [] if names_only else [line for difference in found for line in difference.diff.splitlines()]
+    answer([dataclasses.asdict(difference) for difference in found], *lines, *diffs)

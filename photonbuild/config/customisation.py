@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     field_serializer,
     model_serializer,
@@ -29,9 +30,14 @@ class Growing(Model):
     added: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
-    def _without_what_is_not_set(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_not_set(
+        self, dump: SerializerFunctionWrapHandler, info: SerializationInfo[Any]
+    ) -> dict[str, Any]:
+        """All of it where the context has ``whole``, as for who reads a description."""
         fields = type(self).model_fields
         whole: dict[str, Any] = dump(self)
+        if info.context and info.context.get("whole"):
+            return whole
         unset = {
             name for name in self.added if getattr(self, name) == fields[name].get_default(call_default_factory=True)
         }

@@ -22,7 +22,7 @@ def description(session: Session, name: str, *, profile: str | None = None) -> d
     image = image_with(session, name, profile)
     found = FORMATS[image.format]
     stem = f"{config.distribution.prefix}{image.variant}"
-    settings = image.model_dump(mode="json")
+    settings = image.model_dump(mode="json", context={"whole": True})
     texts = {file.path: text for file, text in config.image_files(name)}
     settings["files"] = [{**file, "text": texts[file["path"]]} for file in settings["files"]]
     return {

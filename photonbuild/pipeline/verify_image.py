@@ -29,10 +29,11 @@ def verify_image(
     firmwares: Sequence[Firmware] = FIRMWARES,
     as_disk: bool = False,
     platform: str | None = None,
+    own_checks: Sequence[Path] = (),
 ) -> Report:
-    """Verify an image, and keep the results for `photonbuild report`. A failed check is in the report.
+    """Verify an image, then by files of the user's own, and keep the results for `photonbuild report`.
 
-    Raises VerifyError, PicoError.
+    A failed check is in the report. Raises VerifyError, PicoError.
     """
     started = time.monotonic()
     if image.suffix == FORMATS["pico"].suffix:
@@ -47,6 +48,7 @@ def verify_image(
             firmwares=firmwares,
             as_disk=as_disk,
             manifest=read_manifest(image, platform=platform),
+            own_checks=own_checks,
             progress=session.reporter.info,
         )
     keep_verification(session.config.stage_dir, report)

@@ -100,8 +100,8 @@ def _notes(kickstart: Kickstart, layout: Layout, facts: Facts) -> tuple[str, ...
     for table in layout.tables:
         notes.append(f"the disk is {table.disk.name}; on it: {table.disk.content}")
     if layout.shadows:
-        names = ", ".join(made.partition.mountpoint for made in layout.shadows)
-        notes.append(f"the second partition of {names} stays empty: nothing of this system changes over to it")
+        shadowed = ", ".join(made.partition.mountpoint for made in layout.shadows)
+        notes.append(f"the second partition of {shadowed} stays empty: nothing of this system changes over to it")
     return tuple(notes)
 
 

@@ -283,8 +283,8 @@ def test_a_source_file_of_an_image(checkout: Path) -> None:
     caught = error(lambda: load_config(checkout).image_files("qcow2"))
     assert caught.where == f"{IMAGE}:{line + 2}"
     assert str(caught.message) == "no file 'build/modt.txt', did you mean 'motd.txt'"
-    (checkout / "build/modt.txt").write_bytes(b"\xff\xfe")
-    assert "cannot be read as text" in error(lambda: load_config(checkout).image_files("qcow2")).message
+    (checkout / "build/modt.txt").mkdir()
+    assert "cannot be read" in error(lambda: load_config(checkout).image_files("qcow2")).message
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,14 @@ def packages(tmp_path: Path) -> dict[str, list[Package]]:
 
 
 def build(tmp_path: Path, text: str, name: str = "PHSA-2026-0001") -> Path:
-    (tmp_path / "advisories").mkdir(exist_ok=True)
-    (tmp_path / "advisories" / f"{name}.yaml").write_text(text)
+    folder = tmp_path / "build" / "advisories"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(text)
     return tmp_path
 
 
 def test_written_and_read_back(tmp_path: Path, packages: dict[str, list[Package]]) -> None:
-    text = updateinfo(read_advisories(Roots.of(build(tmp_path, TEXT).parent), packages), packages, DISTRIBUTION)
+    text = updateinfo(read_advisories(Roots.of(build(tmp_path, TEXT)), packages), packages, DISTRIBUTION)
     assert text is not None
     (record,) = read_back(gzip.compress(text.encode()), "updateinfo")
     assert (record.id, record.type, record.severity) == ("PHSA-2026-0001", "security", "Important")
@@ -80,6 +81,6 @@ def test_what_is_wrong_is_said_with_its_line(
 ) -> None:
     assert old in TEXT
     with pytest.raises(ConfigError) as caught:
-        read_advisories(Roots.of(build(tmp_path, TEXT.replace(old, new)).parent), packages)
+        read_advisories(Roots.of(build(tmp_path, TEXT.replace(old, new))), packages)
     said = f"{caught.value.where} {caught.value.message} {caught.value.detail}"
     assert message in said and f":{line}" in said

@@ -70,7 +70,8 @@ def test_the_checksum_file_lists_every_file(tmp_path: Path) -> None:
         path.write_text(path.name)
     request = image_request(tmp_path, "netboot")
     result = publish(request, tmp_path / "image.ipxe", seconds={}, extras=extras, listed=True)
-    lines = dict(reversed(line.split("  ")) for line in result.checksum.read_text().splitlines())
+    entries = [line.split("  ") for line in result.checksum.read_text().splitlines()]
+    lines = {name: digest for digest, name in entries}
     names = [f"{BASE}{suffix}" for suffix in (".ipxe", ".vmlinuz", ".installer.erofs")]
     assert list(lines) == names
     assert all(sha256_of(result.path.parent / name) == digest for name, digest in lines.items())
