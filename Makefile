@@ -9,7 +9,7 @@ IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
 IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
 
 # What the boot tests start.
-BOOTED := iso netboot qcow2 oci pico
+BOOTED := iso qcow2 oci pico
 
 FUZZ_SECONDS ?= 600
 
@@ -52,7 +52,7 @@ native: ## the tests of the programs in src/ with the build seed's Go and gcc: a
 integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration -m 'not long' $(ARGS)
 
-boot: $(BOOTED) ## boot the ISO, the disk image and over the network in QEMU, run containers as machines, check them from inside and outside
+boot: $(BOOTED) ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
 	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
 
 test-matrix: images ## boot every image, install from every kickstart, kill 50 builds, then make fuzz: an hour and more

@@ -89,6 +89,7 @@ def hostile(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
+@pytest.mark.long
 def test_hostile_specs_harm_only_themselves(hostile: Path, store: Store) -> None:
     started = time.monotonic()
     found = read(hostile, store, macros=False)

@@ -15,7 +15,7 @@ from tests.support.installs import InstallLab, finished
 from tests.support.netboots import START, ipxe_program, netbooted, plain
 from tests.support.published import image_of, wait_for_boot
 
-pytestmark = pytest.mark.boot
+pytestmark = pytest.mark.matrix
 TIMEOUT = 1800.0  # an emulated machine fetches 3 MB a second, less where others compute
 
 
