@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,20 +65,6 @@ def test_every_command_has_a_manual_page() -> None:
         assert all(rf"\fB{code}\fR" in text for code in exit_codes())
 
 
-@pytest.mark.parametrize(
-    "lint", [("mandoc", "-T", "lint", "-W", "warning"), ("groff", "-ww", "-man", "-Tutf8")], ids=lambda lint: lint[0]
-)
-def test_programs_that_read_manual_pages_find_nothing(lint: tuple[str, ...], tmp_path: Path) -> None:
-    if shutil.which(lint[0]) is None:
-        pytest.skip(f"there is no {lint[0]} here")
-    for name, text in pages(main, "photonbuild").items():
-        (tmp_path / name).write_text(text, encoding="ascii")
-    done = subprocess.run([*lint, *sorted(tmp_path.iterdir())], capture_output=True, text=True, check=False)
-    said = done.stderr if lint[0] == "groff" else done.stdout
-    # Pages that are the same from the same source have no date.
-    assert [line for line in said.splitlines() if "missing date" not in line] == []
-
-
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     folder = tmp_path / "bin"
@@ -112,17 +97,6 @@ def test_completion_in_a_real_bash(program: Path, tmp_path: Path) -> None:
     words = [line.split() for line in done.stdout.splitlines()]
     assert words[:3] == [["verify"], ["sign"], ["--junit"]], done.stdout + done.stderr
     assert words[3] == ["iso"]
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_read_their_completion(shell: str, tmp_path: Path) -> None:
-    text = CliRunner().invoke(main, ["completion", shell]).stdout
-    assert "_PHOTONBUILD_COMPLETE" in text
-    if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell} here")
-    (tmp_path / "script").write_text(text, encoding="utf-8")
-    done = subprocess.run([shell, "-n", tmp_path / "script"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 COLOURED = re.compile("\x1b\\[[0-9;]*(3[0-7]|9[0-7]|38)")
