@@ -69,4 +69,4 @@ def test_time_of_an_installation(host: Host) -> None:
         host.sandbox.run([*rpm, "-e", "big"])
         whole.append(host.run("-y", "install", "big").cpu_seconds)
         host.sandbox.run([*rpm, "-e", "big"])
-    assert min(whole) < OVERHEAD * min(alone), f"{min(whole):.3f} s, alone {min(alone):.3f} s"
+    assert min(whole) <= OVERHEAD * min(alone), f"{min(whole):.4f} s, alone {min(alone):.4f} s"
