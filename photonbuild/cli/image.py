@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.upload import upload_commands
+from photonbuild.installer.kickstart.variables import parameters
 from photonbuild.log import clock
 from photonbuild.pipeline.image import make_image
+from photonbuild.pipeline.kickstart import kickstart_image
 from photonbuild.pipeline.session import Session
 
 
@@ -31,6 +34,12 @@ from photonbuild.pipeline.session import Session
     shell_complete=PROFILE_NAMES,
     help="Profile to install in place of the image's own (build/profiles/NAME.yaml).",
 )
+@click.option(
+    "--kickstart",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make the disk that this kickstart would install, on an image of this name.",
+)
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value for !param NAME of the kickstart.")
 @click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:).")
 @click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase).")
 @click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")
@@ -41,6 +50,8 @@ def image_command(
     name: str,
     keys: tuple[Path, ...],
     profile: str | None,
+    kickstart: Path | None,
+    params: tuple[str, ...],
     sign: bool,
     sign_key: str | None,
     sign_certificate: str | None,
@@ -52,6 +63,16 @@ def image_command(
     if sign_key is not None and sign_certificate is not None:
         sign = True
         session.config = session.config.override(signing=Signing(key=sign_key, certificate=sign_certificate))
+    with contextlib.ExitStack() as stack:
+        if kickstart is not None:
+            given = parameters(params, "--param")
+            name = stack.enter_context(kickstart_image(session, name, kickstart, given))
+        elif params:
+            raise ConfigError("--param is for a --kickstart")
+        _make(session, name, lines, profile, sign)
+
+
+def _make(session: Session, name: str, lines: list[str], profile: str | None, sign: bool) -> None:
     result, count = make_image(session, name, lines, profile=profile, sign=sign)
     phases = ", ".join(f"{phase} {clock(seconds)}" for phase, seconds in session.reporter.phases.items())
     path = os.path.relpath(result.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
 import time
@@ -11,32 +12,59 @@ from typing import Any
 import click
 
 from photonbuild import version
-from photonbuild.cli import (
-    about,
-    gc,
-    graph,
-    image,
-    inspect,
-    key,
-    kickstart,
-    machine,
-    packages,
-    pico,
-    project,
-    repo,
-    report,
-    seeds,
-    shell,
-    updates,
-)
 from photonbuild.errors import Interrupted, PhotonbuildError
 from photonbuild.log import Reporter
 from photonbuild.sandbox import process
 from photonbuild.store import no_space
 
+# Each command with the module of this package that has it: one that is called is imported with what it needs.
+COMMANDS = {
+    "bump": "updates",
+    "build": "packages",
+    "boot": "machine",
+    "ci": "report",
+    "completion": "shell",
+    "diff": "inspect",
+    "diff-upstream": "project",
+    "doctor": "about",
+    "gc": "gc",
+    "graph": "graph",
+    "image": "image",
+    "init": "project",
+    "key": "key",
+    "kickstart": "kickstart",
+    "log": "inspect",
+    "manual": "shell",
+    "outdated": "updates",
+    "pico": "pico",
+    "plan": "packages",
+    "project": "project",
+    "repo": "repo",
+    "report": "report",
+    "schema": "about",
+    "seed": "seeds",
+    "shell": "packages",
+    "show": "inspect",
+    "sources": "packages",
+    "timings": "packages",
+    "verify": "machine",
+    "who-needs": "graph",
+    "why": "packages",
+}
+
 
 class Commands(click.Group):
     """A group whose errors end the program, each with its message and exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"photonbuild.cli.{COMMANDS[cmd_name]}")
+        found = vars(module).values()
+        return next(each for each in found if isinstance(each, click.Command) and each.name == cmd_name)
 
     def invoke(self, context: click.Context) -> Any:
         started = time.monotonic()
@@ -84,41 +112,6 @@ def main() -> None:
     """Build a minimal container-host operating system from RPM specs, and boot it."""
     os.umask(0o022)
 
-
-for _command in (
-    project.init_command,
-    project.project_group,
-    project.diff_command,
-    packages.plan_command,
-    packages.why_command,
-    graph.graph_command,
-    graph.who_needs_command,
-    inspect.log_command,
-    inspect.show_command,
-    inspect.diff_command,
-    packages.build_command,
-    packages.shell_command,
-    packages.sources_group,
-    packages.timings_command,
-    updates.outdated_command,
-    updates.bump_command,
-    seeds.seed_group,
-    key.key_group,
-    repo.repo_group,
-    gc.gc_command,
-    image.image_command,
-    machine.boot_command,
-    machine.verify_command,
-    report.ci_command,
-    report.report_command,
-    kickstart.kickstart_group,
-    about.doctor_command,
-    about.schema_command,
-    shell.completion_command,
-    shell.manual_command,
-    pico.pico_command,
-):
-    main.add_command(_command)
 
 if __name__ == "__main__":
     main()

@@ -31,8 +31,16 @@ def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[
     """This command and all below it, each with the words that it is called by."""
     yield path, command
     if isinstance(command, click.Group):
-        for name, below in sorted(command.commands.items()):
+        for name, below in commands_of(command):
             yield from walk(below, (*path, name))
+
+
+def commands_of(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Those of a group, sorted by name."""
+    context = click.Context(group)
+    for name in sorted(group.list_commands(context)):
+        if (found := group.get_command(context, name)) is not None:
+            yield name, found
 
 
 def context_of(path: tuple[str, ...], command: click.Command) -> click.Context:
@@ -79,7 +87,7 @@ def _body(path: tuple[str, ...], command: click.Command, context: click.Context)
         yield escape(" ".join(text.split())) or r"\&"
     if isinstance(command, click.Group):
         yield ".SH COMMANDS"
-        for name, below in sorted(command.commands.items()):
+        for name, below in commands_of(command):
             yield ".TP"
             yield rf"\fB{escape('-'.join((*path, name)))}\fR(1)"
             yield escape(_summary(below))

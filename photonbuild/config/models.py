@@ -164,7 +164,7 @@ class Image(Customisation):
     """
 
     profile: Name
-    variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
+    variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)*$")] = ""
     platform: Platform | None = None
     packages: Names = ()
     files: tuple[ImageFile, ...] = ()

@@ -80,7 +80,11 @@ class Builder:
     ) -> Builder:
         macros = macro_digests(config)
         folder = store.root / "macros" / key_of(macros)
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.parent.mkdir(exist_ok=True)
+            with store.staging() as work:
+                macro_binds(config, work)
+                store.publish(work, folder)
         epoch = config.distribution.source_date_epoch
         bare = Sandbox(layers=[], scratch=folder, env=variables(epoch))
         environment = BuildEnvironment(

@@ -31,7 +31,10 @@ def test_recipes_call_what_exists(name: str) -> None:
     assert {call.split()[0] for call in found} >= {"doctor", "ci"}
     for call in found:
         command, *words = shlex.split(call)
-        with main.commands[command].make_context(command, words, parent=click.Context(main)):
+        parent = click.Context(main)
+        found_command = main.get_command(parent, command)
+        assert found_command is not None
+        with found_command.make_context(command, words, parent=parent):
             pass
 
 

@@ -30,7 +30,13 @@ EVERY_CARD, FIRST_CARD = "e*", "eth0"
 
 
 def to_model(
-    name: str, data: Mapping[str, Any], *, notes: tuple[str, ...], refusals: tuple[str, ...], pending: Mapping[str, str]
+    name: str,
+    data: Mapping[str, Any],
+    *,
+    notes: tuple[str, ...],
+    refusals: tuple[str, ...],
+    image_refusals: tuple[str, ...],
+    pending: Mapping[str, str],
 ) -> Kickstart:
     network, nameservers = data.get("network", {}), data.get("network", {}).get("nameservers", {})
     return Kickstart(
@@ -63,6 +69,7 @@ def to_model(
         eject_cdrom=data["eject_cdrom"],
         notes=notes,
         refusals=refusals,
+        image_refusals=image_refusals,
         pending=pending,
     )
 

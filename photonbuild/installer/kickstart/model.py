@@ -124,7 +124,8 @@ class Kickstart:
 
     `password` is crypted, and None when nobody shall log in with one. `packages` has `additional_packages` too.
     `additional_files` are pairs of source and destination. `notes` say with file and line what happens instead of what
-    a key says, `refusals` what an installation cannot do and stops for. `pending` are the keys whose values
+    a key says, `refusals` what an installation cannot do and stops for, `image_refusals` those of
+    them that hold for a disk image as well. `pending` are the keys whose values
     `preinstall` is to set, with the variable of each; with any the kickstart is not yet one to install.
     """
 
@@ -157,6 +158,7 @@ class Kickstart:
     eject_cdrom: bool
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    image_refusals: tuple[str, ...] = ()
     pending: Mapping[str, str] = field(default_factory=dict)
 
     @property

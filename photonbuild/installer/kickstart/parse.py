@@ -24,7 +24,7 @@ from photonbuild.installer.kickstart.kinds import (
     with_defaults,
 )
 from photonbuild.installer.kickstart.model import Kickstart
-from photonbuild.installer.kickstart.remarks import remarks
+from photonbuild.installer.kickstart.remarks import Remark, remarks
 from photonbuild.installer.kickstart.values import PACKAGE
 from photonbuild.installer.kickstart.variables import TAG, Parameters, has_sources, replaced, variables
 
@@ -125,10 +125,15 @@ def _model(document: Document, data: Mapping[str, Any], waiting: Mapping[Locatio
     said = list(remarks(data))
     notes = [line(fault.loc, fault.message) for fault in instead(data, KICKSTART)]
     notes += [line(remark.loc, remark.message) for remark in said if not remark.refusal]
+
+    def refusals(found: Iterable[Remark]) -> tuple[str, ...]:
+        return tuple(text for _, text in sorted(line(each.loc, each.message) for each in found if each.refusal))
+
     return to_model(
         document.name,
         data,
         notes=tuple(text for _, text in sorted(notes)),
-        refusals=tuple(text for _, text in sorted(line(each.loc, each.message) for each in said if each.refusal)),
+        refusals=refusals(said),
+        image_refusals=refusals(each for each in said if not each.of_disks),
         pending={dotted(loc): name for loc, name in waiting.items()},
     )

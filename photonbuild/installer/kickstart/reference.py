@@ -66,6 +66,17 @@ ISO itself has to be plugged in.
 At the end the machine restarts, and the medium is ejected if it is a CD. Let the firmware prefer the disk: a blank one
 is passed over, so that the medium starts the first time and the disk ever after.
 
+## A disk image without a machine
+`photonbuild image raw --kickstart FILE` makes the disk that the kickstart would install, from the packages that are
+built here, as an image of the format and with the settings of `build/images/raw.yaml` (or `qcow2`, `ova` …); what the
+kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-web.img` of `web.yaml`. The disk has the
+`size` of `disks`, else that of the image, or what the partitions take.
+
+A line says what becomes of a key that is another thing there: the image starts by BIOS and UEFI; `/boot` stays in the
+root; `eth0` is every Ethernet card; `repos` are not asked. `postinstall` is run in the new system in a sandbox without
+a network. Files are those beside the kickstart or in `search_path`. What needs a machine is refused before anything is
+built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `ab`, Btrfs, images that are pulled.
+
 ## What is safe
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
   fetched is there with the right sha256, rpm has agreed to install the packages, and the boot loader is made.

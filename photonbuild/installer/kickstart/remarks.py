@@ -19,11 +19,15 @@ PLACEHOLDER = r"<[^<>\n]*>"
 
 @dataclass(frozen=True, kw_only=True)
 class Remark:
-    """Something to be known of the value at `loc`; with `refusal` an installation stops for it."""
+    """Something to be known of the value at `loc`; with `refusal` an installation stops for it.
+
+    `of_disks`: it says what an installation needs to write to, which a disk image does not.
+    """
 
     loc: Location
     message: str
     refusal: bool = False
+    of_disks: bool = False
 
 
 def remarks(data: Mapping[str, Any]) -> Iterator[Remark]:
@@ -66,7 +70,7 @@ def _disks(data: Mapping[str, Any]) -> Iterator[Remark]:
             yield Remark(loc=("disks", name), message=message)
         elif "device" not in disk:
             message = f"the disk '{name}' is the image file '{disk['filename']}': an installation needs a 'device'"
-            yield Remark(loc=("disks", name, "filename"), message=message, refusal=True)
+            yield Remark(loc=("disks", name, "filename"), message=message, refusal=True, of_disks=True)
     if data.get("partition_type") == MSDOS:
         message = "key 'partition_type': the partition table is always GPT, which a BIOS starts from as well"
         yield Remark(loc=("partition_type",), message=message)
