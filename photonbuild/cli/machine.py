@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import answer, as_disk_option, command, image_argument, platform_option
+from photonbuild.cli.options import answer, command
 from photonbuild.errors import VerifyError
 from photonbuild.files import write_json, write_text
 from photonbuild.images.formats import FORMATS
 from photonbuild.machines import console
+from photonbuild.machines.clouds import CLOUDS
 from photonbuild.machines.hardware import FIRMWARES
 from photonbuild.machines.manifest import read_manifest
 from photonbuild.machines.report import require, stage_table
@@ -18,6 +19,12 @@ from photonbuild.pipeline.session import Session
 from photonbuild.pipeline.verify_image import verify_image
 from photonbuild.report.junit import junit
 from photonbuild.report.record import report_data
+
+image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a USB stick.")
+platform_option = click.option(
+    "--platform", type=click.Choice(["none", *CLOUDS]), help="Play this cloud; by default the one of the manifest."
+)
 
 
 @click.command("boot")

@@ -17,7 +17,6 @@ from photonbuild import __version__
 from photonbuild.errors import ConfigError, PhotonbuildError
 from photonbuild.events import Run
 from photonbuild.log import Reporter
-from photonbuild.machines.clouds import CLOUDS
 from photonbuild.paths import checkout, default_store
 from photonbuild.pipeline import change
 from photonbuild.pipeline.configuration import load_config
@@ -61,11 +60,6 @@ def names_of(pattern: str) -> Callable[..., list[str]]:
 IMAGE_NAMES = names_of("build/images/*.yaml")
 PROFILE_NAMES = names_of("build/profiles/*.yaml")
 SPEC_NAMES = names_of("specs/*/*.spec")
-image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a USB stick.")
-platform_option = click.option(
-    "--platform", type=click.Choice(["none", *CLOUDS]), help="Play this cloud; by default the one of the manifest."
-)
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

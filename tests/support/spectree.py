@@ -119,7 +119,7 @@ def _plain(name: str, build: Sequence[str], run: Sequence[str], *, extra: str = 
 def _library(name: str, near: Sequence[str], common: Sequence[str], *, prints: bool, branch: str) -> str:
     version = f"1.{len(near)}"
     condition = f"%global build_if %{{subrelease}} {branch}\n" if branch else ""
-    run = '%{!?py2_site: %define py2_site %(python2 -c "import sys; print(sys.prefix)")}\n' if prints else ""
+    run = '%{!?py2_site: %global py2_site %(python2 -c "import sys; print(sys.prefix)")}\n' if prints else ""
     build = [f"pkgconfig({one})" if number % 3 == 2 else f"{one}-devel" for number, one in enumerate(near)]
     requires = [f"{one} >= 1.0" for one in common]
     return (
