@@ -162,7 +162,7 @@ def pid_one(plan: dict[str, Any], status: int) -> NoReturn:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = {
         "code": 128 + os.WTERMSIG(code) if os.WIFSIGNALED(code) else os.WEXITSTATUS(code),
-        "cpu": round(usage.ru_utime + usage.ru_stime, 4),
+        "cpu": round(usage.ru_utime + usage.ru_stime, 2),
         "rss": usage.ru_maxrss * 1024,
         "scratch": bytes_below(written),
     }
