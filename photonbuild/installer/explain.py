@@ -107,6 +107,8 @@ def _network(kickstart: Kickstart) -> Iterator[str]:
 def _interface(interface: Interface) -> str:
     if interface.vlan_id is not None:
         words = [f"VLAN {interface.vlan_id} on '{interface.link}', called {interface.key}"]
+    elif interface.members:
+        words = [f"bond {interface.key} of {', '.join(interface.members)}"]
     else:
         words = [f"card {interface.match_macaddress or interface.match_name}"]
     asked = [name for name, on in (("IPv4", interface.dhcp4), ("IPv6", interface.dhcp6)) if on]

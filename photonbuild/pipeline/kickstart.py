@@ -278,7 +278,7 @@ def _without_old_name(draft: _Draft, interface: Interface) -> Interface:
     if not re.fullmatch(r"eth[0-9]{1,3}", interface.match_name):
         return interface
     name, kickstart = interface.match_name, draft.kickstart
-    if sum(each.vlan_id is None for each in kickstart.interfaces) > 1:
+    if sum(each.is_card for each in kickstart.interfaces) > 1:
         message = (
             f"'{name}': which of several cards that is only a machine tells; match by macaddress, or by its name here"
         )

@@ -194,7 +194,7 @@ def _interfaces(network: Mapping[str, Any], pending: Mapping[str, str]) -> Itera
     if "type" in network:
         yield from () if any(key.startswith("network.") for key in pending) else _older(network)
         return
-    for kind in ("ethernets", "vlans"):
+    for kind in ("ethernets", "vlans", "bonds"):
         for key, entry in network.get(kind, {}).items():
             yield _interface(key, entry)
 
@@ -237,4 +237,6 @@ def _interface(key: str, entry: Mapping[str, Any]) -> Interface:
         search=tuple(nameservers.get("search", ())),
         vlan_id=entry.get("id"),
         link=entry.get("link", ""),
+        members=tuple(entry.get("interfaces", ())),
+        bond=tuple((name, str(value)) for name, value in sorted(entry.get("parameters", {}).items())),
     )

@@ -68,15 +68,41 @@ def _network_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
         if key in network and key not in wanted:
             form = f"the type {network['type']}" if older else "version 2 with 'ethernets'"
             yield Fault(loc=("network", key), message=f"key 'network.{key}' does not belong to {form}", key=True)
-    for key in ("ethernets", "vlans", "nameservers"):
+    for key in ("ethernets", "vlans", "bonds", "nameservers"):
         if older and key in network:
             message = f"key 'network.{key}' does not belong to the older form, which 'type' says this is"
             yield Fault(loc=("network", key), message=message, key=True)
     yield from _link_faults(network)
+    yield from _bond_faults(network)
+
+
+def _bond_faults(network: Mapping[str, Any]) -> Iterator[Fault]:
+    cards, taken = network.get("ethernets", {}), dict[str, str]()
+    for key, bond in network.get("bonds", {}).items():
+        loc = ("network", "bonds", key)
+        for name in (*cards, *network.get("vlans", {})):
+            if name == key:
+                yield Fault(loc=loc, message=f"'{key}' is the key of a card or VLAN already", key=True)
+        for number, name in enumerate(bond["interfaces"]):
+            place = (*loc, "interfaces", number)
+            card = cards.get(name)
+            if card is None:
+                known = ", ".join(cards) or "none"
+                yield Fault(loc=place, message=f"there is no card '{name}' under 'ethernets' (there are: {known})")
+                continue
+            if name in taken:
+                yield Fault(loc=place, message=f"'{name}' is in '{taken[name]}' already")
+            taken[name] = key
+            if any(card.get(each) for each in ("dhcp4", "dhcp6", "addresses", "gateway")):
+                yield Fault(loc=place, message=f"'{name}' has addresses of its own, and cannot be part of a bond")
+        primary = bond.get("parameters", {}).get("primary")
+        if primary is not None and primary not in bond["interfaces"]:
+            yield Fault(loc=(*loc, "parameters", "primary"), message=f"'{primary}' is not one of its 'interfaces'")
 
 
 def _link_faults(network: Mapping[str, Any]) -> Iterator[Fault]:
     cards, vlans = network.get("ethernets", {}), network.get("vlans", {})
+    below = {**cards, **network.get("bonds", {})}
     for key, card in cards.items():
         if "match" in card and not card["match"]:
             yield Fault(loc=("network", "ethernets", key, "match"), message="give a 'name' or a 'macaddress' to match")
@@ -84,9 +110,9 @@ def _link_faults(network: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(loc=("network", "vlans", key), message=f"'{key}' is the key of a card already", key=True)
     for key, vlan in vlans.items():
         loc = ("network", "vlans", key, "link")
-        card = cards.get(vlan["link"])
+        card = below.get(vlan["link"])
         if card is None:
-            known = ", ".join(cards) or "none"
+            known = ", ".join(below) or "none"
             yield Fault(loc=loc, message=f"there is no card '{vlan['link']}' under 'ethernets' (there are: {known})")
         elif re.search(r"[*?\[]", card.get("match", {}).get("name", "")):
             yield Fault(loc=loc, message=f"'{vlan['link']}' may be more than one card: give its name without wildcards")

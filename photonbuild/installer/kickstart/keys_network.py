@@ -61,10 +61,37 @@ ETHERNET = Record(
         *COMMON_LINK,
     )
 )
+BOND_MODES = ("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
+HASH_POLICIES = ("layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4")
 VLAN = Record(
     fields=(
         Field(name="id", kind=VLAN_NUMBER, doc="Number of the VLAN.", required=True),
-        Field(name="link", kind=Text(), doc="Key of the card below it, from `ethernets`.", required=True),
+        Field(name="link", kind=Text(), doc="Key of the card or bond below it.", required=True),
+        *COMMON_LINK,
+    )
+)
+BOND = Record(
+    fields=(
+        Field(
+            name="interfaces",
+            kind=Items(of=Text(), minimum=1),
+            doc="Keys of the cards in it, from `ethernets`. These have no addresses of their own.",
+            required=True,
+        ),
+        Field(
+            name="parameters",
+            kind=Record(
+                fields=(
+                    Field(name="mode", kind=Choice(values=BOND_MODES), doc="How its cards share the work."),
+                    Field(name="primary", kind=Text(), doc="Of `active-backup`: the card that is used while it works."),
+                    Field(name="mii-monitor-interval", kind=Number(minimum=1, digits=True), doc="In ms."),
+                    Field(name="lacp-rate", kind=Choice(values=("slow", "fast")), doc="Of `802.3ad`."),
+                    Field(name="transmit-hash-policy", kind=Choice(values=HASH_POLICIES), doc="As in netplan."),
+                )
+            ),
+            doc="As in netplan.",
+            default_doc="balance-rr, without looking at the links",
+        ),
         *COMMON_LINK,
     )
 )
@@ -86,6 +113,11 @@ NETWORK = Record(
             name="vlans",
             kind=Names(key=INTERFACE, of=VLAN, label="VLANs"),
             doc="VLAN interfaces; the key is the interface's name.",
+        ),
+        Field(
+            name="bonds",
+            kind=Names(key=INTERFACE, of=BOND, label="bonds"),
+            doc="Several cards as one; the key is the interface's name. Not in the published document; as in netplan.",
         ),
         Field(
             name="nameservers",

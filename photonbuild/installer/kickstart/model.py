@@ -57,7 +57,10 @@ class Partition:
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """One of `network.ethernets`, or with `vlan_id` one of `network.vlans`, over the card with the key `link`."""
+    """One of `network.ethernets`, or with `vlan_id` one of `network.vlans`, over what has the key `link`.
+
+    With `members`, keys of cards, it is one of `network.bonds`; `bond` are its parameters.
+    """
 
     key: str
     match_name: str = ""
@@ -72,6 +75,12 @@ class Interface:
     vlan_id: int | None = None
     link: str = ""
     dhcp_hostname: str = ""
+    members: tuple[str, ...] = ()
+    bond: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_card(self) -> bool:
+        return self.vlan_id is None and not self.members
 
 
 @dataclass(frozen=True, kw_only=True)

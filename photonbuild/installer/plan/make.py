@@ -94,7 +94,7 @@ def _notes(kickstart: Kickstart, layout: Layout, facts: Facts) -> tuple[str, ...
     if kickstart.password is None and not kickstart.public_key and not facts.authorized_keys.strip():
         notes.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
     for interface in kickstart.interfaces:
-        if interface.vlan_id is None and not any(networkd.matches(interface, card) for card in facts.cards):
+        if interface.is_card and not any(networkd.matches(interface, card) for card in facts.cards):
             there = ", ".join(f"{card.name} ({card.address})" for card in facts.cards) or "none"
             notes.append(f"no card of this machine is the '{interface.key}' of the kickstart; there are: {there}")
     for table in layout.tables:

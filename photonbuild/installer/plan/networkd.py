@@ -49,8 +49,13 @@ def resolver(nameservers: Sequence[str], search: Sequence[str]) -> dict[str, str
 def files(interfaces: Sequence[Interface]) -> dict[str, str]:
     """Text by path."""
     found = {}
+    bond_of = {name: bond for bond in interfaces for name in bond.members}
     for interface in interfaces:
-        found[f"{FOLDER}/10-{interface.key}.network"] = network(interface, interfaces)
+        found[f"{FOLDER}/10-{interface.key}.network"] = network(interface, interfaces, bond_of.get(interface.key))
+        if interface.members:
+            found[f"{FOLDER}/10-{interface.key}.netdev"] = (
+                f"[NetDev]\nName={interface.key}\nKind=bond\n\n[Bond]\n{_bond(interface)}"
+            )
         if interface.vlan_id is not None:
             found[f"{FOLDER}/10-{interface.key}.netdev"] = (
                 f"[NetDev]\nName={interface.key}\nKind=vlan\n\n[VLAN]\nId={interface.vlan_id}\n"
@@ -58,15 +63,34 @@ def files(interfaces: Sequence[Interface]) -> dict[str, str]:
     return found
 
 
-def network(interface: Interface, interfaces: Sequence[Interface]) -> str:
+# What netplan calls them, and systemd.netdev(5).
+BOND_KEYS = {
+    "mode": "Mode={}",
+    "mii-monitor-interval": "MIIMonitorSec={}ms",
+    "lacp-rate": "LACPTransmitRate={}",
+    "transmit-hash-policy": "TransmitHashPolicy={}",
+}
+
+
+def _bond(interface: Interface) -> str:
+    lines = [BOND_KEYS[name].format(value) for name, value in interface.bond if name in BOND_KEYS]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def network(interface: Interface, interfaces: Sequence[Interface], bond: Interface | None = None) -> str:
+    """The text of a card, a VLAN or a bond; of a card that is part of `bond`."""
     lines = ["[Match]"]
-    if interface.vlan_id is not None:
+    if not interface.is_card:
         lines.append(f"Name={interface.key}")
     else:
         # What the host makes itself, as veth and bridges, has a kind.
         lines += ["Type=ether", "Kind=!*"]
         lines += [f"Name={interface.match_name}"] if interface.match_name else []
         lines += [f"MACAddress={interface.match_macaddress}"] if interface.match_macaddress else []
+    if bond is not None:
+        lines += ["", "[Network]", f"Bond={bond.key}"]
+        lines += ["PrimarySlave=yes"] if ("primary", interface.key) in bond.bond else []
+        return "\n".join(lines) + "\n"
     lines += ["", "[Network]", f"DHCP={dhcp(interface)}"]
     if interface.accept_ra is not None:
         lines.append(f"IPv6AcceptRA={'yes' if interface.accept_ra else 'no'}")

@@ -95,6 +95,21 @@ def test_keys_that_do_not_go_together(data: dict[str, Any], message: str) -> Non
     assert message in wrong(**data)
 
 
+@pytest.mark.parametrize(
+    ("card", "bond", "message"),
+    [
+        ({}, {"interfaces": ["two"]}, "there is no card 'two' under 'ethernets' (there are: one)"),
+        ({}, {"interfaces": ["one", "one"]}, "'one' is in 'bond0' already"),
+        ({"dhcp4": True}, {"interfaces": ["one"]}, "'one' has addresses of its own"),
+        ({}, {"interfaces": ["one"], "parameters": {"primary": "x"}}, "'x' is not one of its 'interfaces'"),
+        ({}, {"interfaces": ["one"], "parameters": {"mode": "best"}}, "mode"),
+        ({}, {"interfaces": []}, "interfaces"),
+    ],
+)
+def test_bonds(card: dict[str, Any], bond: dict[str, Any], message: str) -> None:
+    assert message in wrong(network={"version": 2, "ethernets": {"one": card}, "bonds": {"bond0": bond}})
+
+
 def test_ages_and_percentages_that_are_fine() -> None:
     assert kickstart(password={"crypted": True, "text": "*", "age": -1}).password is None
     assert kickstart(password={"crypted": True, "text": HASH, "age": 0}).password_age == 0

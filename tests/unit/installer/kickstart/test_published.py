@@ -47,6 +47,10 @@ PLANS = {
         "eth0 of the kickstart is enp0s3 (52:54:00:00:00:01) of this machine", "| MACAddress=52:54:00:00:00:01",
         "| DNS=192.0.2.53", "| Domains=example.org", "| VLAN=vlan0", "10-kickstart.conf", "| node", "| DHCP=ipv4",
     ],
+    "bond.yaml": [
+        "| Kind=bond", "| Mode=active-backup", "| MIIMonitorSec=100ms", "| Bond=bond0", "| PrimarySlave=yes",
+        "| Name=bond0", "| VLAN=vlan0", "| Address=192.0.2.9/24",
+    ],
     "network-dhcp.json": ["| Name=e*", "| DHCP=yes", "| IPv6AcceptRA=no", "| Hostname=asks"],
     "network-static.json": ["| Address=192.0.2.7/23", "| Gateway=192.0.2.1", "| MACAddress=52:54:00:00:00:01"],
     "network-vlan.json": ["| VLAN=eth0.77", "| Id=77", "| DHCP=yes"],
