@@ -239,7 +239,7 @@ def run_script(script: dict[str, str], epoch: str) -> None:
     shutil.copyfile(CONTENT / script["sha256"], path)
     path.chmod(0o700)
     environment = {
-        "PATH": "/usr/sbin:/usr/bin",
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",

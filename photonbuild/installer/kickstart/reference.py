@@ -69,7 +69,7 @@ is passed over, so that the medium starts the first time and the disk ever after
 ## A disk image without a machine
 `photonbuild image raw --kickstart FILE` makes the disk that the kickstart would install, from the packages that are
 built here, as an image of the format and with the settings of `build/images/raw.yaml` (or `qcow2`, `ova` …); what the
-kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-web.img` of `web.yaml`. The disk has the
+kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-web.raw` of `web.yaml`. The disk has the
 `size` of `disks`, else that of the image, or what the partitions take.
 
 A line says what becomes of a key that is another thing there: the image starts by BIOS and UEFI; `/boot` stays in the
