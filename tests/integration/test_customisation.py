@@ -171,7 +171,7 @@ def test_everything_is_in_the_root_and_twice_the_same(root: Root) -> None:
         assert status("etc/ops.conf") == (0, 1000, "0640")
         assert members["./etc/localtime"].linkname == "../usr/share/zoneinfo/Europe/Berlin"
         assert "./usr/share/doc/base" not in members and "./usr/share/doc" in members
-        assert text("opt/environment") == f"{EPOCH} /root /usr/sbin:/usr/bin UTC\n"
+        assert text("opt/environment") == f"{EPOCH} /root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin UTC\n"
         assert [line.split(":")[0].strip() for line in text("opt/network").splitlines()[2:]] in ([], ["lo"])
         assert "./tmp/build-script" not in members
         assert max(member.mtime for member in members.values()) == EPOCH

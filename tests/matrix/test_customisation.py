@@ -40,7 +40,7 @@ def site(checkout: Path, machine_seed: Path) -> Path:
 @pytest.fixture(scope="module")
 def machine(variant: Variant, site: Path, store: Store, machine_seed: Path) -> Iterator[Machine]:
     """A machine of the image with a root that is read-only."""
-    with boot_drive(variant("raw", disk=DISK, **settings())) as plugged:
+    with boot_drive(variant("raw", disk=DISK, keyboard="de-latin1", packages=["kbd"], **settings())) as plugged:
         hardware = Hardware(boot_drive=plugged, accel=best_accel(machine_seed, store.scratch))
         with Machine(hardware, seed=machine_seed, scratch=store.scratch) as started:
             started.wait_for_ssh(PATIENCE)
@@ -101,6 +101,12 @@ def test_names_and_language(host: Host) -> None:
     assert host.check_output("readlink /etc/localtime").endswith("/Europe/Berlin")
     assert host.check_output("date -d @1767225600 +%H:%M") == "01:00"
     assert host.file("/etc/locale.conf").content_string == "LANG=C.UTF-8\n"
+
+
+def test_keyboard(host: Host) -> None:
+    assert host.file("/etc/vconsole.conf").content_string == "KEYMAP=de-latin1\n"
+    # The key right of T, which has a Y on others.
+    assert "+z" in host.check_output("dumpkeys --console=/dev/tty0 | grep -E '^keycode +21 ='")
 
 
 def test_network_and_firewall(host: Host) -> None:

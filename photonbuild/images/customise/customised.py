@@ -47,7 +47,7 @@ class UserSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What an image has to have for a setting to mean something. `kind`: file, locale or module.
+    """What an image has to have for a setting to mean something. `kind`: file, keymap, locale or module.
 
     `why`: the setting, in words. `use`, of a module: load, deny or options.
     """

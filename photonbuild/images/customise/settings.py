@@ -99,8 +99,10 @@ def _language(config: Config, image: Image, document: Document) -> Iterator[Part
     if image.keyboard:
         where = document.where("keyboard")
         why = f"keyboard '{image.keyboard}', whose key map nothing in the image would load"
-        yield Need(kind="file", name="/usr/lib/systemd/systemd-vconsole-setup", why=why, where=where)
+        yield Need(kind="file", name="/usr/bin/loadkeys", why=why, where=where)
+        yield Need(kind="keymap", name=image.keyboard, why="keyboard", where=where)
         yield text_entry("/etc/vconsole.conf", f"KEYMAP={image.keyboard}\n", where=where)
+        yield from _unit(config, "keymap", {"keyboard": image.keyboard}, where=where)
 
 
 def _network(config: Config, image: Image, document: Document) -> Iterator[Part]:

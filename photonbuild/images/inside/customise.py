@@ -202,6 +202,10 @@ def check_need(need: dict[str, str]) -> None:
     where, name = need["where"], need["name"]
     if need["kind"] == "module":
         check_module(need)
+    elif need["kind"] == "keymap":
+        maps = {path.stem for path in (TARGET / "usr/share/keymaps").rglob("*.map")}
+        if name not in maps:
+            raise Failure(f"there is no key map '{name}' in this image{near(name, maps)}", where=where)
     elif need["kind"] == "locale":
         # As glibc spells them: C.UTF-8 is in C.utf8.
         language, _, charset = name.partition(".")
