@@ -19,8 +19,8 @@ FUZZ_SECONDS ?= 600
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
 
-# The live image and the kernel of containers are made for their own profiles; nobody logs in to the latter.
-iso pico: override PROFILE :=
+# The live images and the kernel of containers are made for their own profiles; nobody logs in to the latter.
+iso netboot pico: override PROFILE :=
 pico: override SSH_KEY :=
 
 images: $(IMAGES) ## all of them

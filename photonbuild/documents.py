@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,45 @@ def read_text(path: Path, name: str) -> str:
         raise ConfigError(f"cannot be read: {error}", where=name) from None
 
 
-def parse_yaml(text: str, name: str) -> Document:
-    """Raises ConfigError when the text is no YAML or repeats a key."""
+class TagError(Exception):
+    """What is wrong with a scalar that has a tag, in words."""
+
+
+def plain_value(text: str) -> Any:
+    """The value that a plain scalar with this text has: a number, true, false, nothing, or the text itself."""
+    loader = _Loader("")
     try:
-        loader = _Loader(text)
+        tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        return loader.construct_document(yaml.ScalarNode(tag=tag, value=text))
+    except ValueError:
+        return text
+    finally:
+        loader.dispose()
+
+
+def _loader(text: str, tags: Mapping[str, Callable[[str], Any]]) -> _Loader:
+    """`tags` makes values of the scalars with a tag of its own; it raises TagError."""
+
+    def construct(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, f"{node.tag} takes a text", node.start_mark)
+        try:
+            return tags[node.tag](node.value)
+        except TagError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+    class Tagged(_Loader):
+        pass
+
+    for tag in tags:
+        Tagged.add_constructor(tag, construct)
+    return Tagged(text)
+
+
+def parse_yaml(text: str, name: str, *, tags: Mapping[str, Callable[[str], Any]] | None = None) -> Document:
+    """Raises ConfigError when the text is no YAML or repeats a key. `tags`: see `_loader`."""
+    try:
+        loader = _loader(text, tags or {})
         try:
             node = loader.get_single_node()
             problems = list(_structure_problems(node))

@@ -6,12 +6,13 @@ Everything goes to standard error; standard output is for data.
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,7 +20,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from photonbuild import events as kinds
 from photonbuild.errors import PhotonbuildError
+from photonbuild.files import write_text
 
 
 def clock(seconds: float) -> str:
@@ -32,31 +35,47 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def make_console() -> Console:
+    """Standard error, with colours on a terminal and where FORCE_COLOR is set, and without where NO_COLOR is.
+
+    https://no-color.org and https://force-color.org: a variable that is empty is not set, and NO_COLOR wins.
+    """
+    plain = bool(os.environ.get("NO_COLOR"))
+    forced = not plain and bool(os.environ.get("FORCE_COLOR"))
+    return Console(stderr=True, highlight=False, soft_wrap=True, no_color=plain, force_terminal=forced or None)
+
+
 @dataclass
 class Reporter:
-    """The one voice of a run. Thread-safe."""
+    """The one voice of a run. Thread-safe.
+
+    `history`: all events, whether they are shown as such or not; `keep`: the file that gets them in the end.
+    """
 
     verbose: bool = False
     events: bool = False
-    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    console: Console = field(default_factory=make_console)
     phases: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    history: list[kinds.Event] = field(default_factory=list)
+    keep: Path | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def live(self) -> bool:
-        return self.console.is_terminal and not self.events
+        """Is there somebody who sees lines change? A log that only takes colours is none."""
+        return self.console.file.isatty() and self.console.is_terminal and not self.events
 
-    def event(self, kind: str, **data: object) -> None:
-        if self.events:
-            with self._lock:
-                sys.stderr.write(json.dumps({"event": kind, "time": round(time.time(), 3), **data}) + "\n")
+    def event(self, event: kinds.Event) -> None:
+        with self._lock:
+            self.history.append(event)
+            if self.events:
+                sys.stderr.write(kinds.line_of(event) + "\n")
                 sys.stderr.flush()
 
     def info(self, text: str) -> None:
-        if self.events:
-            self.event("info", text=text)
-        else:
+        self.event(kinds.Info(text=text))
+        if not self.events:
             self.console.print(text, markup=False)
 
     def detail(self, text: str) -> None:
@@ -65,15 +84,15 @@ class Reporter:
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
-        if self.events:
-            self.event("warning", text=text)
-        else:
+        self.event(kinds.Warn(text=text))
+        if not self.events:
             self.console.print(Text.assemble(("warning: ", "bold yellow"), text))
 
     def error(self, error: PhotonbuildError) -> None:
         """Message, detail of the tool, and the next step, in this order."""
+        where, hint, detail = error.where, error.hint, error.detail
+        self.event(kinds.Error(code=error.exit_code, message=error.message, where=where, hint=hint, detail=detail))
         if self.events:
-            self.event("error", code=error.exit_code, message=error.message, where=error.where, hint=error.hint)
             return
         if error.detail:
             self.console.print(Text("\n".join(f"  │ {line}" for line in error.detail.rstrip().splitlines()), "dim"))
@@ -81,15 +100,26 @@ class Reporter:
         if error.hint:
             self.console.print(Text.assemble("\n", ("hint: ", "bold cyan"), error.hint.replace("\n", "\n      ")))
 
+    def close(self, code: int, seconds: float) -> None:
+        """The command ends with this exit code."""
+        self.event(kinds.End(code=code, seconds=round(seconds, 3)))
+        if self.keep is not None:
+            # A full disk, say: that the record is missing changes nothing of what the command has done.
+            with contextlib.suppress(OSError):
+                self.keep.parent.mkdir(parents=True, exist_ok=True)
+                write_text(self.keep, "".join(f"{kinds.line_of(event)}\n" for event in self.history))
+
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase; the sums are shown at the end."""
         started = time.monotonic()
-        self.event("phase", name=name)
+        self.event(kinds.Phase(name=name))
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - started
+            took = time.monotonic() - started
+            self.phases[name] = self.phases.get(name, 0.0) + took
+            self.event(kinds.PhaseEnd(name=name, seconds=round(took, 3)))
             self.detail(f"{name}: {self.phases[name]:.1f} s")
 
 
@@ -127,19 +157,20 @@ class BuildView:
 
     def start(self, name: str) -> None:
         self.running[name] = time.monotonic()
-        self.reporter.event("start", package=name)
+        self.reporter.event(kinds.Start(package=name))
 
     def postpone(self, name: str) -> None:
         """It was started, but waits for something else."""
         self.running.pop(name, None)
-        self.reporter.event("postpone", package=name)
+        self.reporter.event(kinds.Postpone(package=name))
 
-    def finish(self, name: str, *, seconds: float, cached: bool, ok: bool = True) -> None:
+    def finish(self, event: kinds.Finish) -> None:
+        name, seconds, cached, ok = event.package, event.seconds, event.cached, event.ok
         self.running.pop(name, None)
         self.left.discard(name)
         self.done += 1
         self.cached += cached
-        self.reporter.event("finish", package=name, seconds=round(seconds, 1), cached=cached, ok=ok)
+        self.reporter.event(event)
         if self.reporter.events or (cached and not self.reporter.verbose):
             return
         state = "cached" if cached else f"{clock(seconds)}" if ok else "FAILED"

@@ -15,8 +15,11 @@ def default_store() -> Path:
 
 
 def checkout() -> Path:
-    """The folder that holds build/ and specs/: here, above here, or the one this program came with."""
+    """The checkout or project: here, above here, or the checkout that this program runs in."""
     for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).parents[1]):
-        if (folder / "build" / "distribution.yaml").exists():
+        if any((folder / "build" / name).exists() for name in ("project.yaml", "distribution.yaml")):
             return folder
-    raise ConfigError("no checkout here: there is no build/distribution.yaml", hint="change to one, or use --root")
+    raise ConfigError(
+        "no checkout or project here: there is no build/distribution.yaml and no build/project.yaml",
+        hint="change to one, or use --root; photonbuild init DIR makes a project",
+    )

@@ -25,7 +25,8 @@ from photonbuild.sandbox.ids import owner_of_files
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.uses import Uses
 
-FOLDERS = ("sources", "debs", "seeds", "specs", "packages", "signed", "images", "failed", "tmp", "locks", "mnt", "logs")
+WORK = ("tmp", "locks", "mnt", "logs")
+FOLDERS = ("upstream", "sources", "debs", "seeds", "specs", "packages", "signed", "images", "failed", *WORK)
 LEAST_FREE = 2 << 30
 FULL = 1 << 20
 # In the folder of work in progress, a link to a folder elsewhere that belongs to it.

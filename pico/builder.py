@@ -34,7 +34,8 @@ class Builder:
         from photonbuild.pipeline.session import Session
         from photonbuild.store import Store
 
-        config, store = load_config(self.root), Store.open(self.store)
+        config = load_config(self.root, store=self.store, offline=self.offline)
+        store = Store.open(self.store)
         return Session(config=config, store=store, reporter=Reporter(), offline=self.offline)
 
     @cached_property
@@ -43,7 +44,9 @@ class Builder:
         from photonbuild.config import validation
         from pico.settings import PicoSettings
 
-        return validation.load(self._session.config.build_dir / "pico.yaml", PicoSettings)
+        roots = self._session.config.roots
+        path = roots.find("build/pico.yaml")
+        return validation.load(path, PicoSettings, name=roots.where(path))
 
     @property
     def kernel(self) -> Path:

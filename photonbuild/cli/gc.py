@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from photonbuild import gc
-from photonbuild.cli.options import command
+from photonbuild.cli.options import answer, command
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline.session import Session
 
@@ -29,13 +29,14 @@ def gc_command(session: Session, older_than: str | None, max_size: str | None, d
         raise ConfigError(str(wrong), where="photonbuild gc") from None
     found = gc.entries(session.store)
     chosen = gc.choose(found, older=older, size=size, now=gc.now())
-    freed = 0
+    freed, gone_by_name = 0, {}
     for entry, gone in gc.collect(session.store, chosen, dry_run=dry_run):
         if gone:
             freed += entry.size
-            click.echo(f"{entry.size / 1e6:10.1f} MB  {entry.name}")
+            gone_by_name[entry.name] = entry.size
         else:
             session.reporter.info(f"{entry.name} is in use")
+    answer(gone_by_name, *(f"{size / 1e6:10.1f} MB  {name}" for name, size in gone_by_name.items()))
     total = sum(entry.size for entry in found)
     said = "would be freed" if dry_run else "freed"
     session.reporter.info(f"{freed / 1e6:.1f} MB {said}, {(total - freed) / 1e6:.1f} MB stay")

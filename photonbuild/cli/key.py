@@ -6,7 +6,7 @@ import datetime
 
 import click
 
-from photonbuild.cli.options import command
+from photonbuild.cli.options import answer, command
 from photonbuild.pipeline.repository import keyring
 from photonbuild.pipeline.session import Session
 from photonbuild.publication.openpgp import Key
@@ -29,7 +29,7 @@ def key_new(session: Session, name: str, user: str, email: str, comment: str, ex
     ring = keyring(session)
     key = ring.new(name, user=user, email=email, comment=comment, expires=expires)
     session.reporter.info(f"{ring.folder / name}.asc: the private key; keep a copy where nobody else gets at it")
-    click.echo(key.fingerprint)
+    answer({"name": name, "fingerprint": key.fingerprint}, key.fingerprint)
 
 
 @key_group.command("show")
@@ -38,8 +38,10 @@ def key_new(session: Session, name: str, user: str, email: str, comment: str, ex
 def key_show(session: Session, names: tuple[str, ...]) -> None:
     """Show fingerprint, dates and user ids of keys: of all in your folder, files, or agent:FINGERPRINT."""
     ring = keyring(session)
-    for name in names or ring.names():
-        click.echo(_text(name, ring.public(name)))
+    keys = {name: ring.public(name) for name in names or ring.names()}
+    fields = ("fingerprint", "created", "expires", "user_ids")
+    data = {name: {field: getattr(key, field) for field in fields} for name, key in keys.items()}
+    answer(data, *(_text(name, key) for name, key in keys.items()))
 
 
 @key_group.command("export")
@@ -47,7 +49,8 @@ def key_show(session: Session, names: tuple[str, ...]) -> None:
 @command
 def key_export(session: Session, name: str) -> None:
     """Print the public key, armored, as clients import it."""
-    click.echo(keyring(session).public(name).public, nl=False)
+    text = keyring(session).public(name).public
+    answer({"name": name, "public": text}, text.removesuffix("\n"))
 
 
 def _text(name: str, key: Key) -> str:

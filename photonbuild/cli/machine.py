@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import as_disk_option, command, image_argument, platform_option
+from photonbuild.cli.options import answer, command
 from photonbuild.errors import VerifyError
+from photonbuild.files import write_json, write_text
 from photonbuild.images.formats import FORMATS
-from photonbuild.machines import console, verify
+from photonbuild.machines import console
+from photonbuild.machines.clouds import CLOUDS
 from photonbuild.machines.hardware import FIRMWARES
 from photonbuild.machines.manifest import read_manifest
 from photonbuild.machines.report import require, stage_table
-from photonbuild.pipeline import verify_pico
 from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.verify_image import verify_image
+from photonbuild.report.junit import junit
+from photonbuild.report.record import report_data
+
+image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a USB stick.")
+platform_option = click.option(
+    "--platform", type=click.Choice(["none", *CLOUDS]), help="Play this cloud; by default the one of the manifest."
+)
 
 
 @click.command("boot")
@@ -51,29 +59,41 @@ def boot_command(
 @click.option("--firmware", type=click.Choice([*FIRMWARES, "both"]), default="both", show_default=True)
 @as_disk_option
 @platform_option
+@click.option(
+    "--check",
+    "own_checks",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Then run this file of pytest-testinfra as well.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JSON.")
+@click.option("--junit", "xml", type=click.Path(dir_okay=False, path_type=Path), help="Write all results as JUnit XML.")
 @command
 def verify_command(
-    session: Session, image: Path, firmware: str, as_disk: bool, platform: str | None, report: Path | None
+    session: Session,
+    image: Path,
+    firmware: str,
+    as_disk: bool,
+    platform: str | None,
+    own_checks: tuple[Path, ...],
+    report: Path | None,
+    xml: Path | None,
 ) -> None:
     """Boot an image with BIOS and UEFI, check it from inside and outside, and time it; also the kernel of pico."""
-    if image.suffix == FORMATS["pico"].suffix:
-        result = verify_pico.verify(image, session, session.reporter.info)
-    else:
-        result = verify.verify(
-            image,
-            distribution=session.config.distribution,
-            runtimes=session.config.runtimes,
-            seed=session.machine_seed.root,
-            scratch=session.store.scratch,
-            firmwares=[name for name in FIRMWARES if firmware in (name, "both")],
-            as_disk=as_disk,
-            manifest=read_manifest(image, platform=platform),
-            progress=session.reporter.info,
+    firmwares = [name for name in FIRMWARES if firmware in (name, "both")]
+    try:
+        result = verify_image(
+            session, image, firmwares=firmwares, as_disk=as_disk, platform=platform, own_checks=own_checks
         )
+    except VerifyError as error:
+        if xml is not None:
+            write_text(xml, junit([], {image.name: error}))
+        raise
     if report is not None:
-        report.write_text(json.dumps(dataclasses.asdict(result), indent=1, default=str) + "\n", encoding="utf-8")
+        write_json(report, report_data(result))
+    if xml is not None:
+        write_text(xml, junit([result], {}))
     width = max(len(row[0]) for row in stage_table(result)) + 2
-    for first, *rest in stage_table(result):
-        click.echo(first.ljust(width) + "".join(cell.rjust(14) for cell in rest))
+    rows = (first.ljust(width) + "".join(cell.rjust(14) for cell in rest) for first, *rest in stage_table(result))
+    answer(report_data(result), *rows)
     require(result)

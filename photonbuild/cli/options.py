@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -12,14 +13,24 @@ from typing import Any
 
 import click
 
+from photonbuild import __version__
+from photonbuild.errors import ConfigError, PhotonbuildError
+from photonbuild.events import Run
 from photonbuild.log import Reporter
-from photonbuild.machines.clouds import CLOUDS
 from photonbuild.paths import checkout, default_store
 from photonbuild.pipeline import change
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
+from photonbuild.projects.differences import notice
+from photonbuild.report.record import RECORD
 from photonbuild.store import Store
 
+JSON = click.option(
+    "--json",
+    "events",
+    is_flag=True,
+    help="The answer as JSON on standard output, progress as JSON events on standard error.",
+)
 SHARED = (
     click.option("--root", type=click.Path(exists=True, file_okay=False), help="Checkout to work on."),
     click.option("--store", type=click.Path(file_okay=False), help="Store to use instead of $PHOTONBUILD_STORE."),
@@ -27,33 +38,88 @@ SHARED = (
     click.option("--jobs", "-j", type=int, help="Cores to use (default: all)."),
     click.option("--offline", is_flag=True, help="Fetch nothing: fail if something is not in the store."),
     click.option("--locked", is_flag=True, help="Refuse seed packages other than the locked ones."),
-    click.option("--json", "events", is_flag=True, help="Progress as JSON events on standard error."),
+    JSON,
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
 )
-image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-as_disk_option = click.option("--as-disk", is_flag=True, help="Plug an ISO in as a USB stick.")
-platform_option = click.option(
-    "--platform", type=click.Choice(["none", *CLOUDS]), help="Play this cloud; by default the one of the manifest."
-)
+
+
+def names_of(pattern: str) -> Callable[..., list[str]]:
+    """For a shell's completion: the names of the files of a checkout that the pattern finds."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        given = context.params.get("root")
+        try:
+            root = Path(given) if given else checkout()
+        except PhotonbuildError:
+            return []
+        return sorted(path.stem for path in root.glob(pattern) if path.stem.startswith(incomplete))
+
+    return complete
+
+
+IMAGE_NAMES = names_of("build/images/*.yaml")
+PROFILE_NAMES = names_of("build/profiles/*.yaml")
+SPEC_NAMES = names_of("specs/*/*.spec")
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the shared options, and a Session made of them as its first argument.
-
-    The Reporter, which errors are told to as well, is the `obj` of click's root context.
-    """
+    """Give a command the shared options, and a Session made of them as its first argument."""
 
     @functools.wraps(function)
     def wrapper(**options: Any) -> None:
-        reporter = Reporter(verbose=options.pop("verbose"), events=options.pop("events"))
-        click.get_current_context().find_root().obj = reporter
+        reporter = _reporter(verbose=options.pop("verbose"), events=options.pop("events"))
         shared = {name: options.pop(name) for name in ("root", "store", "config", "jobs", "offline", "locked")}
         signal.signal(signal.SIGTERM, _interrupt)
-        function(open_session(shared, reporter), **options)
+        session = open_session(shared, reporter)
+        reporter.event(Run(command=command_name(), version=__version__, jobs=session.jobs))
+        function(session, **options)
 
     for option in reversed(SHARED):
         wrapper = option(wrapper)
     return wrapper
+
+
+def recorded(function: Callable[..., None]) -> Callable[..., None]:
+    """Below `command`: the events of this command are kept for `photonbuild report`, however it ends."""
+
+    @functools.wraps(function)
+    def wrapper(session: Session, **options: Any) -> None:
+        session.reporter.keep = session.config.stage_dir / RECORD
+        function(session, **options)
+
+    return wrapper
+
+
+def without_session(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that needs no checkout `--json`, and the Reporter as its first argument."""
+
+    @functools.wraps(function)
+    def wrapper(**options: Any) -> None:
+        function(_reporter(events=options.pop("events")), **options)
+
+    return JSON(wrapper)
+
+
+def _reporter(*, verbose: bool = False, events: bool = False) -> Reporter:
+    """It is the `obj` of click's root context: errors are told to it as well."""
+    reporter = Reporter(verbose=verbose, events=events)
+    click.get_current_context().find_root().obj = reporter
+    return reporter
+
+
+def command_name() -> str:
+    """The words of the present command, without the program's."""
+    return click.get_current_context().command_path.partition(" ")[2]
+
+
+def answer(data: object, *lines: object, as_json: bool = False) -> None:
+    """What a command gives, on standard output: these lines, or with ``--json`` the data as one JSON document."""
+    reporter = click.get_current_context().find_root().obj
+    if reporter.events or as_json:
+        click.echo(json.dumps(data, indent=1, sort_keys=True, default=str))
+    else:
+        for line in lines:
+            click.echo(line)
 
 
 def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
@@ -61,14 +127,32 @@ def open_session(options: dict[str, Any], reporter: Reporter) -> Session:
     root = Path(options["root"]).resolve() if options["root"] else checkout()
     if change.finish(root):
         reporter.info("a change of the checkout was interrupted: it is finished now")
-    config = load_config(root, user_file=Path(options["config"]) if options["config"] else None)
+    config = load_config(
+        root,
+        user_file=Path(options["config"]) if options["config"] else None,
+        store=Path(options["store"]) if options["store"] else None,
+        offline=options["offline"],
+    )
     config = config.override(jobs=options["jobs"])
+    if said := notice(config.roots):
+        reporter.info(said)
     place = Path(options["store"]) if options["store"] else config.user.store_path or default_store()
     store = Store.open(place, warn=reporter.warn)
     jobs = config.user.jobs or len(os.sched_getaffinity(0))
     return Session(
         config=config, store=store, reporter=reporter, jobs=jobs, offline=options["offline"], locked=options["locked"]
     )
+
+
+def public_keys(path: Path) -> list[str]:
+    """The keys of a file as lines of authorized_keys. Raises ConfigError."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if "PRIVATE KEY" in text:
+        raise ConfigError("this is a private key", where=str(path), hint=f"use the public one: {path}.pub")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or not all(" " in line for line in lines):
+        raise ConfigError("no public key in here", where=str(path), hint="ssh-keygen makes one: FILE.pub")
+    return lines
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 from pathlib import Path
 
 import click
 
 from photonbuild import gc
-from photonbuild.cli.options import command
+from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, command
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline import build as pipeline
 from photonbuild.pipeline import repository
@@ -17,8 +17,10 @@ from photonbuild.pipeline.session import Session
 from photonbuild.publication.gc import Retention
 from photonbuild.publication.layout import check_snapshot
 
-packages_argument = click.argument("packages", nargs=-1)
-profile_option = click.option("--profile", help="The packages of a profile instead of all.")
+packages_argument = click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
+profile_option = click.option(
+    "--profile", shell_complete=PROFILE_NAMES, help="The packages of a profile instead of all."
+)
 key_option = click.option("--key", help="Name of a key of yours, a file, or agent:FINGERPRINT.")
 snapshot_option = click.option("--snapshot", metavar="NAME", help="The snapshot of this name, such as 2026-11-20.")
 
@@ -44,7 +46,7 @@ def _retention(where: str, keep: int | None, older_than: str | None) -> Retentio
 def repo_build(session: Session, packages: tuple[str, ...], profile: str | None) -> None:
     """Build packages (all, unless some are named) and the unsigned repository stage/repo of them."""
     _, folder = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
-    click.echo(folder)
+    answer({"folder": str(folder)}, folder)
 
 
 @repo_group.command("sign")
@@ -78,11 +80,16 @@ def repo_sign(
     chosen = repository.signing_key(session, key, passphrase_file)
     done, _ = repository.build_repository(session, pipeline.chosen_specs(session, packages, profile))
     tree = repository.sign_repository(session, done, chosen, revision=revision, over=over, retention=retention)
-    for path in repository.sign_checksums(session, chosen):
-        click.echo(os.path.relpath(path))
+    signed = repository.sign_checksums(session, chosen)
     count = sum(len(files) for files in tree.content.values())
     session.reporter.info(f"{count} packages, signed by {tree.fingerprint}")
-    click.echo(tree.folder)
+    data = {
+        "folder": str(tree.folder),
+        "packages": count,
+        "fingerprint": tree.fingerprint,
+        "checksums": [str(path) for path in signed],
+    }
+    answer(data, *(os.path.relpath(path) for path in signed), tree.folder)
 
 
 @repo_group.command("publish")
@@ -94,6 +101,7 @@ def repo_publish(session: Session, target: str, snapshot: str | None, developmen
     """Bring stage/publication to TARGET: a folder, ssh://HOST/FOLDER, s3://BUCKET/PREFIX, a name of your settings."""
     name = check_snapshot(snapshot) if snapshot is not None else None
     done = repository.publish_tree(session, target, snapshot=name, development=development)
+    answer(dataclasses.asdict(done))
     changed = ", ".join(done.changed) or "nothing"
     session.reporter.info(f"{done.sent} files sent, {done.there} were there; new for clients: {changed}")
     if done.unlisted:
@@ -113,9 +121,10 @@ def repo_verify(session: Session, target: str, key: str | None, snapshot: str | 
     name = check_snapshot(snapshot) if snapshot is not None else None
     chosen = repository.checking_key(session, key)
     found = repository.verify_publication(session, target, chosen, snapshot=name)
-    click.echo(
+    answer(
+        dataclasses.asdict(found) | {"fingerprint": chosen.fingerprint},
         f"{found.packages} packages, {found.files} files, {found.bytes / 1e6:.0f} MB, {found.advisories} advisories: "
-        f"in order, signed by {chosen.fingerprint}"
+        f"in order, signed by {chosen.fingerprint}",
     )
 
 
@@ -132,13 +141,12 @@ def repo_diff(
     """Show what changes from the publication at OLD to the one at NEW: packages, versions, advisories."""
     sides = [repository.Place(target=old, snapshot=old_snapshot), repository.Place(target=new, snapshot=new_snapshot)]
     found = repository.compare_publications(session, *sides)
-    if form == "json":
-        click.echo(json.dumps({kind: item.data() for kind, item in found.items()}, indent=1, sort_keys=True))
-        return
+    data = {kind: item.data() for kind, item in found.items()}
+    lines = []
     for kind, item in found.items():
-        click.echo(f"{kind}: {'no difference' if not item else ''}".rstrip())
-        for line in item.lines():
-            click.echo(f"  {line}")
+        lines.append(f"{kind}: {'no difference' if not item else ''}".rstrip())
+        lines += [f"  {line}" for line in item.lines()]
+    answer(data, *lines, as_json=form == "json")
 
 
 @repo_group.command("gc")
@@ -156,8 +164,7 @@ def repo_gc(session: Session, target: str, keep: int | None, older_than: str | N
     if retention is None:
         raise ConfigError("nothing says what may go", hint="--keep 10, --older-than 90d, or both")
     found = repository.collect_garbage(session, target, retention, dry_run=dry_run)
-    for path in found.files:
-        click.echo(path)
+    answer(dataclasses.asdict(found), *found.files)
     said = "would go" if dry_run else "gone"
     names = f", snapshots {', '.join(found.snapshots)}" if found.snapshots else ""
     text = f"{len(found.files)} files, {found.bytes / 1e6:.1f} MB {said}: {found.states} superseded states{names}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from photonbuild.cli.options import command
+from photonbuild.cli.options import answer, command
 from photonbuild.config.load import unknown
 from photonbuild.pipeline.session import Session
 from photonbuild.seeds import seed
@@ -23,8 +23,11 @@ seed_names = click.argument("names", nargs=-1, metavar="[NAME]...")
 @command
 def seed_lock(session: Session, names: tuple[str, ...]) -> None:
     """Resolve the newest packages of the suite, build the seed from them, and write its lock."""
-    for name in known(session, names):
-        click.echo(seed.lock(session.config, session.store, name, session.reporter.warn))
+    locks = {
+        name: str(seed.lock(session.config, session.store, name, session.reporter.warn))
+        for name in known(session, names)
+    }
+    answer(locks, *locks.values())
 
 
 @seed_group.command("build")
@@ -32,8 +35,8 @@ def seed_lock(session: Session, names: tuple[str, ...]) -> None:
 @command
 def seed_build(session: Session, names: tuple[str, ...]) -> None:
     """Make the locked seed, unless the store has it."""
-    for name in known(session, names):
-        click.echo(session.frozen(name).root)
+    roots = {name: str(session.frozen(name).root) for name in known(session, names)}
+    answer(roots, *roots.values())
 
 
 def known(session: Session, names: tuple[str, ...]) -> tuple[str, ...]:

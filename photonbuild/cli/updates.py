@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import click
 
-from photonbuild.cli.options import command
+from photonbuild.cli.options import SPEC_NAMES, answer, command
 from photonbuild.errors import ConfigError
 from photonbuild.pipeline import bump as bumping
 from photonbuild.pipeline.build import chosen_specs
@@ -24,7 +23,7 @@ def _row(standing: Standing) -> str:
 
 
 @click.command("outdated")
-@click.argument("packages", nargs=-1)
+@click.argument("packages", nargs=-1, shell_complete=SPEC_NAMES)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--behind", is_flag=True, help="Only packages that are behind what is obtainable.")
 @command
@@ -32,17 +31,13 @@ def outdated_command(session: Session, packages: tuple[str, ...], form: str, beh
     """For each package: our version, the newest that its providers give, Debian's fixes for ours, upstream's newest."""
     names = chosen_specs(session, packages)
     found = [standing for standing in outdated(session, sorted(names)) if standing.is_behind or not behind]
-    if form == "json":
-        rows = [dataclasses.asdict(each) | {"behind": each.is_behind} for each in found]
-        click.echo(json.dumps(rows, indent=1, sort_keys=True))
-        return
-    click.echo(ROW.format("PACKAGE", "OURS", "OBTAINABLE", "FIXES IN USE", "FIXES OBTAINABLE", "UPSTREAM", "NOT GIVEN"))
-    for standing in found:
-        click.echo(_row(standing))
+    rows = [dataclasses.asdict(each) | {"behind": each.is_behind} for each in found]
+    head = ROW.format("PACKAGE", "OURS", "OBTAINABLE", "FIXES IN USE", "FIXES OBTAINABLE", "UPSTREAM", "NOT GIVEN")
+    answer(rows, head, *map(_row, found), as_json=form == "json")
 
 
 @click.command("bump")
-@click.argument("package", nargs=-1)
+@click.argument("package", nargs=-1, shell_complete=SPEC_NAMES)
 @click.option("--all", "everything", is_flag=True, help="Propose for every package. Changes nothing.")
 @click.option("--rebuild", is_flag=True, help="Count a rebuild of these packages: the same version, built again.")
 @click.option("--patches", multiple=True, metavar="PATTERN", help="Take Debian's patches of these names.")
@@ -81,6 +76,8 @@ def bump_command(
     for proposal in proposals:
         for note in proposal.notes:
             session.reporter.info(note)
-        click.echo(proposal.diff(), nl=False)
-        if not (dry_run or everything):
+    diffs = [proposal.diff() for proposal in proposals]
+    answer({"diffs": diffs}, *(diff.removesuffix("\n") for diff in diffs if diff))
+    if not (dry_run or everything):
+        for proposal in proposals:
             proposal.write()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from photonbuild.config.customisation import Growing
 from photonbuild.config.validation import Model, Names
+from photonbuild.config.values import InnerPath
 from photonbuild.disk.limits import ESP_SIZE, XFS_MINIMUM
 
 
@@ -45,17 +47,67 @@ class FileSystems(Model):
     filesystems: dict[FileSystem, FileSystemNeeds]
 
 
-class Disk(Model):
-    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`.
+# Names that partitions have already.
+TAKEN = {"bios", "esp", "root", "var", "swap"}
+# What users of other tools look for here.
+REFUSED: dict[str, JsonValue] = {
+    "lvm": "logical volumes are made by an installation (kickstart), not in an image",
+    "luks": "an encrypted disk needs a key of its own machine: an installation makes one, not an image",
+    "btrfs": "there is no btrfs in the kernel: ext4 and xfs are",
+    "raid": "an image is one disk: arrays are made by an installation or afterwards",
+    "disks": "an image is one disk: further ones are made by an installation or at the first boot",
+}
 
-    `filesystem` is that of the root and of /var.
+
+class DataPartition(Model):
+    """A partition with a file system of its own, mounted at `path`, with what the image has there in it.
+
+    `name`: the label. `filesystem`: that of the root, if not set.
     """
 
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]{1,12}$")]
+    path: InnerPath
+    size: Size
+    filesystem: FileSystem | None = None
+    options: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=:-]+$")], ...] = ("nodev", "nosuid")
+
+
+class Disk(Growing):
+    """Sizes of a disk, as ``8 GiB``. With `var`, /var is a file system of its own after a root of `root_size`.
+
+    `filesystem` is that of the root and of /var. `partitions` and `swap` come before the root. With `read_only` the
+    root is mounted so for ever; what changes is in /var, that of /root and /home in layers there.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"refused": REFUSED})
+    added = frozenset({"swap", "partitions", "read_only"})
     size: Size
     esp_size: Size = ESP_SIZE
     var: bool = False
     root_size: Size | None = None
     filesystem: FileSystem = "ext4"
+    swap: Size | None = None
+    partitions: tuple[DataPartition, ...] = ()
+    read_only: bool = False
+
+    @property
+    def filesystems(self) -> tuple[FileSystem, ...]:
+        """Every kind on the disk, the root's first."""
+        return tuple(dict.fromkeys([self.filesystem, *(p.filesystem for p in self.partitions if p.filesystem)]))
+
+    @model_validator(mode="after")
+    def _parts(self) -> Disk:
+        if self.read_only and not self.var:
+            raise ValueError("a root that is read_only needs 'var: true', for all that changes")
+        names, paths = [part.name for part in self.partitions], [part.path for part in self.partitions]
+        for values, taken in ((names, TAKEN), (paths, {"/var", "/boot", "/usr", "/etc", "/boot/efi"})):
+            twice = [value for value in values if values.count(value) > 1 or value in taken]
+            if twice:
+                raise ValueError(f"partition '{twice[0]}': there is one already, or it cannot be one of its own")
+        for part in self.partitions:
+            if (part.filesystem or self.filesystem) == "xfs" and part.size < XFS_MINIMUM:
+                raise ValueError(f"partition '{part.name}': xfs needs at least {XFS_MINIMUM >> 20} MiB")
+        return self
 
     @model_validator(mode="after")
     def _sizes(self) -> Disk:
@@ -65,7 +117,8 @@ class Disk(Model):
             raise ValueError(f"esp_size is {LEAST_ESP >> 20} MiB to {MOST_ESP >> 20} MiB")
         if self.var != (self.root_size is not None):
             raise ValueError("var and root_size go together")
-        fixed = self.esp_size + (self.root_size or 0) + (4 << 20)
+        more = (self.swap or 0) + sum(part.size for part in self.partitions)
+        fixed = self.esp_size + more + (self.root_size or 0) + (4 << 20)
         if fixed >= self.size:
             raise ValueError(f"the parts, {fixed >> 20} MiB without the last one, are larger than size")
         least = min(self.size - fixed, self.root_size or self.size)

@@ -32,6 +32,7 @@ from photonbuild.config.sources import SourcesFile
 from photonbuild.config.validation import Model
 from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError
+from photonbuild.roots import BUILD, SPECS, Roots
 
 USER_FILE = "photonbuild.yaml"
 # What images may hold, by the name of their format.
@@ -52,12 +53,12 @@ MODELS: Mapping[str, type[Model]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that was configured. `root` is the checkout; `profiles` holds each file as written.
+    """Everything that was configured. `roots`: where it lies; `profiles` holds each file as written.
 
     `more_seeds`: those with a file of their own, `build/NAME.yaml`, since nothing that they hold is part of a package.
     """
 
-    root: Path
+    roots: Roots
     distribution: Distribution
     seeds: Seeds
     more_seeds: Mapping[str, Seed]
@@ -69,16 +70,13 @@ class Config:
     user: User
 
     @property
-    def build_dir(self) -> Path:
-        return self.root / "build"
-
-    @property
-    def specs_dir(self) -> Path:
-        return self.root / "specs"
+    def root(self) -> Path:
+        """The checkout, or the project: what is written lies in it."""
+        return self.roots.own
 
     @property
     def rebuilds_file(self) -> Path:
-        return self.build_dir / "rebuilds.yaml"
+        return self.root / BUILD / "rebuilds.yaml"
 
     @property
     def stage_dir(self) -> Path:
@@ -94,7 +92,7 @@ class Config:
         return (*self.seeds.names, *sorted(self.more_seeds))
 
     def seed_lock(self, name: str) -> Path:
-        return self.build_dir / self.seed(name).lock
+        return self.roots.find(f"{BUILD}/{self.seed(name).lock}")
 
     def profile(self, name: str) -> Profile:
         """Profile `name` with everything it extends merged in, without duplicates, parents first."""
@@ -107,13 +105,16 @@ class Config:
 
     def image_where(self, name: str, *loc: int | str) -> str:
         """``build/images/NAME.yaml:LINE`` of the value at `loc`, for messages about what was asked for there."""
-        return _read(self.root, self.build_dir / "images" / f"{name}.yaml").where(*loc)
+        return self.image_document(name).where(*loc)
+
+    def image_document(self, name: str) -> Document:
+        """``build/images/NAME.yaml`` with the lines of its values."""
+        return _read(self.roots, self.roots.find(f"{BUILD}/images/{name}.yaml"))
 
     def image_files(self, name: str) -> tuple[tuple[ImageFile, str], ...]:
-        """The files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
-        return tuple(
-            (file, _text_of(self.root, name, index, file)) for index, file in enumerate(self.image(name).files)
-        )
+        """The text files that image `name` asks for, each with its text. Raises ConfigError when one cannot be read."""
+        texts = ((file, _text_of(self.roots, name, index, file)) for index, file in enumerate(self.image(name).files))
+        return tuple((file, text) for file, text in texts if text is not None)
 
     def override(
         self,
@@ -138,38 +139,27 @@ class Config:
         return replace(self, user=self.user.model_copy(update=changes))
 
 
-def load(root: Path, formats: ImageModels, *, user_file: Path | None = None) -> Config:
-    """Read the configuration of the checkout `root`, whose images are of these formats.
-
-    `user_file` as in `load_user`. Raises ConfigError.
-    """
-    build = root / "build"
-    if not build.is_dir():
-        raise ConfigError(
-            "no 'build' folder here",
-            where=str(root),
-            hint="run photonbuild in a checkout, or name it with --root",
-        )
-    user = load_user(user_file)
+def load(roots: Roots, formats: ImageModels, *, user: User) -> Config:
+    """Read the configuration in `roots`, whose images are of these formats. Raises ConfigError."""
     documents = {
-        kind: {path.stem: _read(root, path) for path in sorted((build / kind).glob("*.yaml"))}
+        kind: {path.stem: _read(roots, path) for path in roots.entries(f"{BUILD}/{kind}", "*.yaml").values()}
         for kind in ("profiles", "images")
     }
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
     images = {name: _image(document, formats) for name, document in documents["images"].items()}
     _check_profiles(profiles, documents["profiles"])
-    filesystems = _load(root, build / "filesystems.yaml", FileSystems).filesystems
+    filesystems = _load(roots, "filesystems.yaml", FileSystems).filesystems
     _check_images(images, profiles, filesystems, documents["images"])
     return Config(
-        root=root,
-        distribution=_load(root, build / "distribution.yaml", Distribution),
-        seeds=_load(root, build / "seed.yaml", Seeds),
-        more_seeds={"signing": _load(root, build / "signing.yaml", Seed)},
+        roots=roots,
+        distribution=_distribution(roots),
+        seeds=_load(roots, "seed.yaml", Seeds),
+        more_seeds={"signing": _load(roots, "signing.yaml", Seed)},
         profiles=profiles,
         images=images,
-        runtimes=_load(root, build / "runtimes.yaml", Runtimes).runtimes,
+        runtimes=_load(roots, "runtimes.yaml", Runtimes).runtimes,
         filesystems=filesystems,
-        rebuilds=load_rebuilds(root),
+        rebuilds=load_rebuilds(roots),
         user=user,
     )
 
@@ -181,14 +171,27 @@ def load_user(path: Path | None = None) -> User:
     return config_yaml.load(path or default_user_file(), User)
 
 
-def load_rebuilds(root: Path) -> Mapping[str, int]:
-    """``build/rebuilds.yaml``, each name with a spec in ``specs/``; without that file nothing was built again."""
-    path = root / "build" / "rebuilds.yaml"
-    if not path.exists():
-        return {}
-    document = _read(root, path)
+def load_rebuilds(roots: Roots) -> Mapping[str, int]:
+    """``build/rebuilds.yaml`` of every root, each name with a spec; without that file nothing was built again.
+
+    The count of a spec is that of the uppermost root that has one.
+    """
+    found: dict[str, int] = {}
+    for path in roots.all(f"{BUILD}/rebuilds.yaml"):
+        found |= _counts(roots, path)
+    return found
+
+
+def own_rebuilds(roots: Roots) -> Mapping[str, int]:
+    """What the own root alone says in ``build/rebuilds.yaml``."""
+    path = roots.own / BUILD / "rebuilds.yaml"
+    return _counts(roots, path) if path.exists() else {}
+
+
+def _counts(roots: Roots, path: Path) -> Mapping[str, int]:
+    document = _read(roots, path)
     counts = config_yaml.validate(document, Rebuilds).rebuilds
-    known = [folder.name for folder in (root / "specs").iterdir()] if counts else []
+    known = roots.entries(SPECS) if counts else {}
     for name in counts:
         if name not in known:
             where = document.where("rebuilds", name, key=True)
@@ -196,15 +199,16 @@ def load_rebuilds(root: Path) -> Mapping[str, int]:
     return counts
 
 
-def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
+def load_sources(spec_dir: Path, *, roots: Roots | None = None) -> SourcesFile:
     """``sources.yaml`` of one spec; a spec without one has no fetched source.
 
-    Every path of `local` must exist, in the checkout. With `root`, messages name the file relative to it.
+    Every path of `local` must exist, in one of `roots`; without them, in that of the spec. With `roots`, messages name
+    the file relative to its root.
     """
     path = spec_dir / "sources.yaml"
     if not path.exists():
         return SourcesFile()
-    document = _read(root, path) if root else documents.read(path)
+    document = _read(roots, path) if roots else documents.read(path)
     result = config_yaml.validate(document, SourcesFile)
     seen: dict[str, int] = {}
     for index, entry in enumerate(result.sources):
@@ -216,7 +220,7 @@ def load_sources(spec_dir: Path, *, root: Path | None = None) -> SourcesFile:
                     where=document.where("sources", index, *place),
                 )
             seen[name] = document.line(("sources", index, *place))
-    config_local.check(spec_dir, result, document)
+    config_local.check(spec_dir, result, document, roots or Roots.around(spec_dir))
     return result
 
 
@@ -230,13 +234,27 @@ def default_user_file() -> Path:
     return (Path(base) if base else Path.home() / ".config") / USER_FILE
 
 
-def _read(root: Path, path: Path) -> Document:
-    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    return documents.read(path, name=name)
+def _read(roots: Roots, path: Path) -> Document:
+    return documents.read(path, name=roots.where(path))
 
 
-def _load(root: Path, path: Path, model: type[config_yaml.M]) -> config_yaml.M:
-    return config_yaml.validate(_read(root, path), model)
+def _load(roots: Roots, name: str, model: type[config_yaml.M]) -> config_yaml.M:
+    return config_yaml.validate(_read(roots, roots.find(f"{BUILD}/{name}")), model)
+
+
+def _distribution(roots: Roots) -> Distribution:
+    """``build/distribution.yaml``: the fields of the lowest root, each replaced by what one above it says."""
+    name = f"{BUILD}/distribution.yaml"
+    data: dict[str, Any] = {}
+    found: Distribution | None = None
+    for path in roots.all(name) or [roots.find(name)]:
+        document = _read(roots, path)
+        if isinstance(document.data, dict):
+            data = {**data, **document.data}
+            document = replace(document, data=data)
+        found = config_yaml.validate(document, Distribution)
+    assert found is not None
+    return found
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, where: str | None = None) -> ConfigError:
@@ -292,9 +310,10 @@ def _check_images(
     documents: Mapping[str, Document],
 ) -> None:
     for stem, image in images.items():
-        if isinstance(image, DiskImage) and image.disk.filesystem not in filesystems:
-            where = documents[stem].where("disk")
-            raise ConfigError(f"build/filesystems.yaml does not know '{image.disk.filesystem}'", where=where)
+        for kind in image.disk.filesystems if isinstance(image, DiskImage) else ():
+            if kind not in filesystems:
+                where = documents[stem].where("disk")
+                raise ConfigError(f"build/filesystems.yaml does not know '{kind}'", where=where)
         for loc, name in _profile_names(image):
             if name not in profiles:
                 raise unknown("profile", name, profiles, where=documents[stem].where(*loc))
@@ -311,21 +330,24 @@ def _check_images(
             )
 
 
-def _text_of(root: Path, name: str, index: int, file: ImageFile) -> str:
+def _text_of(roots: Roots, name: str, index: int, file: ImageFile) -> str | None:
+    """The text of a file, None for one that is no UTF-8."""
     if file.source is None:
         assert file.text is not None
         return file.text
-    path = root / "build" / file.source
+    path = roots.find(f"{BUILD}/{file.source}")
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        return None
+    except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        known = [entry.name for entry in path.parent.iterdir()] if missing and path.parent.is_dir() else []
+        known = roots.entries(str(Path(BUILD, file.source).parent)) if missing else {}
         raise ConfigError(
             f"no file 'build/{file.source}'{nearest(path.name, known)}"
             if missing
-            else f"'build/{file.source}' cannot be read as text: {error}",
-            where=_read(root, root / "build" / "images" / f"{name}.yaml").where("files", index, "source"),
+            else f"'{roots.where(path)}' cannot be read: {error}",
+            where=_read(roots, roots.find(f"{BUILD}/images/{name}.yaml")).where("files", index, "source"),
         ) from None
 
 

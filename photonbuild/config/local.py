@@ -8,14 +8,15 @@ from photonbuild import pack
 from photonbuild.config.sources import GoModule, LocalTar, SourcesFile
 from photonbuild.documents import Document, nearest
 from photonbuild.errors import ConfigError
+from photonbuild.roots import Roots
 
 
-def check(spec_dir: Path, sources: SourcesFile, document: Document) -> None:
-    """Raises ConfigError with the line. `spec_dir` is ``specs/NAME`` of the checkout."""
+def check(spec_dir: Path, sources: SourcesFile, document: Document, roots: Roots) -> None:
+    """Raises ConfigError with the line. `spec_dir` is ``specs/NAME`` of one of the roots."""
     for index, item in enumerate(sources.local):
         if isinstance(item, LocalTar):
-            folder = spec_dir / item.folder
-            _check(spec_dir, folder, f"local folder '{item.folder}'", document.where("local", index, "folder"))
+            folder, root = roots.beside(spec_dir, item.folder)
+            _check(root, folder, f"local folder '{item.folder}'", document.where("local", index, "folder"))
             if not folder.is_dir():
                 raise ConfigError(
                     f"local folder '{item.folder}' is a file",
@@ -24,10 +25,11 @@ def check(spec_dir: Path, sources: SourcesFile, document: Document) -> None:
                 )
             for number, part in enumerate(item.parts):
                 where = document.where("local", index, "parts", number)
-                _check(spec_dir, folder / part, f"part '{part}'", where)
+                _check(root, folder / part, f"part '{part}'", where)
         else:
-            _check(spec_dir, spec_dir / item, f"local file '{item}'", document.where("local", index))
-            if not (spec_dir / item).is_file():
+            path, root = roots.beside(spec_dir, item)
+            _check(root, path, f"local file '{item}'", document.where("local", index))
+            if not path.is_file():
                 raise ConfigError(
                     f"local file '{item}' is a folder",
                     where=document.where("local", index),
@@ -43,11 +45,11 @@ def check(spec_dir: Path, sources: SourcesFile, document: Document) -> None:
                 )
 
 
-def _check(spec_dir: Path, target: Path, what: str, where: str) -> None:
+def _check(root: Path, target: Path, what: str, where: str) -> None:
     if not target.exists() and not target.is_symlink():
         known = [path.name for path in target.parent.iterdir()] if target.parent.is_dir() else []
         raise ConfigError(f"{what} not found{nearest(target.name, known)}", where=where)
     try:
-        pack.check_link(target, spec_dir.parent.parent)
+        pack.check_link(target, root)
     except pack.PackError as error:
         raise ConfigError(f"{what}: {error}", where=where) from None

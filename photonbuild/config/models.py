@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from photonbuild.config import values
+from photonbuild.config.customisation import Customisation, Growing
 from photonbuild.config.disk import Disk, Hardware
 from photonbuild.config.repositories import ClientRepository
 from photonbuild.config.validation import Model, Name, Names
@@ -130,27 +132,16 @@ class Profile(Model):
     packages: Names = ()
 
 
-def _inner_path(value: str) -> str:
-    """An absolute path of a file in the image, in its simplest form."""
-    parts = value.split("/")[1:]
-    if not value.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"'{value}' is no plain absolute path of a file")
-    return value
+class ImageFile(Growing):
+    """A file of the image: `text` itself, or the file `source` of ``build/``, text or not."""
 
-
-def _unit(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]+\.(automount|mount|path|service|slice|socket|swap|target|timer)", value):
-        raise ValueError(f"'{value}' is no name of a unit: one ends in .service, .socket, .timer, .target, …")
-    return value
-
-
-class ImageFile(Model):
-    """A text file of the image: `text` itself, or the file `source` of ``build/``. It belongs to root."""
-
-    path: Annotated[str, AfterValidator(_inner_path)]
+    added = frozenset({"owner", "group"})
+    path: values.InnerPath
     text: str | None = None
     source: str | None = None
-    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = "0644"
+    mode: values.Mode = "0644"
+    owner: values.Account = "root"
+    group: values.Account = "root"
 
     @model_validator(mode="after")
     def _one_content(self) -> ImageFile:
@@ -163,7 +154,7 @@ UnitState = Literal["enabled", "disabled", "masked"]
 Platform = Literal["nocloud", "configdrive", "openstack", "ec2", "gce", "azure", "ovf"]
 
 
-class Image(Model):
+class Image(Customisation):
     """What every ``build/images/NAME.yaml`` may hold, whatever its format; each format has a subclass.
 
     `variant` is part of the file's name, where the suffix does not tell enough. `packages` are added to the profile's,
@@ -173,11 +164,11 @@ class Image(Model):
     """
 
     profile: Name
-    variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)?$")] = ""
+    variant: Annotated[str, Field(pattern=r"^(-[a-z0-9]+)*$")] = ""
     platform: Platform | None = None
     packages: Names = ()
     files: tuple[ImageFile, ...] = ()
-    services: dict[Annotated[str, AfterValidator(_unit)], UnitState] = Field(default_factory=dict)
+    services: dict[values.Unit, UnitState] = Field(default_factory=dict)
     repositories: tuple[ClientRepository, ...] = ()
     exclude_docs: bool = False
     exclude_paths: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ Files: dnf.conf(5), "repo options".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +53,10 @@ class ClientRepository(Model):
         return value
 
 
-def repository_files(repositories: Iterable[ClientRepository], folder: Path, *, where: str) -> list[tuple[str, str]]:
-    """Paths and texts of an image's files for these repositories; `folder` is where relative `key` paths begin.
+def repository_files(
+    repositories: Iterable[ClientRepository], find: Callable[[str], Path], *, where: str
+) -> list[tuple[str, str]]:
+    """Paths and texts of an image's files for these repositories; `find` gives the file of a relative `key`.
 
     Raises ConfigError when a key cannot be read or is none.
     """
@@ -64,7 +66,8 @@ def repository_files(repositories: Iterable[ClientRepository], folder: Path, *, 
         if path in files:
             raise ConfigError(f"there are two repositories '{repository.id}'", where=where)
         files[path] = _repo_text(repository)
-        files[_key_path(repository)] = _key_text(folder / Path(repository.key).expanduser(), where)
+        key = Path(repository.key).expanduser()
+        files[_key_path(repository)] = _key_text(key if key.is_absolute() else find(str(key)), where)
     return list(files.items())
 
 

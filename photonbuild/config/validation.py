@@ -48,6 +48,9 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
     kind, key, context = detail["type"], ".".join(str(e) for e in loc), detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = _known_keys(model, loc[:-1])
+        refused = {name: why for node in _nodes(model, loc[:-1]) for name, why in node.get("refused", {}).items()}
+        if loc[-1] in refused:
+            return Problem(line=document.line(loc, key=True), message=f"key '{key}': {refused[loc[-1]]}")
         return Problem(
             line=document.line(loc, key=True),
             message=f"unknown key '{loc[-1]}'{nearest(str(loc[-1]), known)}",
@@ -74,7 +77,12 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
 
 
 def _known_keys(model: type[BaseModel], loc: Location) -> list[str]:
-    """Names that are valid at `loc`: the JSON schema is walked along it."""
+    """Names that are valid at `loc`."""
+    return sorted({name for node in _nodes(model, loc) for name in node.get("properties", {})})
+
+
+def _nodes(model: type[BaseModel], loc: Location) -> list[dict[str, Any]]:
+    """What the JSON schema says of `loc`, along which it is walked. Keys of `refused` there: why they cannot be."""
     schema = model.model_json_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
     current = [schema]
@@ -90,7 +98,7 @@ def _known_keys(model: type[BaseModel], loc: Location) -> list[str]:
             elif isinstance(element, str) and _is_tag(node, element):
                 following.append(node)
         current = following or current
-    return sorted({name for node in _expand(current, definitions) for name in node.get("properties", {})})
+    return list(_expand(current, definitions))
 
 
 def _is_tag(node: dict[str, Any], tag: str) -> bool:

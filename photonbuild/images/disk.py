@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from photonbuild.config.disk import Disk
 from photonbuild.config.models import DiskImage, Image
 from photonbuild.disk import grub
-from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, VAR, Partition, sfdisk_script
+from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, SWAP, VAR, Partition, sfdisk_script
 from photonbuild.errors import ImageError
 from photonbuild.images.filesystems import OPTIONS, make_filesystems
-from photonbuild.images.layout import partition, partitions
+from photonbuild.images.layout import LAYERED, LAYERS, partition, partitions
 from photonbuild.images.request import ImageRequest, tools
 from photonbuild.images.rootfs import RootfsFile
 
@@ -25,15 +27,16 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     """Files of the root file system that depend on the disk: mounts, growth, the boot menu."""
     assert isinstance(image, DiskImage)
     table = partitions(image.disk, identity)
-    names = [part.name for part in table]
-    last = names[-1]
+    last = table[-1].name
     root = partition(table, ROOT)
     grow = {name: ",x-systemd.growfs" if name == last else "" for name in (ROOT, VAR)}
     options, check = OPTIONS[image.disk.filesystem]
-    fstab = [f"UUID={root.filesystem_uuid} / {options}{grow[ROOT]} 0 {check}"]
-    if VAR in names:
+    how = options.removesuffix("rw") + "ro" if image.disk.read_only else options
+    fstab = [f"UUID={root.filesystem_uuid} / {how}{grow[ROOT]} 0 {check}"]
+    if image.disk.var:
         var = partition(table, VAR).filesystem_uuid
         fstab.append(f"UUID={var} /var {options},nodev,nosuid{grow[VAR]} 0 {2 * check}")
+    fstab += more_mounts(image.disk, table)
     fstab.append(f"PARTUUID={partition(table, ESP).uuid} /boot/efi vfat umask=0077,noauto,x-systemd.automount 0 0")
     menu = grub.disk_menu(
         title=title, root=f"PARTUUID={root.uuid}", arguments=image.kernel_args, timeout=image.menu_timeout
@@ -52,6 +55,22 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     ]
 
 
+def more_mounts(disk: Disk, table: Sequence[Partition]) -> list[str]:
+    """Lines of fstab(5) for partitions besides root and /var, and for what a root that is read-only has in layers."""
+    lines = []
+    for part in sorted(disk.partitions, key=lambda part: part.path):
+        options, check = OPTIONS[part.filesystem or disk.filesystem]
+        made = partition(table, part.name).filesystem_uuid
+        lines.append(f"UUID={made} {part.path} {','.join([options, *part.options])} 0 {2 * check}")
+    if disk.swap:
+        lines.append(f"UUID={partition(table, SWAP).filesystem_uuid} none swap defaults 0 0")
+    for name in LAYERED if disk.read_only else ():
+        upper = f"upperdir={LAYERS}/{name}/upper,workdir={LAYERS}/{name}/work"
+        options = f"lowerdir=/{name},{upper},nodev,nosuid,x-systemd.requires-mounts-for=/var"
+        lines.append(f"overlay /{name} overlay {options} 0 0")
+    return lines
+
+
 def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
     """The disk as one sparse file, in the work folder. Raises ImageError."""
     image, identity = request.image, request.identity
@@ -63,7 +82,7 @@ def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         handle.truncate(image.disk.size)
     script = sfdisk_script(table, identity)
     tools(request, ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "/work/disk.raw"], input=script)
-    make_filesystems(request, table, image.disk.filesystem)
+    make_filesystems(request, table, image.disk)
     started = timed(seconds, "root", started)
     write_loaders(request, table)
     timed(seconds, "boot loader", started)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild import code
-from photonbuild.disk.gpt import MIB, ROOT, VAR, Partition
+from photonbuild.config.disk import Disk
+from photonbuild.disk.gpt import MIB, ROOT, SWAP, Partition
 from photonbuild.disk.grub import EXT4_FEATURES
 from photonbuild.errors import ImageError
-from photonbuild.images.layout import partition
+from photonbuild.images.layout import filesystem_of, mounts, partition
 from photonbuild.images.request import ImageRequest, tools
 from photonbuild.sandbox.sandbox import Bind
 
@@ -22,27 +23,38 @@ XFS_PROGRAM = code.program("photonbuild.images.inside.xfs")
 OPTIONS = {"ext4": ("ext4 rw", 1), "xfs": ("xfs rw", 0)}  # of fstab(5): type and options, order of checks
 
 
-def make_filesystems(request: ImageRequest, table: Sequence[Partition], kind: str) -> None:
-    """The root's and, if it is one of its own, /var's. Raises ImageError, which says how much room is missing."""
-    names = [part.name for part in table]
+def make_filesystems(request: ImageRequest, table: Sequence[Partition], disk: Disk) -> None:
+    """The root's, those of its own of /var and others, and swap. Raises ImageError, which says how much is missing."""
+    places = mounts(disk)
     sources = {ROOT: "/root.tar"}
-    check_room(table, needed(request.rootfs.tar, split=VAR in names))
-    if VAR in names:
-        for argv in split_argvs():
+    check_room(table, needed(request.rootfs.tar, places))
+    if len(places) > 1:
+        for argv in split_argvs(places):
             tools(request, argv)
-        sources = {ROOT: "/work/root-only.tar", VAR: "/work/var.tar"}
+        sources = {name: f"/work/{name}{'-only' if name == ROOT else ''}.tar" for name in places}
     for name, source in sources.items():
-        MAKERS[kind](request, partition(table, name), source)
+        MAKERS[filesystem_of(disk, name)](request, partition(table, name), source)
+    if disk.swap:
+        make_swap(request, partition(table, SWAP))
 
 
-def needed(tar: Path, *, split: bool) -> dict[str, int]:
+def home_of(name: str, places: Mapping[str, str]) -> str:
+    """The partition, by name, that a member of the root's tar goes to: that of the longest path above it.
+
+    A mount point itself belongs to what is around it.
+    """
+    path = "/" + name.removeprefix("./").rstrip("/")
+    found = {part: place for part, place in places.items() if path.startswith(f"{place.rstrip('/')}/")}
+    return max(found, key=lambda part: len(found[part]), default=ROOT)
+
+
+def needed(tar: Path, places: Mapping[str, str]) -> dict[str, int]:
     """Bytes that each file system has to have, by partition: whole blocks, inodes, and what is the file system's."""
-    sizes = {ROOT: OVERHEAD, VAR: OVERHEAD}
+    sizes = dict.fromkeys(places, OVERHEAD)
     with tarfile.open(tar) as archive:
         for member in archive:
-            below = split and member.name.startswith("./var/")
-            sizes[VAR if below else ROOT] += -(-member.size // BLOCK) * BLOCK + INODE
-    return sizes if split else {ROOT: sizes[ROOT]}
+            sizes[home_of(member.name, places)] += -(-member.size // BLOCK) * BLOCK + INODE
+    return sizes
 
 
 def check_room(table: Sequence[Partition], sizes: Mapping[str, int]) -> None:
@@ -50,22 +62,40 @@ def check_room(table: Sequence[Partition], sizes: Mapping[str, int]) -> None:
     for name, size in sizes.items():
         part = partition(table, name)
         if size > part.size:
-            key = "disk.size" if part is table[-1] else "disk.root_size"
+            keys = {ROOT: "disk.root_size", table[-1].name: "disk.size"}
             missing = -(-(size - part.size) // MIB)
             raise ImageError(
                 f"'{name}' needs {-(-size // MIB)} MiB and has {part.size // MIB} MiB",
                 where="disk",
-                hint=f"make {key} at least {missing} MiB larger in build/images",
+                hint=f"make {keys.get(name, 'its size')} at least {missing} MiB larger in build/images",
             )
 
 
-def split_argvs() -> list[list[str]]:
-    """bsdtar(1): the root's tar without what is below /var, and that by itself."""
+def split_argvs(places: Mapping[str, str]) -> list[list[str]]:
+    """bsdtar(1): of the root's tar, for each file system what is below its mount point and not below a further one."""
     common = ["bsdtar", "--create", "--format=pax"]
-    return [
-        [*common, "--file=/work/root-only.tar", "--exclude=./var/*", "@/root.tar"],
-        [*common, "--file=/work/var.tar", "--include=./var", "--include=./var/*", "-s,^\\./var,.,", "@/root.tar"],
-    ]
+    argvs = []
+    for name, place in places.items():
+        below = [other for other in places.values() if other != place and other.startswith(f"{place.rstrip('/')}/")]
+        without = [f"--exclude=.{other}/*" for other in below]
+        if name == ROOT:
+            argvs.append([*common, "--file=/work/root-only.tar", *without, "@/root.tar"])
+            continue
+        own = [f"--include=.{place}", f"--include=.{place}/*", f"-s,^\\.{place},.,"]
+        argvs.append([*common, f"--file=/work/{name}.tar", *without, *own, "@/root.tar"])
+    return argvs
+
+
+def make_swap(request: ImageRequest, part: Partition) -> None:
+    """mkswap(8): all that there is of a swap area is its first page."""
+    area, disk = request.folder / "swap.img", request.folder / "disk.raw"
+    with area.open("wb") as handle:
+        handle.truncate(part.size)
+    tools(request, ["mkswap", "--uuid", part.filesystem_uuid, "--label", part.name, "/work/swap.img"])
+    with area.open("rb") as source, disk.open("r+b") as target:
+        target.seek(part.start)
+        target.write(source.read(BLOCK))
+    area.unlink()
 
 
 def make_ext4(request: ImageRequest, part: Partition, source: str) -> None:

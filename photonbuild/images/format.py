@@ -48,7 +48,7 @@ class Format:
     besides that of the root; `root_files`: files of the root besides those of packages, by settings, identity and the
     distribution's title. Both are pure. `machine_seed`: its tools come from the machine seed, too. `data`: what it
     reads of ``build/``. `attachment` is None for what does not boot by itself. `sign` makes the folder of a signed
-    image from that of a finished one.
+    image from that of a finished one. With `network` a machine starts of it over the network.
     """
 
     name: str
@@ -62,3 +62,9 @@ class Format:
     data: Sequence[str] = ()
     attachment: Attachment | None = None
     sign: Callable[[Path, Path, Signer], None] | None = None
+    network: bool = False
+
+    @property
+    def boots(self) -> bool:
+        """Can a machine be started of it?"""
+        return self.attachment is not None or self.network

@@ -1,4 +1,4 @@
-"""Initramfs of the live medium: dracut, run in a throw-away root, with the one module in build/dracut."""
+"""Initramfs of a live system: dracut, run in a throw-away root, with modules of build/dracut alone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ MODULES = "/usr/lib/dracut/modules.d"
 OUTPUT = "/initramfs.img"
 
 
-def build_initramfs(workspace: Workspace, chosen: InstallSet, *, module: Path, dracut_args: Sequence[str] = ()) -> Path:
-    """Install the set (dracut among it) into an empty root and run dracut there for the one module `module`.
+def build_initramfs(
+    workspace: Workspace, chosen: InstallSet, *, modules: Sequence[Path], dracut_args: Sequence[str] = ()
+) -> Path:
+    """Install the set (dracut among it) into an empty root and run dracut there for these modules and no other.
 
-    `module` is a folder named as dracut names them, e.g. ``90live``. Nothing of that root is shipped but what
+    They are folders named as dracut names them, e.g. ``90live``. Nothing of that root is shipped but what
     dracut copies. The compressed initramfs is left in the folder of the workspace. Raises ImageError.
     """
-    settings = RootfsSettings(exclude_docs=True, files=module_files(module), unit_presets=False)
+    files = [file for module in modules for file in module_files(module)]
+    settings = RootfsSettings(exclude_docs=True, files=files, unit_presets=False)
     request = rootfs_request(
         chosen,
         settings=settings,
         epoch=workspace.epoch,
         tar=None,
-        commands=[dracut_argv(module.name.lstrip("0123456789"), dracut_args)],
+        commands=[dracut_argv([module.name.lstrip("0123456789") for module in modules], dracut_args)],
         failure_mark="dracut[E]",  # dracut leaves out what it cannot install, says so, and exits with 0
         outputs={OUTPUT: "/work/initramfs.img"},
     )
@@ -34,12 +37,12 @@ def build_initramfs(workspace: Workspace, chosen: InstallSet, *, module: Path, d
     return workspace.folder / "initramfs.img"
 
 
-def dracut_argv(module: str, extra: Sequence[str]) -> list[str]:
-    """dracut(8) for exactly one module, no kernel modules, nothing of the machine that builds."""
+def dracut_argv(modules: Sequence[str], extra: Sequence[str]) -> list[str]:
+    """dracut(8) for exactly these modules, without the kernel's, without anything of the machine that builds."""
     return [
         "/usr/bin/dracut", "--force", "--reproducible", "--no-kernel", "--no-hostonly",
         "--no-hostonly-cmdline", "--no-early-microcode",
-        "--nofscks", "--modules", module, "--compress", "zstd -19 -q -T1", *extra, OUTPUT,
+        "--nofscks", "--modules", " ".join(modules), "--compress", "zstd -19 -q -T1", *extra, OUTPUT,
     ]  # fmt: skip
 
 

@@ -69,13 +69,14 @@ def write_files(request: ImageRequest, workspace: Workspace) -> None:
         shipped.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, shipped)
     units.mkdir(parents=True)
-    for path in sorted((request.data / "installer").iterdir()):
+    for path in request.roots.entries("build/installer").values():
         shutil.copyfile(path, units / path.name)
         for target in wanted_by(path.read_text(encoding="utf-8")):
             (units / f"{target}.wants").mkdir(exist_ok=True)
             (units / f"{target}.wants" / path.name).symlink_to(f"../{path.name}")
     chosen = request.sets[Role.INSTALLER_INITRAMFS]
-    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, module=request.data / MODULE)
+    modules = [request.roots.find(f"build/{MODULE}")]
+    initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, modules=modules)
     shutil.move(initramfs, home / "initramfs-lvm.img")
 
 

@@ -18,6 +18,7 @@ from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsSettings, build_rootfs
 from photonbuild.images.workspace import Workspace
 from photonbuild.packages.built import tree_of
+from photonbuild.roots import Roots
 
 
 def make_image(
@@ -39,7 +40,10 @@ def make_image(
     epoch = recipe.distribution.source_date_epoch
     workspace = Workspace(seed=recipe.seeds["build"].root, macros=macros, epoch=epoch, log=log, folder=work)
     with phase("root file system"):
-        rootfs = build_rootfs(workspace.subfolder("root"), recipe.sets[Role.ROOT], settings=rootfs_settings(recipe))
+        place = workspace.subfolder("root")
+        if not recipe.customised.empty:
+            recipe.customised.stage(place.folder)
+        rootfs = build_rootfs(place, recipe.sets[Role.ROOT], settings=rootfs_settings(recipe))
     with phase(f"{recipe.image.format} image"):
         return recipe.format.build(
             ImageRequest(
@@ -48,7 +52,7 @@ def make_image(
                 sets=recipe.sets,
                 rootfs=rootfs,
                 workspace=workspace.subfolder("image"),
-                data=recipe.data,
+                roots=recipe.roots,
                 provenance={f"{name} seed": seed.digest for name, seed in recipe.seeds.items()},
                 identity=recipe.identity,
                 loader=recipe.loader.folder / "trees" / recipe.loader.spec if recipe.loader else no_loader,
@@ -64,13 +68,14 @@ def rootfs_settings(recipe: Recipe) -> RootfsSettings:
     image, distribution = recipe.image, recipe.distribution
     title = f"{distribution.name} {distribution.version}"
     return RootfsSettings(
-        hostname=distribution.id,
+        hostname=image.hostname or distribution.id,
         authorized_keys=recipe.authorized_keys,
         exclude_docs=image.exclude_docs,
         exclude_paths=image.exclude_paths,
         unit_presets=isinstance(image, BootImage),
         files=[*recipe.format.root_files(image, recipe.identity, title), *recipe.files],
-        units=recipe.units,
+        units=[*recipe.units, *recipe.customised.units],
+        customise=None if recipe.customised.empty else recipe.customised.request(),
     )
 
 
@@ -90,18 +95,21 @@ def image_inputs(recipe: Recipe) -> dict[str, Any]:
         "files": {
             file.path: f"{file.mode:04o} {hashlib.sha256(file.text.encode()).hexdigest()}" for file in recipe.files
         },
+        "customised": recipe.customised.digests(),
         "loader": recipe.loader.key if recipe.loader else None,
         "programs": {package.nevra: package.sha256 for package in recipe.programs},
         "seeds": {name: seed.digest for name, seed in recipe.seeds.items()},
         "macros": dict(recipe.macros),
-        "data": data_digests(recipe.data, recipe.format.data),
+        "data": data_digests(recipe.roots, recipe.format.data),
         "code": code.digests([__name__, recipe.format.build.__module__]),
     }
 
 
-def data_digests(folder: Path, parts: Sequence[str]) -> dict[str, str]:
+def data_digests(roots: Roots, parts: Sequence[str]) -> dict[str, str]:
     """Mode and SHA-256 of every file below these folders of build/, by its path in there."""
-    paths = sorted(path for part in parts for path in (folder / part).rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): f"{path.stat().st_mode & 0o777:04o} {sha256_of(path)}" for path in paths
-    }
+    entries = {f"{part}/{name}": path for part in parts for name, path in roots.entries(f"build/{part}").items()}
+    paths = {name: path for name, path in entries.items() if path.is_file()}
+    for name, folder in entries.items():
+        found = (path for path in folder.rglob("*") if path.is_file())
+        paths |= {f"{name}/{path.relative_to(folder).as_posix()}": path for path in found}
+    return {name: f"{path.stat().st_mode & 0o777:04o} {sha256_of(path)}" for name, path in sorted(paths.items())}

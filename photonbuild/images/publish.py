@@ -44,7 +44,7 @@ def manifest(
         "file": file,
         "format": request.image.format,
         "platform": request.image.platform,
-        "configured": sorted(file.path for file in request.image.files),
+        "configured": sorted({*(file.path for file in request.image.files), *request.rootfs.changed}),
         "sha256": sha256,
         "size": size,
         "distribution": {
@@ -67,11 +67,12 @@ def publish(
     seconds: Mapping[str, float],
     facts: Mapping[str, str] | None = None,
     extras: Sequence[Path] = (),
+    listed: bool = False,
 ) -> ImageResult:
     """Move `image` to the output folder beside its checksum and manifest; none is ever seen half-written.
 
     It is called after the distribution, its variant and its own suffixes; `extras` go along under their own suffixes.
-    `facts` are what the manifest says besides the kernel.
+    `facts` are what the manifest says besides the kernel. With `listed` the checksum file has the extras, too.
     """
 
     def name_of(path: Path) -> str:
@@ -83,7 +84,8 @@ def publish(
     content = manifest(request, file=name, sha256=sha256, size=size, facts=facts or {})
     outdir.mkdir(parents=True, exist_ok=True)
     texts = {f"{name}.manifest.json": json.dumps(content, indent=2, sort_keys=True) + "\n"}
-    texts[f"{name}.sha256"] = f"{sha256}  {name}\n"
+    sums = {name: sha256, **({name_of(extra): sha256_of(extra) for extra in extras} if listed else {})}
+    texts[f"{name}.sha256"] = "".join(f"{digest}  {file}\n" for file, digest in sums.items())
     for extra in extras:
         move(extra, outdir / f".{name_of(extra)}.new")
     move(image, outdir / f".{name}.new")

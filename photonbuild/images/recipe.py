@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from photonbuild.config.models import Distribution, Image
 from photonbuild.errors import StoreError
 from photonbuild.files import sha256_of
+from photonbuild.images.customise.customised import Customised
 from photonbuild.images.format import Format
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.built import Built
 from photonbuild.packages.package import Package
+from photonbuild.roots import Roots
 from photonbuild.seeds.seed import FrozenSeed
 
 # The order of the sets in an image's identity; the first two are always there, if need be as empty ones.
@@ -28,9 +29,9 @@ class Recipe:
     """All that an image is made of: settings, install sets, the boot loader.
 
     `authorized_keys` are let in as root. `files` are those that its configuration asks for, with their text, `units`
-    the states of units. `loader`: the build of the boot loader; `programs`: packages whose programs make it, beside
-    those of the seeds, which are there by name as far as the format needs them. `macros`: digests of rpm's macro files;
-    `data`: the folder build/.
+    the states of units, `customised` what it has besides. `loader`: the build of the boot loader; `programs`: packages
+    whose programs make it, beside those of the seeds, which are there by name as far as the format needs them.
+    `macros`: digests of rpm's macro files; `roots`: where the files of build/ lie.
     """
 
     name: str
@@ -44,7 +45,8 @@ class Recipe:
     programs: Sequence[Package]
     seeds: Mapping[str, FrozenSeed]
     macros: Mapping[str, str]
-    data: Path
+    roots: Roots
+    customised: Customised = field(default_factory=Customised)
 
     @property
     def format(self) -> Format:
@@ -60,7 +62,9 @@ class Recipe:
         files = [[file.path, file.mode, file.text] for file in self.files]
         # Repositories are in it as the files that they become.
         settings = self.image.model_dump(mode="json", exclude={"repositories"})
-        total.update(json.dumps([settings, *sets, list(self.authorized_keys), files]).encode())
+        # What nobody asked for is not in it, lest images that were made before there was such a thing become others.
+        more = [] if self.customised.empty else [self.customised.digests()]
+        total.update(json.dumps([settings, *sets, list(self.authorized_keys), files, *more]).encode())
         return total.hexdigest()
 
     def packages(self, role: Role) -> Sequence[Package]:

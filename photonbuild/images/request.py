@@ -11,6 +11,7 @@ from photonbuild.errors import ImageError
 from photonbuild.images.installset import InstallSet, Role
 from photonbuild.images.rootfs import RootfsResult
 from photonbuild.images.workspace import Workspace
+from photonbuild.roots import Roots
 from photonbuild.sandbox.sandbox import Bind
 
 
@@ -18,11 +19,11 @@ from photonbuild.sandbox.sandbox import Bind
 class ImageRequest:
     """One image to make, in the folder of `workspace`; finished files appear in `outdir` by rename.
 
-    `sets` are those that the format asked for, and the root's, which is already installed as `rootfs`. `data` is the
-    folder build/. `provenance` goes into the manifest as it is: the seed's digest and the like. `identity` is a digest
-    of all that the image is made of, known before it is made: names and serial numbers come from it. `loader` is the
-    tree of the package that brings the boot loader, `programs` are those of further packages with tools.
-    `machine_seed` is there for a format that asks for it: qemu-img is in it.
+    `sets` are those that the format asked for, and the root's, which is already installed as `rootfs`. `roots` is
+    where the files of build/ lie. `provenance` goes into the manifest as it is: the seed's digest and the like.
+    `identity` is a digest of all that the image is made of, known before it is made: names and serial numbers come from
+    it. `loader` is the tree of the package that brings the boot loader, `programs` are those of further packages with
+    tools. `machine_seed` is there for a format that asks for it: qemu-img is in it.
     """
 
     image: Image
@@ -30,7 +31,7 @@ class ImageRequest:
     sets: Mapping[Role, InstallSet]
     rootfs: RootfsResult
     workspace: Workspace
-    data: Path
+    roots: Roots
     provenance: Mapping[str, str]
     identity: str
     loader: Path

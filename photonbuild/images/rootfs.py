@@ -18,6 +18,7 @@ from photonbuild.sandbox.sandbox import Bind
 
 PROGRAM = code.program("photonbuild.images.inside.rootfs")
 SYSUSERS = code.program("photonbuild.images.inside.sysusers")
+CUSTOMISE = code.program("photonbuild.images.inside.customise")
 HELPERS = "/usr/lib/photonbuild"  # where they are inside
 ROOT_TAR = "root.tar"
 TARGET = "/target"  # as the programs inside name it
@@ -46,7 +47,8 @@ class RootfsSettings:
     """What a root file system is besides its packages. `authorized_keys`: lines of sshd's file of that name.
 
     `exclude_paths` are glob patterns of files to leave out. Without `unit_presets` no unit is enabled; `units` come
-    after the presets and the files.
+    after the presets and the files. `customise`: what inside/customise.py is asked for, if anything; contents are
+    in the folder of the workspace.
     """
 
     hostname: str = "localhost"
@@ -57,14 +59,16 @@ class RootfsSettings:
     unit_presets: bool = True
     files: Sequence[RootfsFile] = ()
     units: Sequence[UnitSetting] = ()
+    customise: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RootfsResult:
-    """A packed root: the tar, paths of its kernels inside it, seconds per step."""
+    """A packed root: the tar, paths of its kernels inside it, seconds per step; `changed`: files of its own."""
 
     tar: Path
     kernels: Sequence[str]
+    changed: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -79,6 +83,7 @@ def build_rootfs(workspace: Workspace, chosen: InstallSet, *, settings: RootfsSe
     return RootfsResult(
         tar=workspace.folder / ROOT_TAR,
         kernels=tuple(result["kernels"]),
+        changed=tuple(result["changed"]),
         seconds=result["seconds"],
     )
 
@@ -113,6 +118,7 @@ def rootfs_request(
         "default_target": settings.default_target if settings.unit_presets else None,
         "files": [{"path": file.path, "mode": file.mode, "text": file.text} for file in files],
         "units": [asdict(unit) for unit in settings.units],
+        "customise": settings.customise,
         "commands": [list(argv) for argv in commands],
         "failure_mark": failure_mark,
         "outputs": dict(outputs or {}),
@@ -130,6 +136,7 @@ def run_helper(workspace: Workspace, chosen: InstallSet, *, request: Mapping[str
             *target_on_disk(workspace, chosen),
             Bind(source=PROGRAM, target=f"{HELPERS}/rootfs.py"),
             Bind(source=SYSUSERS, target=f"{HELPERS}/sysusers.py"),
+            Bind(source=CUSTOMISE, target=f"{HELPERS}/customise.py"),
             *package_binds(chosen.rpms),
             *workspace.macro_binds,
         ),

@@ -11,17 +11,18 @@ import jinja2
 
 from photonbuild.config.models import DiskImage, Distribution, Image
 from photonbuild.images.publish import ImageResult
+from photonbuild.roots import Roots
 
 GIB = 1 << 30
 
 
-def upload_commands(build: Path, image: Image, distribution: Distribution, result: ImageResult) -> str:
+def upload_commands(roots: Roots, image: Image, distribution: Distribution, result: ImageResult) -> str:
     """From ``build/upload/FORMAT.txt.j2``; empty where there is no such file.
 
     The template gets ``file`` and, by suffix, ``extras``: paths as seen from here, quoted for a shell where needed;
     ``image``, ``distribution``, ``title``, ``size`` (whole GiB of the disk) and ``name``, which every cloud takes.
     """
-    template = build / "upload" / f"{image.format}.txt.j2"
+    template = roots.find(f"build/upload/{image.format}.txt.j2")
     if not template.is_file():
         return ""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)

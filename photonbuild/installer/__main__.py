@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -21,20 +22,23 @@ from photonbuild.installer.errors import Declined, KickstartError, MachineError
 from photonbuild.installer.execute import execute, prepare, require_programs
 from photonbuild.installer.fetch.fetcher import Fetcher
 from photonbuild.installer.fetch.source import FORMS, Source, parse_source
-from photonbuild.installer.kickstart.model import Kickstart
+from photonbuild.installer.kickstart.model import LOG_LEVELS, Kickstart
 from photonbuild.installer.kickstart.parse import parse
+from photonbuild.installer.kickstart.variables import parameters
 from photonbuild.installer.log import Log
 from photonbuild.installer.machine.disks import disks
 from photonbuild.installer.machine.gather import gather_facts
 from photonbuild.installer.machine.kernel import Kernel
 from photonbuild.installer.paths import Paths
-from photonbuild.installer.plan.make import make_plan
+from photonbuild.installer.plan.make import make_plan, require_installable
 from photonbuild.installer.plan.steps import describe
+from photonbuild.installer.preinstall import run_preinstall
 from photonbuild.installer.reboot import cdrom_to_eject, reboot
 from photonbuild.installer.terminals import Terminals
 
 # A medium with this label has a kickstart for the machine that it is plugged into.
 LABEL, NAMES = "KICKSTART", ("kickstart.yaml", "kickstart.json")
+PARAMETER = "ks.param="
 ONLINE = ("/usr/lib/systemd/systemd-networkd-wait-online", "--any", "--timeout=60")
 
 
@@ -48,10 +52,15 @@ class Options:
     insecure: bool = False
     proxy: str = ""
     poweroff: bool = False
+    params: tuple[str, ...] = ()
 
 
 def boot_options(command_line: str) -> Options:
-    words = command_line.split()
+    try:
+        # A value may have spaces, in quotation marks; the kernel leaves them there.
+        words = shlex.split(command_line)
+    except ValueError:
+        words = command_line.split()
     values = dict(word.split("=", 1) for word in words if "=" in word)
     return Options(
         kickstart=values.get("ks", ""),
@@ -59,6 +68,7 @@ def boot_options(command_line: str) -> Options:
         proxy=values.get("installer.proxy", ""),
         insecure="insecure_installation=1" in words,
         poweroff="installer.poweroff" in words,
+        params=tuple(word.removeprefix(PARAMETER) for word in words if word.startswith(PARAMETER)),
     )
 
 
@@ -67,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
         prog="python3 -m photonbuild.installer", description="Install this system to a disk."
     )
     made.add_argument("--kickstart", "-k", metavar="SOURCE", help=f"{FORMS}; without one the console is asked")
+    made.add_argument(
+        "--param", metavar="NAME=VALUE", action="append", default=[], help="a value for !param NAME of the kickstart"
+    )
     made.add_argument("--ca", metavar="SOURCE", help="a PEM file of certificates to trust besides the system's")
     made.add_argument("--proxy", metavar="URL", default="", help="what https and http go through")
     made.add_argument("--insecure", action="store_true", help="allow http")
@@ -94,6 +107,7 @@ def main(arguments: Sequence[str] | None = None, *, paths: Paths | None = None, 
         authority=given.ca or boot.authority,
         insecure=given.insecure or boot.insecure,
         proxy=given.proxy or boot.proxy,
+        params=(*boot.params, *given.param),
     )
     try:
         kickstart = install(options, terminals, log, paths, kernel, dry_run=given.dry_run)
@@ -133,9 +147,14 @@ def install(
         # Nobody has named it: whoever has left it in the machine may not want it now.
         found = None if base or not options.label else fetcher.find_on_label(options.label, NAMES)
         base = base or found
-        kickstart = read_kickstart(base, fetcher) if base else questions.ask_all(terminals, disks(kernel, paths))
-        log.level = kickstart.log_level
+        if base:
+            params = parameters(options.params, "--param, ks.param=")
+            kickstart = read_kickstart(base, fetcher, params, log, dry_run=dry_run)
+        else:
+            kickstart = questions.ask_all(terminals, disks(kernel, paths))
+        log.level = kickstart.log_level if kickstart.log_level in LOG_LEVELS else "info"
         log.write("info", f"kickstart: {kickstart.name}")
+        require_installable(kickstart)
         facts = gather_facts(kickstart, fetcher, base, kernel=kernel)
         plan = make_plan(kickstart, facts)
         log.write("debug", describe(plan))
@@ -161,8 +180,18 @@ def named_source(text: str, word: str) -> Source:
         raise KickstartError(error.message, where=word, hint=error.hint) from None
 
 
-def read_kickstart(base: Source, fetcher: Fetcher) -> Kickstart:
-    return parse(fetcher.read_text(base), base.name)
+def read_kickstart(base: Source, fetcher: Fetcher, params: Mapping[str, str], log: Log, *, dry_run: bool) -> Kickstart:
+    """The kickstart, with what its preinstall sets; that is run only when all that is known already is right."""
+    text = fetcher.read_text(base)
+    kickstart = parse(text, base.name, params=params)
+    if not kickstart.preinstall:
+        return kickstart
+    if kickstart.refusals:
+        require_installable(kickstart)
+    if dry_run:
+        log.write("warning", "preinstall is not run, as it would be: this is a dry run")
+        return kickstart
+    return parse(text, base.name, params=params, values=run_preinstall(kickstart, fetcher, base, log))
 
 
 def reportable(caught: BaseException, log: Log) -> PhotonbuildError:

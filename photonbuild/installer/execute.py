@@ -19,9 +19,21 @@ from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import MachineError, PackageError, StepError
 from photonbuild.installer.log import Log
 from photonbuild.installer.machine.disks import require_same
+from photonbuild.installer.machine.efivars import write_boot_entry
 from photonbuild.installer.machine.facts import Facts
 from photonbuild.installer.paths import Paths
-from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Patch, Plan, SameDisk, Step, Write
+from photonbuild.installer.plan.steps import (
+    BootCode,
+    BootEntry,
+    Command,
+    Copy,
+    Folder,
+    Patch,
+    Plan,
+    SameDisk,
+    Step,
+    Write,
+)
 from photonbuild.run import run
 
 TARGET_LOG = "/var/log/installer.log"
@@ -86,7 +98,7 @@ def _perform_all(word: str, steps: tuple[Step, ...], facts: Facts, log: Log, und
             raise StepError(f"{name} failed, {step.title}: {error}", hint=f"the log is {log.path}") from None
         if isinstance(step, Command) and step.undo:
             undo.callback(_undo, step.undo, log)
-        if isinstance(step, Write) and step.temporary:
+        if isinstance(step, Write | Copy) and step.temporary:
             undo.callback(inside(facts.paths, step.path).unlink, missing_ok=True)
         log.write("debug", f"done in {time.monotonic() - started:.2f} s")
 
@@ -105,7 +117,7 @@ def perform(step: Step, facts: Facts, log: Log) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, io.BytesIO(step.text.encode()), step.mode)
         case Copy():
-            _copy(step.source, step.path, facts.paths)
+            _copy(step.source, step.path, facts.paths, step.mode)
         case SameDisk():
             require_same(step.disk, facts.kernel, facts.paths)
         case Patch():
@@ -116,6 +128,12 @@ def perform(step: Step, facts: Facts, log: Log) -> None:
                 raise StepError(f"GRUB's core image has {len(core)} bytes, and its partition {step.size}")
             code, blocks = boot_blocks(step.boot.read_bytes(), core, step.start // SECTOR)
             _patch(step.disk, [(0, code), (step.start, blocks)])
+        case BootEntry():
+            try:
+                name = write_boot_entry(facts.kernel.root / "sys/firmware/efi/efivars", step.option)
+                log.write("debug", f"it is {name}")
+            except OSError as error:
+                log.write("warning", f"the firmware takes no boot entry, and has to find the disk itself: {error}")
 
 
 def _command(step: Command, facts: Facts, log: Log) -> None:
@@ -174,10 +192,10 @@ def _replace(path: Path, content: IO[bytes], mode: int) -> None:
         raise
 
 
-def _copy(source: Path, path: str, paths: Paths) -> None:
+def _copy(source: Path, path: str, paths: Paths, mode: int) -> None:
     """A file, a link inside a folder, or a folder with all that is in it; no link of the target leads out of it."""
     if not source.is_dir():
-        _copy_file(source.resolve(), inside(paths, path))
+        _copy_file(source.resolve(), inside(paths, path), mode)
         return
     for folder, names, files in os.walk(source):
         names.sort()
@@ -191,7 +209,7 @@ def _copy(source: Path, path: str, paths: Paths) -> None:
             _copy_file(Path(folder) / name, inside(paths, f"{place}/{name}"))
 
 
-def _copy_file(source: Path, target: Path) -> None:
+def _copy_file(source: Path, target: Path, mode: int = 0) -> None:
     status = os.lstat(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     if stat.S_ISLNK(status.st_mode):
@@ -199,7 +217,7 @@ def _copy_file(source: Path, target: Path) -> None:
         target.symlink_to(os.readlink(source))
     elif stat.S_ISREG(status.st_mode):
         with open(source, "rb") as content:
-            _replace(target, content, copied_mode(status.st_mode))
+            _replace(target, content, mode or copied_mode(status.st_mode))
     else:
         raise StepError(f"{source} is neither a file nor a folder")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from photonbuild.run import run
 
 CHECKS = Path(__file__).parent / "checks"
 CHECK_TIMEOUT = 900.0
+OWN_CONFTEST = "from photonbuild.machines.checks.conftest import *\n"
 
 
 def check_names(present: Sequence[Runtime], *, cloud: bool = False) -> list[str]:
@@ -59,17 +61,42 @@ class CheckTarget(Protocol):
         """Raises VerifyError when the machine is gone."""
 
 
-def run_checks(machine: CheckTarget, facts: Mapping[str, Any], names: Sequence[str]) -> tuple[Check, ...]:
-    """Run the named check files against the machine. Raises VerifyError when they cannot be run at all."""
-    facts_file, result = machine.folder / "facts.json", machine.folder / "checks.xml"
+def run_checks(
+    machine: CheckTarget, facts: Mapping[str, Any], names: Sequence[str], *, own: Sequence[Path] = ()
+) -> tuple[Check, ...]:
+    """Run the named check files against the machine, then those of the user. Raises VerifyError when they cannot be run
+    at all."""
+    facts_file = machine.folder / "facts.json"
     facts_file.write_text(json.dumps(facts))
     files = [CHECKS / f"test_{name}.py" for name in names]
     for file in files:
         if not file.is_file():
             raise VerifyError("no such check", where=str(file), hint="build/runtimes.yaml names the checks")
+    checks = _pytest(machine, facts_file, files, CHECKS)
+    return (*checks, *_pytest(machine, facts_file, *_with_fixtures(machine, own))) if own else checks
+
+
+def _with_fixtures(machine: CheckTarget, own: Sequence[Path]) -> tuple[list[Path], Path]:
+    """Copies of the user's check files in a folder where they have the fixtures of ours, and that folder."""
+    folder = machine.folder / "own"
+    folder.mkdir(exist_ok=True)
+    (folder / "conftest.py").write_text(OWN_CONFTEST, encoding="utf-8")
+    files = []
+    for path in own:
+        name = path.name if path.name.startswith("test_") else f"test_{path.name}"
+        if (folder / name) in files:
+            raise VerifyError(f"two check files are called {path.name}", where=str(path))
+        shutil.copyfile(path, folder / name)
+        files.append(folder / name)
+    return files, folder
+
+
+def _pytest(machine: CheckTarget, facts_file: Path, files: Sequence[Path], root: Path) -> tuple[Check, ...]:
+    result = machine.folder / f"{root.name}.xml"
+    result.unlink(missing_ok=True)
     done = run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "--no-header",
-         "-c", os.devnull, "--rootdir", CHECKS, f"--junitxml={result}", *files],
+         "-c", os.devnull, "--rootdir", root, f"--junitxml={result}", *files],
         env={"PHOTONBUILD_MACHINE": str(facts_file), "PYTHONPATH": str(CHECKS.parents[2])},
         timeout=CHECK_TIMEOUT, check=False, error=VerifyError,
     )  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from photonbuild.machines.acceleration import best_accel
 from photonbuild.machines.clouds import metadata_service, platform_bus, provisioned
 from photonbuild.machines.drive import boot_drive
 from photonbuild.machines.hardware import Firmware, Hardware
+from photonbuild.machines.netboot import NETBOOT, from_network, serve_image
 from photonbuild.machines.qemu import Machine
 
 
@@ -32,8 +34,13 @@ def attach(
     """
     accel = best_accel(seed, scratch)
     with contextlib.ExitStack() as stack:
-        drive = stack.enter_context(boot_drive(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware))
-        hardware = Hardware(boot_drive=drive, firmware=firmware, memory=memory, accel=accel, interactive=True)
+        hardware = Hardware(firmware=firmware, memory=memory, accel=accel, interactive=True)
+        if image.suffix == NETBOOT:
+            served = stack.enter_context(serve_image(image))
+            hardware = from_network(hardware, f"{served.url}{served.script}")
+        else:
+            drive = boot_drive(image, as_disk=as_disk, bus=platform_bus(platform), firmware=firmware)
+            hardware = replace(hardware, boot_drive=stack.enter_context(drive))
         service = stack.enter_context(metadata_service(platform, image, user=user, seed=seed, scratch=scratch))
         if service is not None:
             hardware = provisioned(hardware, service)

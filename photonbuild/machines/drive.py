@@ -63,6 +63,10 @@ def boot_drive(
     """
     if not image.is_file():
         raise VerifyError("no such image", where=str(image), hint="photonbuild image NAME makes one")
+    if image.suffix == FORMATS["netboot"].suffix:
+        raise VerifyError(
+            "this is started from the network, and is no drive", where=str(image), hint="photonbuild boot FILE"
+        )
     how = attachment(image)
     bus = "usb-xhci" if how.bus == "cd" and as_disk else bus or how.bus
     if firmware == "uefi":

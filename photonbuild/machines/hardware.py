@@ -48,7 +48,8 @@ class Hardware:
     `ssh_key` is a private key that the guest lets in by itself; without it a one-time key goes in as a credential.
     `smbios` are values of QEMU's option of that name, `network` more options of its user network, `options` further
     words of its command line.
-    With `restarts` a restart of the guest does not end the machine.
+    With `restarts` a restart of the guest does not end the machine. With `netboot` it starts from its card, by what the
+    `network` says; `tftp` is a folder that may be named there.
     """
 
     boot_drive: BootDrive | None = None
@@ -68,6 +69,8 @@ class Hardware:
     kernel: Path | None = None
     initrd: Path | None = None
     append: str = ""
+    netboot: bool = False
+    tftp: Path | None = None
 
 
 def qemu_argv(hardware: Hardware) -> list[str]:
@@ -92,7 +95,9 @@ def qemu_argv(hardware: Hardware) -> list[str]:
     forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in sorted(hardware.forwards.items())]
     argv += ["-netdev", ",".join(["user,id=net", *hardware.network, *forwards])]
     card = CARDS[hardware.boot_drive.card if hardware.boot_drive else "virtio"]
-    argv += ["-device", f"{card},netdev=net,romfile=", *hardware.options]
+    # After the disks, as machines are set that are installed over the network.
+    start = "bootindex=9" if hardware.netboot else "romfile="
+    argv += ["-device", f"{card},netdev=net,{start}", *hardware.options]
     if hardware.firmware == "uefi":
         argv += [
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd",
@@ -158,7 +163,7 @@ def sandbox_for(hardware: Hardware, seed: Path, scratch: Path, folder: Path) -> 
         binds.append(Bind(source=drive.file.resolve(), target=f"{INSIDE}-{name}", readonly=not drive.writable))
         if drive.backing is not None:
             binds.append(Bind(source=drive.backing.resolve(), target=BACKING))
-    for name in ("kernel", "initrd"):
+    for name in ("kernel", "initrd", "tftp"):
         file: Path | None = getattr(hardware, name)
         if file is not None:
             binds.append(Bind(source=file.resolve(), target=f"{INSIDE}-{name}"))

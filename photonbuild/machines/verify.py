@@ -42,12 +42,13 @@ def verify(
     firmwares: Sequence[Firmware] = FIRMWARES,
     as_disk: bool = False,
     manifest: Manifest = UNKNOWN,
+    own_checks: Sequence[Path] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Boot `image` once with each firmware and run every check. `seed`: the unpacked machine seed.
 
     An image of a cloud gets its ssh key from that cloud's metadata service, and a disk larger than the image; any other
-    gets the key as a credential. A runtime that the `manifest` lists has to be there.
+    gets the key as a credential. A runtime that the `manifest` lists has to be there. `own_checks`: the user's files.
 
     A failed check is in the report; `require` makes an error of it. Raises VerifyError when a machine does not boot,
     cannot be checked or does not shut down.
@@ -78,7 +79,7 @@ def verify(
             )
             checks = (
                 *missing_runtimes(runtimes, present, manifest.packages),
-                *run_checks(machine, facts, check_names(present, cloud=service is not None)),
+                *run_checks(machine, facts, check_names(present, cloud=service is not None), own=own_checks),
             )
             stages["shut down"] = machine.shut_down()
         boots.append(Boot(firmware=firmware, accel=accel, stages=stages, memory_used=memory, checks=checks))

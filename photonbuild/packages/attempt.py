@@ -73,6 +73,6 @@ def inspect_results(out: Path, spec: Spec) -> None:
     if found:
         raise BuildError(
             f"the build of {spec.name} left what is no result: {', '.join(sorted(path.name for path in found))}",
-            where=f"specs/{spec.name}/{spec.name}.spec",
+            where=spec.where,
             hint="results are made from the packages alone: nothing may write to /out",
         )

@@ -152,7 +152,7 @@ def _failure(builder: Builder, spec: Spec, log: Path, keep: Path, stopped: str |
     _keep(builder.store, spec.name, keep)
     return BuildError(
         f"{spec.name} does not build" + (f": {stopped}" if stopped else ""),
-        where=f"specs/{spec.name}/{spec.name}.spec",
+        where=spec.where,
         detail=error_lines(log),
         hint=(f"{LIMITS_HINT}\n" if stopped else "")
         + f"whole log: {log}\nlook around in its build root: photonbuild shell {spec.name}",

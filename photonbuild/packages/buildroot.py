@@ -80,7 +80,11 @@ class Builder:
     ) -> Builder:
         macros = macro_digests(config)
         folder = store.root / "macros" / key_of(macros)
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.parent.mkdir(exist_ok=True)
+            with store.staging() as work:
+                macro_binds(config, work)
+                store.publish(work, folder)
         epoch = config.distribution.source_date_epoch
         bare = Sandbox(layers=[], scratch=folder, env=variables(epoch))
         environment = BuildEnvironment(
@@ -235,12 +239,14 @@ def stage_sources(builder: Builder, spec: Spec, folder: Path, *, writable: bool 
     A link is the file of the store itself: where the folder is `writable` for what runs in it, they are copied.
     """
     folder.mkdir()
-    for local in local_sources(spec.folder, spec.fetched, rebuild=builder.config.rebuilds.get(spec.name, 0)):
+    config = builder.config
+    rebuild = config.rebuilds.get(spec.name, 0)
+    for local in local_sources(spec.folder, spec.fetched, rebuild=rebuild, roots=config.roots):
         local.write(folder / local.name)
     for entry in spec.fetched.sources:
         source = fetch(builder.fetcher, spec.folder, entry)
         if entry.members:
-            extract(source, entry.members, folder, where=f"specs/{spec.name}/sources.yaml")
+            extract(source, entry.members, folder, where=config.roots.where(spec.folder / "sources.yaml"))
         elif writable or not _link(source, folder / entry.file):
             copy_file(source, folder / entry.file)
 

@@ -18,7 +18,7 @@ def check_leaks(
     and no ELF file may be one of the seed's own. Raises BuildError with the line to add."""
     known = {need.name for record in records for need in dependencies(record["provides"])}
     known |= {capability for package in installed.values() for capability in package.capabilities}
-    where = f"specs/{spec.name}/{spec.name}.spec"
+    where = spec.where
     elf = builder.seed.elf.union(*(layer.elf for layer in builder.layers_of(spec)))
     for record in records:
         for name in [need.name for need in dependencies(record["requires"])]:

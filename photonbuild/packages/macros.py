@@ -33,7 +33,8 @@ def distribution_macros(config: Config) -> str:
 
 
 def macro_files(config: Config) -> tuple[Path, ...]:
-    return tuple(sorted((config.build_dir / "macros").glob("macros.*")))
+    """The uppermost file of each name."""
+    return tuple(config.roots.entries("build/macros", "macros.*").values())
 
 
 def macro_digests(config: Config) -> dict[str, str]:

@@ -31,11 +31,13 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What comes out of a sandbox: nothing but what it may hold."""
+
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-class DependencyRecord(_Record):
+class DependencyRecord(Record):
     name: Annotated[Line, StringConstraints(min_length=1)]
     relation: Literal["", "<", "<=", "=", ">=", ">"]
     version: Line
@@ -44,7 +46,7 @@ class DependencyRecord(_Record):
 Dependencies = tuple[DependencyRecord, ...]
 
 
-class DeclaredPackage(_Record):
+class DeclaredPackage(Record):
     """A package as its spec declares it."""
 
     name: Word
@@ -55,7 +57,7 @@ class DeclaredPackage(_Record):
     requires: Dependencies
 
 
-class SpecRecord(_Record):
+class SpecRecord(Record):
     """What packages/inside/specs.py says of one spec."""
 
     name: Word

@@ -21,6 +21,7 @@ from photonbuild.keys import key_of
 from photonbuild.packages.macros import macro_binds, macro_digests
 from photonbuild.packages.package import Dependency, dependencies
 from photonbuild.packages.records import check_spec_record
+from photonbuild.roots import SPECS, Roots
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.local import local_sources
 from photonbuild.sources.specfile import built_text
@@ -47,7 +48,7 @@ class BinaryPackage:
 class Spec:
     """A parsed spec. `files`: (name, digest) of everything beside it; `expanded`: digest of the expanded text.
 
-    `warnings`: what it printed while it was parsed.
+    `warnings`: what it printed while it was parsed. `where`: the file in messages.
     """
 
     name: str
@@ -66,15 +67,11 @@ class Spec:
     folder: Path
     files: tuple[tuple[str, str], ...]
     fetched: SourcesFile
+    where: str
 
     @property
     def path(self) -> Path:
         return self.folder / f"{self.name}.spec"
-
-    @property
-    def where(self) -> str:
-        """The spec in messages."""
-        return where_of(self.folder.name)
 
     @property
     def evr(self) -> str:
@@ -90,7 +87,13 @@ class ReadSpecs:
     fresh: frozenset[str]
 
 
+def spec_file(roots: Roots, folder: Path) -> str:
+    """The spec of a folder in messages."""
+    return roots.where(folder / f"{folder.name}.spec")
+
+
 def where_of(name: str) -> str:
+    """The spec of this name below a root, and where it is parsed."""
     return f"specs/{name}/{name}.spec"
 
 
@@ -104,7 +107,8 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
     records: dict[str, Any] = {}
     broken: dict[str, PhotonbuildError] = {}
     todo: dict[str, Path] = {}
-    for folder in sorted(path for path in config.specs_dir.iterdir() if path.is_dir()):
+    folders = {name: path for name, path in config.roots.entries(SPECS).items() if path.is_dir()}
+    for folder in folders.values():
         try:
             inputs[folder.name] = _beside(config, folder)
         except (ConfigError, SpecError) as error:
@@ -113,7 +117,7 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            broken[folder.name] = SpecError(f"cannot be read: {error}", where=f"specs/{folder.name}")
+            broken[folder.name] = SpecError(f"cannot be read: {error}", where=config.roots.where(folder))
             continue
         key = key_of({**shared, "name": folder.name, "files": dict(inputs[folder.name][1])})
         cached = store.use(store.root / "specs" / f"{key}.json")
@@ -123,9 +127,9 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
         else:
             records[folder.name] = record
     if todo:
-        for name, answer in zip(todo, _parse(config, store, seed, list(todo)), strict=True):
+        for name, answer in zip(todo, _parse(config, store, seed, [folders[name] for name in todo]), strict=True):
             try:
-                records[name] = _record(name, answer)
+                records[name] = _record(spec_file(config.roots, folders[name]), answer)
             except SpecError as error:
                 broken[name] = error
             else:
@@ -135,7 +139,8 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
                     os.replace(work / "spec", todo[name])
     specs: dict[str, Spec] = {}
     for name in sorted(records):
-        spec = make_spec(config.specs_dir / name, records[name], *inputs[name])
+        folder = folders[name]
+        spec = make_spec(folder, records[name], *inputs[name], where=spec_file(config.roots, folder))
         try:
             check_spec(spec)
         except SpecError as error:
@@ -148,9 +153,9 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
 def _beside(config: Config, folder: Path) -> tuple[SourcesFile, tuple[tuple[str, str], ...]]:
     """What lies beside a spec: its sources.yaml, and name and digest of each file. Raises ConfigError, SpecError."""
     if not (folder / f"{folder.name}.spec").is_file():
-        raise SpecError(f"there is no {folder.name}.spec", where=f"specs/{folder.name}")
-    fetched = load_sources(folder, root=config.root)
-    beside = local_sources(folder, fetched, rebuild=config.rebuilds.get(folder.name, 0))
+        raise SpecError(f"there is no {folder.name}.spec", where=config.roots.where(folder))
+    fetched = load_sources(folder, roots=config.roots)
+    beside = local_sources(folder, fetched, rebuild=config.rebuilds.get(folder.name, 0), roots=config.roots)
     return fetched, tuple((local.name, local.digest()) for local in beside)
 
 
@@ -161,31 +166,37 @@ def _cached(path: Path, name: str) -> dict[str, Any] | None:
         return None
 
 
-def _parse(config: Config, store: Store, seed: Path, names: Sequence[str]) -> list[Any]:
+def _parse(config: Config, store: Store, seed: Path, folders: Sequence[Path]) -> list[Any]:
+    names = [folder.name for folder in folders]
     with store.staging() as work:
-        binds = [Bind(config.specs_dir, "/specs"), Bind(code.program(PARSER), "/helper.py"), *macro_binds(config, work)]
-        for name in names:
-            text = built_text(config.specs_dir / name, config.rebuilds.get(name, 0))
+        binds = [Bind(code.program(PARSER), "/helper.py"), *macro_binds(config, work)]
+        if config.roots.layers[1:]:
+            binds += [Bind(folder, f"/{SPECS}/{folder.name}") for folder in folders]
+        else:
+            binds.append(Bind(config.root / SPECS, f"/{SPECS}"))
+        for folder in folders:
+            name = folder.name
+            text = built_text(folder, config.rebuilds.get(name, 0), where=config.roots.where(folder))
             if text is not None:
                 (work / f"{name}.spec").write_text(text, encoding="utf-8")
                 binds.append(Bind(work / f"{name}.spec", f"/{where_of(name)}"))
         env = {"SOURCE_DATE_EPOCH": str(config.distribution.source_date_epoch)}
         sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds, env=env, readonly=True)
         parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-        return [answer for part in parts for answer in _parse_some(sandbox, part)]
+        return [answer for part in parts for answer in parse_some(sandbox, [f"/{where_of(name)}" for name in part])]
 
 
-def _parse_some(sandbox: Sandbox, names: Sequence[str]) -> list[Any]:
+def parse_some(sandbox: Sandbox, paths: Sequence[str], *options: str) -> list[Any]:
     """Answers for these specs. One that ends the whole sandbox is found by halves, and is the only one to suffer."""
-    argv = ["python3", "-I", "/helper.py", *(f"/{where_of(name)}" for name in names)]
+    argv = ["python3", "-I", "/helper.py", *options, *paths]
     try:
         done = sandbox.run(argv, timeout=TIMEOUT, error=SpecError)
     except SpecError as error:
-        if len(names) == 1:
-            return [{"error": "\n".join(part for part in (error.message, error.detail) if part)}]
-        half = len(names) // 2
-        return [*_parse_some(sandbox, names[:half]), *_parse_some(sandbox, names[half:])]
-    return _answers(done.stdout, len(names))
+        if len(paths) == 1:
+            return [{"error": "\n".join(part for part in (error.message, error.detail) if part), "again": True}]
+        half = len(paths) // 2
+        return [*parse_some(sandbox, paths[:half], *options), *parse_some(sandbox, paths[half:], *options)]
+    return _answers(done.stdout, len(paths))
 
 
 def _answers(text: str, count: int) -> list[Any]:
@@ -199,9 +210,8 @@ def _answers(text: str, count: int) -> list[Any]:
     return answers
 
 
-def _record(name: str, answer: Any) -> dict[str, Any]:
+def _record(where: str, answer: Any) -> dict[str, Any]:
     """The record in an answer. Raises SpecError, with rpm's words for a spec that does not parse."""
-    where = where_of(name)
     if not isinstance(answer, dict) or not isinstance(answer.get("error", ""), str):
         raise SpecError("the parser gave no answer", where=where, hint="specs are parsed in a sandbox; try it again")
     if "error" in answer:
@@ -221,7 +231,9 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...]) -> Spec:
+def make_spec(
+    folder: Path, record: dict[str, Any], fetched: SourcesFile, files: tuple[tuple[str, str], ...], *, where: str = ""
+) -> Spec:
     packages = tuple(
         BinaryPackage(
             name=p["name"],
@@ -242,6 +254,7 @@ def make_spec(folder: Path, record: dict[str, Any], fetched: SourcesFile, files:
         folder=folder,
         files=files,
         fetched=fetched,
+        where=where or where_of(folder.name),
     )
 
 

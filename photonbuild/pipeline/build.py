@@ -13,6 +13,7 @@ from photonbuild.config.load import load_sources
 from photonbuild.config.models import Profile
 from photonbuild.config.sources import SourceEntry
 from photonbuild.errors import PhotonbuildError, SourceError, StoreError
+from photonbuild.events import Finish
 from photonbuild.files import locked, read_sealed, sha512_of, write_json
 from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of
@@ -24,6 +25,7 @@ from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.packages.inputs import digest_of
 from photonbuild.packages.room import available_memory
+from photonbuild.pipeline.plan import reasons
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -59,6 +61,15 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
         def job(name: str) -> None:
             view.start(name)
             started = time.monotonic()
+
+            def finish(*, cached: bool = False, built: Built | None = None) -> None:
+                seconds, before = round(time.monotonic() - started, 3), tuple(sorted(needs[name]))
+                event = Finish(package=name, seconds=seconds, cached=cached, ok=built is not None, needs=before)
+                if built is not None and not cached:
+                    more = {"cpu_seconds": built.cpu_seconds, "why": why_built(built)}
+                    event = event.model_copy(update=more)
+                view.finish(event)
+
             try:
                 done[name], cached = build(builder, session.specs[name], done)
             except Busy:
@@ -68,9 +79,9 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
                     session.reporter.info(f"{name}: another photonbuild builds it now; its result is waited for")
                 raise
             except BaseException:
-                view.finish(name, seconds=time.monotonic() - started, cached=False, ok=False)
+                finish()
                 raise
-            view.finish(name, seconds=time.monotonic() - started, cached=cached)
+            finish(cached=cached, built=done[name])
 
         errors = run_graph(
             needs,
@@ -86,6 +97,12 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     if view.done > view.cached:
         session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {view.cached} from the store")
     return done
+
+
+def why_built(built: Built) -> tuple[str, ...]:
+    """What was different from the entry of the store that is most like this one, a line each."""
+    others = [folder for folder in built.folder.parent.glob("*") if folder != built.folder]
+    return reasons(others, read_sealed(built.folder / INPUTS) or {})
 
 
 @contextlib.contextmanager
@@ -210,12 +227,15 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
     return build_sandbox(session.builder, spec, installed.values(), binds, work=work), failed.exists()
 
 
-def fetch_sources(session: Session, folders: Sequence[Path]) -> None:
-    """Every source of these specs in the store, eight at a time; raises the first error after trying all."""
+def fetch_sources(session: Session, folders: Sequence[Path]) -> int:
+    """Every source of these specs in the store, eight at a time; their number.
+
+    Raises the first error after trying all.
+    """
     entries = {
         f"{folder.name}/{entry.file}": (folder, entry)
         for folder in folders
-        for entry in load_sources(folder, root=session.config.root).sources
+        for entry in load_sources(folder, roots=session.config.roots).sources
     }
     with session.reporter.phase("sources"):
         errors = run_graph(
@@ -229,6 +249,7 @@ def fetch_sources(session: Session, folders: Sequence[Path]) -> None:
     if errors:
         raise first_error(session, [errors[name] for name in sorted(errors)])
     session.reporter.info(f"{len(entries)} files are in the store")
+    return len(entries)
 
 
 def void(value: object) -> None:
@@ -239,7 +260,7 @@ def verify_sources(session: Session, folders: Sequence[Path]) -> int:
     """Number of stored sources, each with the right digest; raises SourceError for the first that is not."""
     count = 0
     for folder in folders:
-        for entry in load_sources(folder, root=session.config.root).sources:
+        for entry in load_sources(folder, roots=session.config.roots).sources:
             path = stored(session.store, entry)
             if path.exists():
                 if sha512_of(path) != entry.sha512:

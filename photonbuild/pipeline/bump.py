@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from photonbuild import documents
-from photonbuild.config.load import Config, load_sources
+from photonbuild.config.load import Config, load_sources, own_rebuilds
 from photonbuild.config.sources import SourceEntry
 from photonbuild.errors import ConfigError, SourceError
 from photonbuild.files import sha1_of
@@ -29,7 +29,7 @@ FIRST_PATCH = 900  # number of the first patch of Debian's: after those that a s
 
 def to_version(session: Session, name: str, version: str | None, reason: str | None = None) -> Proposal:
     """The package with upstream's `version`, or the newest obtainable one. Raises ConfigError, SourceError."""
-    spec = session.spec(name)
+    spec = _own_spec(session, name)
     raised = upstream.raised(session, spec, version)
     if not raised.files:
         return Proposal(root=session.config.root, notes=raised.notes)
@@ -47,7 +47,7 @@ def to_version(session: Session, name: str, version: str | None, reason: str | N
     files = {
         **raised.files,
         spec.path: text,
-        **_logged(session, spec.name, f"{raised.version}-1", reason or f"Version {raised.version}"),
+        **_logged(session, spec, f"{raised.version}-1", reason or f"Version {raised.version}"),
         **_counted(session, {spec.name: None}),
     }
     return Proposal(root=session.config.root, files=files, notes=notes)
@@ -55,7 +55,7 @@ def to_version(session: Session, name: str, version: str | None, reason: str | N
 
 def take_patches(session: Session, name: str, patterns: Sequence[str], reason: str | None = None) -> Proposal:
     """The package with those of Debian's newest patches for its version whose names match. Raises SourceError."""
-    spec = session.spec(name)
+    spec = _own_spec(session, name)
     _, ours, packages = upstream.of_debian(session, spec)
     package = outdated.newest_changes(session, packages, ours)
     if package is None or package.changes is None:
@@ -83,7 +83,7 @@ def take_patches(session: Session, name: str, patterns: Sequence[str], reason: s
     files = {
         sources: _with_changes(sources, spec, entry, package.changes, sha1_of(archive), members),
         spec.path: text,
-        **_logged(session, spec.name, f"{spec.version}-{number}", said),
+        **_logged(session, spec, f"{spec.version}-{number}", said),
         **_counted(session, {spec.name: None}),
     }
     return Proposal(root=session.config.root, files=files)
@@ -94,17 +94,18 @@ def rebuild(session: Session, names: Sequence[str], reason: str | None = None) -
     files: dict[Path, str | None] = {}
     counts: dict[str, int | None] = {}
     for name in names:
-        spec = session.spec(name)
+        spec = _own_spec(session, name)
         counts[spec.name] = count = session.config.rebuilds.get(spec.name, 0) + 1
         number = tag(_read(spec.path), "Release", spec.name).partition("%")[0]
-        files |= _logged(session, spec.name, f"{spec.version}-{number}.{count}", reason or "Built again")
+        files |= _logged(session, spec, f"{spec.version}-{number}.{count}", reason or "Built again")
     return Proposal(root=session.config.root, files={**files, **_counted(session, counts)})
 
 
 def propose_all(session: Session) -> list[Proposal]:
     """A proposal for each package of which something newer is obtainable; what cannot be proposed says why."""
     found = []
-    for standing in outdated.outdated(session, sorted(session.specs)):
+    own = sorted(name for name, spec in session.specs.items() if _is_own(session, spec))
+    for standing in outdated.outdated(session, own):
         try:
             if standing.newest not in (None, standing.version):
                 found.append(to_version(session, standing.package, None))
@@ -113,6 +114,22 @@ def propose_all(session: Session) -> list[Proposal]:
         except (SourceError, ConfigError) as error:
             found.append(Proposal(root=session.config.root, notes=[f"{standing.package}: {error.message}"]))
     return found
+
+
+def _is_own(session: Session, spec: Spec) -> bool:
+    return spec.folder.parent.parent == session.config.root
+
+
+def _own_spec(session: Session, name: str) -> Spec:
+    """A spec that may be changed here. Raises ConfigError for one of what the project extends."""
+    spec = session.spec(name)
+    if not _is_own(session, spec):
+        raise ConfigError(
+            "this spec is not the project's own",
+            where=spec.where,
+            hint=f"a copy of its folder as specs/{spec.name} of the project replaces it, and can be changed",
+        )
+    return spec
 
 
 def _with_changes(path: Path, spec: Spec, entry: SourceEntry, place: str, sha1: str, members: Sequence[str]) -> str:
@@ -167,9 +184,9 @@ def _next_release(release: str) -> str:
     return f"{int(number) + 1}{mark}{rest}"
 
 
-def _logged(session: Session, name: str, evr: str, text: str) -> dict[Path, str | None]:
+def _logged(session: Session, spec: Spec, evr: str, text: str) -> dict[Path, str | None]:
     """The changelog of a spec with a new entry."""
-    path = session.config.specs_dir / name / CHANGELOG
+    path = spec.folder / CHANGELOG
     day = datetime.datetime.now(tz=datetime.UTC).strftime("%a %b %d %Y")
     entry = f"* {day} {author(session.config)} - {evr}\n- {text}"
     return {path: with_entry(_read(path) if path.exists() else "", entry)}
@@ -186,7 +203,7 @@ def author(config: Config) -> str:
 
 def _counted(session: Session, counts: Mapping[str, int | None]) -> dict[Path, str | None]:
     """build/rebuilds.yaml with these counts; None takes one out. Nothing where nothing changes."""
-    path, old = session.config.rebuilds_file, dict(session.config.rebuilds)
+    path, old = session.config.rebuilds_file, dict(own_rebuilds(session.config.roots))
     new = {name: count for name, count in {**old, **counts}.items() if count}
     if new == old:
         return {}

@@ -1,4 +1,4 @@
-"""The whole configuration of a checkout: its images are of the formats that are here."""
+"""The whole configuration of a checkout or a project: its images are of the formats that are here."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from typing import Any
 from photonbuild.config import load
 from photonbuild.config.load import Config
 from photonbuild.images.formats import FORMATS
+from photonbuild.paths import default_store
+from photonbuild.projects.resolve import Finder, roots_of
+from photonbuild.store import Store
 
 IMAGE_MODELS = {name: found.model for name, found in FORMATS.items()}
 SCHEMAS = load.schemas(IMAGE_MODELS)
 
 
-def load_config(root: Path, *, user_file: Path | None = None) -> Config:
-    """Read the configuration; see `photonbuild.config.load.load`."""
-    return load.load(root, IMAGE_MODELS, user_file=user_file)
+def load_config(
+    root: Path, *, user_file: Path | None = None, store: Path | None = None, offline: bool = False
+) -> Config:
+    """Read the configuration of a checkout or a project.
+
+    `user_file` as in `config.load.load_user`. `store` is where what a project extends is kept, by default that of the
+    user; without a network nothing is fetched. Raises ConfigError, SourceError.
+    """
+    user = load.load_user(user_file)
+    finder = Finder(store=lambda: Store.open(store or user.store_path or default_store()), offline=offline)
+    return load.load(roots_of(root, finder), IMAGE_MODELS, user=user)
 
 
 def schema(kind: str) -> dict[str, Any]:

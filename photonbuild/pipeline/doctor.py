@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photonbuild.errors import PhotonbuildError
+from photonbuild.pipeline.host import read_host, sandbox_hints
 from photonbuild.sandbox import cgroups
 from photonbuild.store import Store
 
@@ -77,5 +78,6 @@ def sandbox_finding(store: Store) -> Finding:
     try:
         done = store.host_sandbox().run(["sh", "-c", script])
     except PhotonbuildError as error:
-        return Finding(what="sandbox", ok=False, found=str(error), hint=error.hint or "")
+        hints = sandbox_hints(read_host(), str(error)) or [error.hint or ""]
+        return Finding(what="sandbox", ok=False, found=str(error), hint="\n".join(hints))
     return Finding(what="sandbox", ok=done.stdout.strip() == "fine", found="namespaces, ids and overlay work")

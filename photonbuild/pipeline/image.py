@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from photonbuild import events
 from photonbuild.errors import ConfigError, ImageError
 from photonbuild.files import read_sealed
 from photonbuild.images import make
@@ -34,6 +36,7 @@ def make_image(
     key. With `fresh`, a folder on the store's file system, the image is made anew from the same packages and put there
     only, not signed.
     """
+    started = time.monotonic()
     signed_by = _signer(session, name) if sign else None
     recipe = make_recipe(session, name, authorized_keys, profile)
     count = len(recipe.packages(Role.ROOT))
@@ -48,10 +51,15 @@ def make_image(
             _make(session, recipe, inputs, cached)
     with session.reporter.phase("stage"):
         if signed_by is None or recipe.format.sign is None:
-            return publish_image(session.config.stage_dir, cached), count
-        with session.store.staging() as work:
-            recipe.format.sign(cached, work / "signed", signed_by)
-            return publish_image(session.config.stage_dir, work / "signed"), count
+            result = publish_image(session.config.stage_dir, cached)
+        else:
+            with session.store.staging() as work:
+                recipe.format.sign(cached, work / "signed", signed_by)
+                result = publish_image(session.config.stage_dir, work / "signed")
+    seconds = round(time.monotonic() - started, 1)
+    facts = {"file": result.path.name, "size": result.size, "sha256": result.sha256}
+    session.reporter.event(events.Image(name=name, packages=count, seconds=seconds, **facts))
+    return result, count
 
 
 def _is_made(session: Session, cached: Path) -> bool:

@@ -34,8 +34,13 @@ def set_requests(config: Config, image: Image) -> Mapping[Role, SetRequest]:
 
 
 def filesystem_needs(config: Config, image: Image) -> FileSystemNeeds:
-    """What it takes to make and to have the file system of the image's disk."""
-    return config.filesystems[image.disk.filesystem] if isinstance(image, DiskImage) else FileSystemNeeds()
+    """What it takes to make and to have the file systems of the image's disk."""
+    kinds = image.disk.filesystems if isinstance(image, DiskImage) else ()
+    needs = [config.filesystems[kind] for kind in kinds]
+    return FileSystemNeeds(
+        tools=tuple(dict.fromkeys(name for need in needs for name in need.tools)),
+        packages=tuple(dict.fromkeys(name for need in needs for name in need.packages)),
+    )
 
 
 def solve_sets(

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from photonbuild.config import repositories
 from photonbuild.config.load import Config
 from photonbuild.config.models import BootImage, Image, Profile
+from photonbuild.images.customise.clouddata import check_cloud_data
+from photonbuild.images.customise.collect import customise
 from photonbuild.images.formats import FORMATS
+from photonbuild.images.installset import Role
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.buildroot import with_requirements
-from photonbuild.packages.built import Built
+from photonbuild.packages.built import Built, tree_of
 from photonbuild.packages.graph import wanted_specs
 from photonbuild.pipeline.build import build_packages, profile_specs, repository
 from photonbuild.pipeline.installsets import filesystem_needs, set_requests, solve_sets
@@ -21,6 +24,7 @@ from photonbuild.pipeline.session import Session
 def make_recipe(session: Session, name: str, authorized_keys: Sequence[str], profile: str | None) -> Recipe:
     """Build the packages and solve for the install sets. `profile` replaces the image's own."""
     image = image_with(session, name, profile)
+    customise(session.config, name, image)  # its mistakes are found before anything is built
     return solve_recipe(
         session, name, image, authorized_keys, build_packages(session, image_specs(session, name, image))
     )
@@ -40,6 +44,7 @@ def solve_recipe(
     packages = {package.nevra: package for built in done.values() for package in built.packages}
     with repository(session, done) as place, session.reporter.phase("solve"):
         sets = solve_sets(place, packages, set_requests(config, image), arch=config.distribution.arch)
+    check_cloud_data(config, name, image, (tree_of(package) for package in sets[Role.ROOT].packages))
     own = image.authorized_keys if isinstance(image, BootImage) else ()
     found = FORMATS[image.format]
     return Recipe(
@@ -64,18 +69,21 @@ def solve_recipe(
         ],
         seeds={"build": session.seed, **({"machine": session.machine_seed} if found.machine_seed else {})},
         macros=session.builder.environment.macros,
-        data=config.build_dir,
+        roots=config.roots,
+        customised=customise(config, name, image),
     )
 
 
 def repository_files(config: Config, name: str, image: Image) -> list[RootfsFile]:
     """What tells tdnf of the repositories of the image and, in one that boots, of the user."""
     files = repositories.repository_files(
-        image.repositories, config.build_dir, where=config.image_where(name, "repositories")
+        image.repositories,
+        lambda key: config.roots.find(f"build/{key}"),
+        where=config.image_where(name, "repositories"),
     )
     if isinstance(image, BootImage):
         known = {path for path, _ in files}
-        own = repositories.repository_files(config.user.repositories, config.root, where="your configuration")
+        own = repositories.repository_files(config.user.repositories, config.root.joinpath, where="your configuration")
         files += [(path, text) for path, text in own if path not in known]
     return [RootfsFile(path=path, text=text) for path, text in files]
 

@@ -82,7 +82,7 @@ def sign_repository(
     """
     config = session.config
     packages = {name: built.packages for name, built in done.items()}
-    advisories = updateinfo(read_advisories(config.build_dir, packages), packages, config.distribution)
+    advisories = updateinfo(read_advisories(config.roots, packages), packages, config.distribution)
     rpms = [
         path for built in done.values() for part in ("rpms", "srpms") for path in (built.folder / part).glob("*.rpm")
     ]

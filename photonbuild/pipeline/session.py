@@ -27,6 +27,13 @@ from photonbuild.store import Store
 PRINTED = 5  # lines of what a spec prints while it is parsed that are shown
 
 
+def first_lines(text: str) -> str:
+    """As much of what a spec printed, or rpm said of it, as is shown."""
+    lines = text.splitlines()
+    more = f"\n… {len(lines) - PRINTED} lines more" if len(lines) > PRINTED else ""
+    return "\n".join(lines[:PRINTED]) + more
+
+
 @dataclass
 class Session:
     """One run: configuration, store, options, and what is found out on the way, each once."""
@@ -82,9 +89,7 @@ class Session:
             if spec.warnings:
                 # Said when it is parsed; later only to who asks for more.
                 tell = self.reporter.warn if name in found.fresh else self.reporter.detail
-                printed = printable(spec.warnings).splitlines()
-                more = f"\n… {len(printed) - PRINTED} lines more" if len(printed) > PRINTED else ""
-                tell(f"{spec.where}: it printed while it was parsed: " + "\n".join(printed[:PRINTED]) + more)
+                tell(f"{spec.where}: it printed while it was parsed: {first_lines(printable(spec.warnings))}")
         return found
 
     @property
@@ -93,19 +98,25 @@ class Session:
         return self._read.specs
 
     @cached_property
+    def seed_capabilities(self) -> Mapping[str, str]:
+        """What the build seed and what lies over it give to a BuildRequires: name → version, empty without one."""
+        seeds = self.config.seeds
+        return {
+            **dict.fromkeys(seeds.build_capabilities, ""),
+            **{
+                name: upstream_version(version)
+                for seed_name in ("build", *seeds.layers)
+                for name, version in locked_versions(self.config, seed_name).items()
+            },
+        }
+
+    @cached_property
     def graph(self) -> Graph:
         read, seeds = self._read, self.config.seeds
         with self.reporter.phase("graph"):
             return build_graph(
                 read.specs,
-                seed_capabilities={
-                    **dict.fromkeys(seeds.build_capabilities, ""),
-                    **{
-                        name: upstream_version(version)
-                        for seed_name in ("build", *seeds.layers)
-                        for name, version in locked_versions(self.config, seed_name).items()
-                    },
-                },
+                seed_capabilities=self.seed_capabilities,
                 is_owned=seeds.is_owned,
                 in_seed=lambda path: is_inside(self.seed.root, path),
                 broken=read.broken,
@@ -148,7 +159,7 @@ class Session:
     def costs(self) -> dict[str, Cost]:
         """What each spec's build took: as last measured here, else as measured by us (build/timings.json)."""
         known: dict[str, dict[str, Any]] = {}
-        for path in (self.config.build_dir / "timings.json", self.store.root / "timings.json"):
+        for path in (*self.config.roots.all("build/timings.json"), self.store.root / "timings.json"):
             known |= read_sealed(path) or {}
         return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
 

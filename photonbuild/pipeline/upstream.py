@@ -39,7 +39,7 @@ def raised(session: Session, spec: Spec, version: str | None) -> Raised:
         return _of_index(session, spec, index, version)
     raise ConfigError(
         f"no provider of {spec.name} knows of versions",
-        where=f"specs/{spec.name}/sources.yaml",
+        where=session.config.roots.where(spec.folder / "sources.yaml"),
         hint=f"edit it and the spec by hand, then photonbuild sources lock {spec.name}",
     )
 
@@ -107,7 +107,7 @@ def of_debian(session: Session, spec: Spec) -> tuple[int, str, list[SourcePackag
     if main is None:
         raise ConfigError(
             f"{spec.name} has no source from a Debian archive",
-            where=f"specs/{spec.name}/sources.yaml",
+            where=session.config.roots.where(spec.folder / "sources.yaml"),
             hint=f"edit version and go.mod by hand, then photonbuild sources lock {spec.name}",
         )
     index, (name, ours) = main

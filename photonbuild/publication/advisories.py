@@ -15,18 +15,19 @@ from photonbuild.documents import Document, Problem, fail, nearest
 from photonbuild.packages.package import Package
 from photonbuild.packages.repo import createrepo
 from photonbuild.packages.versions import compare
+from photonbuild.roots import Roots
 
 FOLDER = "advisories"
 
 
-def read_advisories(build: Path, packages: Mapping[str, Sequence[Package]]) -> tuple[Advisory, ...]:
-    """The advisories of a checkout's ``build``, sorted by id. `packages`: those that are published, by spec.
+def read_advisories(roots: Roots, packages: Mapping[str, Sequence[Package]]) -> tuple[Advisory, ...]:
+    """The advisories of ``build/advisories``, sorted by id. `packages`: those that are published, by spec.
 
     Each must name specs that are published, in this version or a later one. Raises ConfigError.
     """
     found: dict[str, Advisory] = {}
-    for path in sorted((build / FOLDER).glob("*.yaml")):
-        document = documents.read(path, name=f"build/{FOLDER}/{path.name}")
+    for path in roots.entries(f"build/{FOLDER}", "*.yaml").values():
+        document = documents.read(path, name=roots.where(path))
         advisory = validation.validate(document, Advisory)
         problems = [*_own_problems(path, advisory, document), *_problems(advisory, document, packages)]
         if problems:

@@ -79,7 +79,7 @@ def resolve_over(config: Config, seed: Seed, status: Path, *, security: bool = T
     if newer := sorted(deb.name for deb in debs if deb.name in installed):
         raise SourceError(
             f"the seed below has other versions of {', '.join(newer)} than are needed",
-            where=str(config.build_dir / seed.lock),
+            where=config.roots.where(config.roots.find(f"build/{seed.lock}")),
             hint="photonbuild seed lock, without a name, locks them all anew",
         )
     return debs

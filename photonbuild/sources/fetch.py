@@ -13,6 +13,7 @@ from photonbuild.config.sources import Cargo, DebSrc, GoModule, Local, PyPI, Sna
 from photonbuild.documents import Document
 from photonbuild.errors import SourceError
 from photonbuild.files import sha512_of
+from photonbuild.roots import Roots
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources.certificates import CERTIFICATES, certificate_binds
 from photonbuild.sources.local import LocalSource, local_tar
@@ -59,7 +60,7 @@ def is_whole(store: Store, entry: SourceEntry) -> bool:
 
 def fetch(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry) -> Path:
     """The file in the store, fetched now if need be. Raises SourceError that names every provider tried."""
-    where = f"specs/{spec_dir.name}/sources.yaml"
+    where = _where(fetcher, spec_dir)
     if entry.sha512 is None:
         raise SourceError(f"{entry.file} has no sha512", where=where, hint=f"photonbuild sources lock {spec_dir.name}")
     target = fetcher.store.use(stored(fetcher.store, entry))
@@ -99,7 +100,7 @@ def lock(fetcher: Fetcher, spec_dir: Path) -> list[str]:
     The rest of sources.yaml stays as it is written, comments too. Raises ConfigError when it is no valid one.
     """
     path = spec_dir / "sources.yaml"
-    entries = load_sources(spec_dir, root=fetcher.config.root).sources
+    entries = load_sources(spec_dir, roots=fetcher.config.roots).sources
     changed: dict[int, dict[str, str]] = {}
     for index, entry in enumerate(entries):
         anew = fetch_anew(fetcher, spec_dir, entry)
@@ -133,8 +134,17 @@ def _first(fetcher: Fetcher, spec_dir: Path, entry: SourceEntry, work: Path) -> 
         except SourceError as exc:
             reasons.append(f"{provider.type}: {exc.message}" + (f"\n{exc.detail}" if exc.detail else ""))
     raise SourceError(
-        f"no provider yields {entry.file}", where=f"specs/{spec_dir.name}/sources.yaml", detail="\n".join(reasons)
+        f"no provider yields {entry.file}",
+        where=_where(fetcher, spec_dir),
+        detail="\n".join(reasons),
     )
+
+
+def _where(fetcher: Fetcher, spec_dir: Path) -> str:
+    """The sources.yaml in messages; a folder in none of the roots is a copy of one, for a while."""
+    roots = fetcher.config.roots
+    path = spec_dir / "sources.yaml"
+    return roots.where(path) if roots.root_of(path) else f"specs/{spec_dir.name}/{path.name}"
 
 
 def with_values(document: Document, text: str, changed: Mapping[int, Mapping[str, str]]) -> str:
@@ -190,7 +200,7 @@ def _url(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Url, work: Pa
 
 
 def _go_module(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: GoModule, work: Path) -> Path:
-    packed = dict(_module(spec_dir, provider).members())
+    packed = dict(_module(f.config.roots, spec_dir, provider).members())
     if "go.mod" not in packed:
         raise SourceError(f"no go.mod in {provider.tar or provider.module}")
     for name, path in packed.items():
@@ -222,7 +232,8 @@ def go_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
 def _cargo(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Cargo, work: Path) -> Path:
     (work / "crate").mkdir()
     for name in CRATE:
-        source = LocalSource(name=name, path=spec_dir / provider.crate / name, root=spec_dir.parent.parent.absolute())
+        path, root = f.config.roots.beside(spec_dir, f"{provider.crate}/{name}")
+        source = LocalSource(name=name, path=path, root=root)
         source.write(work / "crate" / name)
     (work / "out").mkdir()
     binds = [
@@ -253,14 +264,15 @@ def cargo_sandbox(f: Fetcher, binds: Sequence[Bind]) -> Sandbox:
     )
 
 
-def _module(spec_dir: Path, provider: GoModule) -> LocalSource:
+def _module(roots: Roots, spec_dir: Path, provider: GoModule) -> LocalSource:
     if provider.tar is not None:
-        return local_tar(spec_dir, load_sources(spec_dir), provider.tar)
-    return LocalSource(name=provider.module, path=spec_dir / provider.module, root=spec_dir.parent.parent)
+        return local_tar(spec_dir, load_sources(spec_dir, roots=roots), provider.tar, roots)
+    path, root = roots.beside(spec_dir, provider.module)
+    return LocalSource(name=provider.module, path=path, root=root)
 
 
 def _local(f: Fetcher, spec_dir: Path, entry: SourceEntry, provider: Local, work: Path) -> Path:
-    source = spec_dir / provider.path
+    source, _ = f.config.roots.beside(spec_dir, provider.path)
     if not source.is_file():
         raise SourceError(f"no such file: {provider.path}")
     shutil.copyfile(source, work / "file")

@@ -14,6 +14,7 @@ from photonbuild import pack
 from photonbuild.config.sources import LocalTar, SourcesFile
 from photonbuild.errors import SpecError
 from photonbuild.files import sha256_of
+from photonbuild.roots import Roots
 from photonbuild.sources.specfile import CHANGELOG, built_text
 
 
@@ -81,12 +82,15 @@ class LocalSource:
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
 
-def local_sources(folder: Path, fetched: SourcesFile, *, rebuild: int = 0) -> tuple[LocalSource, ...]:
+def local_sources(
+    folder: Path, fetched: SourcesFile, *, rebuild: int = 0, roots: Roots | None = None
+) -> tuple[LocalSource, ...]:
     """Every file beside a spec, sorted, hidden names left out; then what its sources.yaml lists as local.
 
-    `folder` is ``specs/NAME`` of a checkout. The spec is the one that is built: with its changelog, and with `rebuild`
-    in its release. Raises SpecError for a folder beside the spec that is not listed.
+    `folder` is ``specs/NAME`` of one of `roots`, by default of the only one. The spec is the one that is built: with
+    its changelog, and with `rebuild` in its release. Raises SpecError for a folder beside the spec that is not listed.
     """
+    roots = roots or Roots.around(folder)
     apart = ("sources.yaml", CHANGELOG)
     beside = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name not in apart]
     packed = [os.path.normpath(item.folder) for item in fetched.local if isinstance(item, LocalTar)]
@@ -94,31 +98,28 @@ def local_sources(folder: Path, fetched: SourcesFile, *, rebuild: int = 0) -> tu
         if path.is_dir() and path.name not in packed:
             raise SpecError(
                 f"a folder beside the spec of {folder.name}",
-                where=f"specs/{folder.name}/{path.name}",
+                where=roots.where(path),
                 hint=f"list it in sources.yaml: local: [{{tar: {path.name}.tar, folder: {path.name}}}]",
             )
     root = folder.parent.parent.absolute()
-    built = {f"{folder.name}.spec": built_text(folder, rebuild)}
+    built = {f"{folder.name}.spec": built_text(folder, rebuild, where=roots.where(folder))}
     files = [
         LocalSource(name=path.name, path=path, root=root, text=built.get(path.name))
         for path in beside
         if not path.is_dir()
     ]
-    return (*files, *(_listed(folder, item, root) for item in fetched.local))
+    return (*files, *(_listed(folder, item, roots) for item in fetched.local))
 
 
-def local_tar(folder: Path, fetched: SourcesFile, name: str) -> LocalSource:
+def local_tar(folder: Path, fetched: SourcesFile, name: str, roots: Roots | None = None) -> LocalSource:
     """The folder that `fetched` packs as the tar `name`, which it must list."""
     (item,) = (item for item in fetched.local if isinstance(item, LocalTar) and item.tar == name)
-    return _listed(folder, item, folder.parent.parent.absolute())
+    return _listed(folder, item, roots or Roots.around(folder))
 
 
-def _listed(folder: Path, item: str | LocalTar, root: Path) -> LocalSource:
+def _listed(folder: Path, item: str | LocalTar, roots: Roots) -> LocalSource:
     if isinstance(item, LocalTar):
-        return LocalSource(name=item.tar, path=_inside(folder, item.folder), root=root, parts=item.parts)
-    return LocalSource(name=Path(item).name, path=_inside(folder, item), root=root)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """The path with each '..' taken out by name: a link on the way is judged where it leads, not followed here."""
-    return Path(os.path.normpath(folder.absolute() / name))
+        path, root = roots.beside(folder, item.folder)
+        return LocalSource(name=item.tar, path=path, root=root, parts=item.parts)
+    path, root = roots.beside(folder, item)
+    return LocalSource(name=Path(item).name, path=path, root=root)

@@ -18,18 +18,21 @@ ENTRY = re.compile(
 )
 
 
-def built_text(folder: Path, rebuild: int) -> str | None:
-    """The spec of ``specs/NAME`` as it is built, or None where that is the file itself. Raises SpecError."""
+def built_text(folder: Path, rebuild: int, *, where: str = "") -> str | None:
+    """The spec of ``specs/NAME`` as it is built, or None where that is the file itself. Raises SpecError.
+
+    `where`: the folder in messages.
+    """
     changelog = folder / CHANGELOG
     spec = folder / f"{folder.name}.spec"
     if not (rebuild or changelog.is_file()) or not spec.is_file():
         return None
-    text = read_text(spec, f"specs/{folder.name}/{spec.name}")
+    where = where or f"specs/{folder.name}"
+    text = read_text(spec, f"{where}/{spec.name}")
     if rebuild:
         # At the end of what is written there, behind %%dist: newer than the release, older than the next one.
         text = replace_tag(text, "Release", f"{tag(text, 'Release', folder.name)}.{rebuild}", folder.name)
     if changelog.is_file():
-        where = f"specs/{folder.name}"
         if re.search(r"^%changelog\b", text, re.MULTILINE):
             raise SpecError("%changelog is in the spec and in a file beside it", where=f"{where}/{spec.name}")
         lines = read_text(changelog, f"{where}/{CHANGELOG}")

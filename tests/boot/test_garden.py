@@ -15,7 +15,7 @@ from tests.support.garden_lab import HTTPD, MIB, Entry, Lab, files_of, from_outs
 from tests.support.machines import Guest
 from tests.support.registry import Registry
 
-pytestmark = pytest.mark.boot
+pytestmark = [pytest.mark.boot, pytest.mark.long]
 
 Shared = tuple[Lab, str]
 

@@ -38,8 +38,15 @@ class Checkout:
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run photonbuild to its end; its exit code must be `code`."""
+        return self._run(self.argv(*words), code)
+
+    def run_plain(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """The same for a command that needs no checkout."""
+        return self._run([sys.executable, "-m", "photonbuild", *words], code)
+
+    def _run(self, argv: list[str], code: int) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
-        done = subprocess.run(self.argv(*words), capture_output=True, text=True, env=env, check=False, cwd=self.root)
+        done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False, cwd=self.root)
         assert done.returncode == code, f"exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -62,6 +62,7 @@ def test_wrong_digest_names_every_provider(checkout: Checkout) -> None:
     assert checkout.leftovers() == []
 
 
+@pytest.mark.long
 def test_no_provider_reachable(checkout: Checkout) -> None:
     sources_yaml(
         checkout,

@@ -182,6 +182,7 @@ def test_an_index_that_says_otherwise_than_the_lock(checkout: Checkout, tiny: Pa
     assert "checksum for `" in failed.stderr and "changed between lock files" in failed.stderr
 
 
+@pytest.mark.long
 def test_no_registry(checkout: Checkout, tiny: Path) -> None:
     (checkout.root / "user.yaml").write_text("mirrors: {cargo: 'sparse+http://127.0.0.1:1/'}\n", encoding="utf-8")
     failed = checkout.run("sources", "lock", "tiny", code=4)

@@ -78,7 +78,7 @@ def test_what_is_damaged_is_made_again(
     damage(path)
     shutil.rmtree(lab.root / "stage")
     again = lab.run("image", IMAGE)
-    assert {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in map(Path, again.stdout.splitlines())} == digests
+    assert {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in again.paths} == digests
     assert [text for text in again.warnings() if text.startswith(ENTRIES[entry])], again.stderr
     assert lab.left() == []
 

@@ -74,7 +74,7 @@ def test_kill_at_a_moment_of_a_cold_build(lab: FaultLab, known: dict[str, dict[s
     else:
         process = lab.start("build")
         line = process.stderr.readline() if process.stderr else ""
-        assert json.loads(line)["event"] == "phase"
+        assert json.loads(line)["event"] == "run"
         time.sleep(chance.uniform(0, 2.5))
         process.kill()
     process.communicate(timeout=120)

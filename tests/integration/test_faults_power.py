@@ -70,7 +70,7 @@ def test_after_a_loss_of_power_the_same_command_gives_the_same(lab: FaultLab, tm
     for count in (1, len(log) // 2, len(log)):
         crashed = crash(lab, log[:count], tmp_path / f"crashed-{count}")
         again = crashed.run("image", IMAGE)
-        (path,) = map(Path, again.stdout.splitlines())
+        (path,) = again.paths
         assert {path.name: sha256_of(path)} == wanted
         damaged = [line["name"] for line in log[:count] if line["lost"] and line in large]
         assert len([text for text in again.warnings() if "is damaged" in text]) == len(damaged)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 from photonbuild.files import sha256_of
 from tests.support.faults import IMAGE, FaultLab, Run
@@ -46,7 +45,7 @@ def test_images_of_one_checkout_at_once(lab: FaultLab) -> None:
         shutil.rmtree(path)
     runs = finished([lab.start("image", name) for name in VARIANTS for _ in range(2)])
     for name, run in zip([name for name in VARIANTS for _ in range(2)], runs, strict=True):
-        (path,) = map(Path, run.stdout.splitlines())
+        (path,) = run.paths
         assert {path.name: sha256_of(path)} == alone[name]
     assert lab.left() == [] and lab.alive() == []
 
@@ -67,7 +66,7 @@ def test_a_build_and_its_collection_at_once(lab: FaultLab) -> None:
     assert "sources/unused" in collected.stdout
     assert not any(name in collected.stdout for name in ("packages/mini-root", "packages/mini-data", "images/tiny"))
     stdout, _ = process.communicate(timeout=300)
-    (path,) = map(Path, stdout.splitlines())
+    (path,) = Run(stdout=stdout, stderr="").paths
     assert process.returncode == 0 and {path.name: sha256_of(path)} == wanted, seen
 
 
@@ -94,7 +93,7 @@ def test_a_clock_that_jumps_changes_nothing(lab: FaultLab) -> None:
         os.utime(path, (number % 2 * 4e9, (number + 1) % 2 * 4e9))
     again = lab.run("image", IMAGE, clock=2)
     assert [event for event in again.events if event["event"] == "finish" and not event["cached"]] == []
-    (path,) = map(Path, again.stdout.splitlines())
+    (path,) = again.paths
     assert {path.name: sha256_of(path)} == wanted
     assert lab.run("image", IMAGE).warnings() == []
     shutil.rmtree(lab.store / "packages")

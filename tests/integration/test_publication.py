@@ -117,6 +117,7 @@ def test_the_development_key_is_not_published_unless_asked(
     assert "in order" in checkout.run("repo", "verify", str(target)).stdout
 
 
+@pytest.mark.long
 def test_a_key_of_gpg_agent_and_one_with_a_passphrase(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_key_in_a_pkcs11_token(
         subprocess.run(["gpgconf", "--kill", "all"], check=False)
 
 
+@pytest.mark.long
 def test_dnf_lists_advisories(checkout: Checkout, dnf: Dnf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     target = tmp_path / "published"
@@ -254,6 +256,7 @@ def nevra(number: int) -> str:
     return f"mini-data-1.0-{number}.phos1.noarch"
 
 
+@pytest.mark.long
 def test_clients_go_back_to_what_stays_listed(
     published: Path, url: str, dnf: Dnf, layers: Sequence[Path], checkout: Checkout, tmp_path: Path
 ) -> None:

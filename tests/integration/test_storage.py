@@ -196,9 +196,8 @@ def test_publish(place: Place, tmp_path: Path) -> None:
     assert listed and storage.sizes("1.0/packages").keys() == sizes.keys() - listed
 
 
-@pytest.mark.parametrize(
-    "place", ["folder", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ssh", "s3"))], indirect=True
-)
+@pytest.mark.long
+@pytest.mark.parametrize("place", ["folder", "ssh", "s3"], indirect=True)
 def test_kill_a_publisher_at_any_moment(place: Place, tmp_path: Path) -> None:
     kill_publishers(lambda: fresh(place), tmp_path, kills=place.kills, seed=12)
 

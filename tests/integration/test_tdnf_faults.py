@@ -182,6 +182,7 @@ def test_metadata_by_another_key(lab: Lab) -> None:
     assert "gpgkey= does not name" in refused(lab, "-y", "makecache")
 
 
+@pytest.mark.long
 def test_a_key_that_has_expired(lab: Lab) -> None:
     old = Key.new(lab.host.work / "old", "Old", expire="seconds=20")
     lab.publish("app", "lib")

@@ -69,4 +69,5 @@ def test_time_of_an_installation(host: Host) -> None:
         host.sandbox.run([*rpm, "-e", "big"])
         whole.append(host.run("-y", "install", "big").cpu_seconds)
         host.sandbox.run([*rpm, "-e", "big"])
-    assert min(whole) < OVERHEAD * min(alone), f"{min(whole):.3f} s, alone {min(alone):.3f} s"
+    # One run is told in steps of 10 ms, of which it takes two or three.
+    assert sum(whole) <= OVERHEAD * sum(alone), f"{sum(whole):.2f} s, alone {sum(alone):.2f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,93 @@ def kickstarts(lab: InstallLab, server: Server, bad: dict[str, bytes]) -> dict[s
         "ca.pem": server.authority,
         "damaged": folder,
     }
+
+
+def published(lab: InstallLab) -> dict[str, str | Path]:
+    """A kickstart to the published document with as many of its keys as one machine can have, and its files."""
+    text = """\
+        live: true
+        ui: true
+        linux_flavor: linux-esx
+        photon_docker_image: other:5.0
+        partition_type: msdos
+        bootmode: dualboot
+        disks:
+          default: {device: $ROOT_DISK}
+          data: {device: !param data=/dev/vdb}
+        partitions:
+          - {mountpoint: /, size: 0, filesystem: ext4, ab: true}
+          - {mountpoint: /boot, size: 128}
+          - {mountpoint: /root, sizepercent: 5}
+          - {sizepercent: 5, filesystem: swap}
+          - {mountpoint: /srv/data, disk_id: data, all_disk: Yes, lvm: {vg_name: big, lv_name: data}}
+        hostname: !param name
+        password: {crypted: false, text: $SECRET, age: 30}
+        public_key: {key: "PUBLIC KEY", reason: the tests}
+        environment: {SITE: /dev/vda}
+        search_path: [/mnt/media/files, /mnt/media]
+        preinstall: ["#!/bin/sh", "export ROOT_DISK=$SITE"]
+        preinstallscripts: [secret.sh]
+        prepkgsinstall: [mkdir -p "$POI_ROOT/etc/made", "date >$POI_ROOT/etc/made/before"]
+        packagelist_file: packages.json
+        additional_packages: [linux]
+        additional_files: [{motd: /etc/motd}]
+        postinstall: [rpm -q file >/etc/made/packages]
+        postinstallscripts: [after.sh]
+        user_grub_cfg_file: user.cfg
+        security: {selinux: disabled, fips: false}
+        services: {docker: enabled}
+        repos:
+          own: {baseurl: "cdrom:/repo", gpgcheck: 0, enabled: 1}
+        network:
+          version: "2"
+          nameservers: {addresses: [10.0.2.3], search: [example.org]}
+          ethernets:
+            id0: {match: {name: eth0}, dhcp4: "yes"}
+        eject_cdrom: No
+    """
+    return {
+        "kickstart.yaml": textwrap.dedent(text).replace("PUBLIC KEY", lab.public_key),
+        "packages.json": json.dumps({"packages": ["file", "linux-rt"]}),
+        "files/secret.sh": f"#!/bin/sh\nexport SECRET='{PASSWORD}'\necho set to $SECRET\n",
+        "files/motd": "from the search path\n",
+        "files/after.sh": "#!/bin/bash -e\ntest -s /etc/made/before\necho after >/etc/made/after\n",
+        "files/user.cfg": "level=5\nuser_cmdline=loglevel=$level\n",
+    }
+
+
+def test_a_kickstart_to_the_published_document(installs: InstallLab) -> None:
+    """Two disks, values from scripts and from the kernel's command line, lists, scripts, a shadow of the root."""
+    disk, data = installs.blank("published"), installs.blank("published-data", GIB)
+    files = repository(installs, "file")
+    folder = installs.folder / "published-repo"
+    for path, content in files.items():
+        target = folder / path.removeprefix("/repo/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    disc = installs.disc("ANSWERS", {**published(installs), "repo": folder})
+    drives = [Drive(file=data, format="raw", bus="virtio", writable=True)]
+    words = "ks=cdrom:/kickstart.yaml ks.param=name=published installer.poweroff"
+    with installs.medium(disk, discs=[disc], drives=drives, words=words) as (machine, terminal):
+        finished(terminal)
+        ended(machine)
+        assert PASSWORD not in terminal.text
+        assert "eth0 of the kickstart is " in terminal.text
+    with installs.installed(disk, drives=drives) as machine:
+        assert lines(machine, "hostname; cat /etc/motd /etc/made/after") == [
+            "published", "from the search path", "after",
+        ]  # fmt: skip
+        assert lines(machine, "cat /etc/made/packages")[0].startswith("file-")
+        assert lines(machine, "findmnt -no SOURCE,FSTYPE /srv/data") == ["/dev/mapper/big-data ext4"]
+        assert lines(machine, "wipefs -i -O TYPE /dev/vdb") == ["LVM2_member"]
+        assert len(lines(machine, "ls /dev/disk/by-partlabel/root /dev/disk/by-partlabel/root-b")) == 2
+        assert lines(machine, "lsblk -no MOUNTPOINT /dev/disk/by-partlabel/root-b") == [""]
+        assert lines(machine, "findmnt -no FSTYPE /root; swapon --show=TYPE --noheadings") == ["ext4", "partition"]
+        assert "loglevel=5" in machine.ssh("cat /proc/cmdline").stdout
+        assert "10.0.2.3" in machine.ssh("resolvectl dns").stdout
+        assert machine.ssh("getent shadow root").stdout.split(":")[4] == "30"
+        log = machine.ssh("cat /var/log/installer.log").stdout
+        assert PASSWORD not in log and "set to ***" in log
+        assert "key 'linux_flavor': there is one kernel" in log
+        assert lines(machine, "ls -A /root") == [".ssh", "lost+found"]
+        docker_runs(machine, installs)

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[2]
 
 def fake_session(folder: Path, tree: Mapping[str, synthetic.Record]) -> Session:
     """The project's configuration, these specs, an empty store in `folder`, and a seed that has /bin/sh alone."""
-    store = Store(folder)
+    store = Store.open(folder)
     store.scratch.mkdir(parents=True, exist_ok=True)
     shell = folder / "seed" / "bin" / "sh"
     shell.parent.mkdir(parents=True, exist_ok=True)

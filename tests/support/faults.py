@@ -77,8 +77,8 @@ class FaultLab:
         return Run(stdout=stdout, stderr=stderr)
 
     def results(self, *words: str, **faults: Any) -> dict[str, str]:
-        """Digest of every file that a run names on standard output, by its name."""
-        paths = [Path(line) for line in self.run(*words, **faults).stdout.splitlines()]
+        """Digest of every file that a run of `build` or `image` names, by its name."""
+        paths = self.run(*words, **faults).paths
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
     def alive(self) -> list[str]:
@@ -142,6 +142,14 @@ class Run:
             return [json.loads(line) for line in self.stderr.splitlines()]
         except ValueError:
             raise AssertionError(self.stderr) from None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that `build` or `image` has named."""
+        answer = json.loads(self.stdout)
+        return (
+            [Path(answer["path"])] if "path" in answer else [Path(path) for found in answer.values() for path in found]
+        )
 
     def errors(self) -> list[Mapping[str, Any]]:
         return [event for event in self.events if event["event"] == "error"]

@@ -142,7 +142,7 @@ class Fleet:
         )
 
     def make(self, packages: Sequence[Made]) -> list[Path]:
-        macros = sorted((self.session.config.build_dir / "macros").glob("macros.*"))
+        macros = sorted((self.session.config.root / "build/macros").glob("macros.*"))
         folder = make_packages(self.session.seed.root, self.work / "build", packages, macros)
         return [folder / made.file for made in packages]
 

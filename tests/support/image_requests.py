@@ -16,6 +16,7 @@ from photonbuild.images.upload import upload_commands
 from photonbuild.images.workspace import Workspace
 from photonbuild.packages.package import Package
 from photonbuild.pipeline.configuration import load_config
+from photonbuild.roots import Roots
 
 ROOT = Path(__file__).parents[2]
 KERNEL = "usr/lib/modules/6.12/vmlinuz"
@@ -41,7 +42,7 @@ def image_request(folder: Path, image: str | Image, *, seed: Path | None = None,
         sets=install_sets(),
         rootfs=RootfsResult(tar=folder / "root.tar", kernels=(KERNEL,)),
         workspace=workspace(folder, seed=seed),
-        data=config.build_dir,
+        roots=config.roots,
         provenance={},
         identity="0123456789abcdef",
         loader=folder,
@@ -50,7 +51,7 @@ def image_request(folder: Path, image: str | Image, *, seed: Path | None = None,
     return replace(request, **changes)  # type: ignore[arg-type]
 
 
-def upload_text(name: str, folder: Path, build: Path = ROOT / "build") -> str:
+def upload_text(name: str, folder: Path, root: Path = ROOT) -> str:
     """The commands that upload the image `name`, were it in `folder`."""
     config = load_config(ROOT)
     base = folder / f"{config.distribution.prefix}{config.image(name).variant}"
@@ -58,4 +59,4 @@ def upload_text(name: str, folder: Path, build: Path = ROOT / "build") -> str:
         path=Path(f"{base}{FORMATS[name].suffix}"), checksum=base, manifest=base, sha256="", size=0, seconds={},
         extras=[Path(f"{base}{suffix}") for suffix in FORMATS[name].extras],
     )  # fmt: skip
-    return upload_commands(build, config.image(name), config.distribution, result)
+    return upload_commands(Roots.of(root), config.image(name), config.distribution, result)

@@ -189,7 +189,7 @@ def fake_machine(folder: Path) -> FakeMachine:
     for name in TOOLS:
         (tools / name).write_text(TOOL)
         (tools / name).chmod(0o755)
-    for name in ("sh", "cat", "head"):
+    for name in ("sh", "cat", "head", "env", "install"):
         (tools / name).symlink_to(f"/bin/{name}")
     made = FakeMachine(folder, Kernel(root=folder), paths(folder), folder / "calls")
     configure(made)

@@ -195,9 +195,9 @@ def choose_installer(terminal: Terminal, words: str) -> None:
     terminal.type(CONTROL_X)
 
 
-def finished(terminal: Terminal) -> None:
+def finished(terminal: Terminal, timeout: float = INSTALL_TIMEOUT) -> None:
     """Wait for the end of an installation, which must be a good one."""
-    match = terminal.wait_for(re.escape(INSTALLED), re.escape(FAILED), "login:", timeout=INSTALL_TIMEOUT)
+    match = terminal.wait_for(re.escape(INSTALLED), re.escape(FAILED), "login:", timeout=timeout)
     assert match[0] == INSTALLED, terminal.text[-4000:]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild import contents
-from tests.support.faults import FaultLab
+from tests.support.faults import FaultLab, Run
 
 
 def mount(place: Path, size: str, more: str = "") -> None:
@@ -29,7 +29,7 @@ def attempt(lab: FaultLab, words: list[str]) -> dict[str, Any]:
     stdout, stderr = process.communicate(timeout=300)
     digests = {}
     if process.returncode == 0:
-        paths = [Path(line) for line in stdout.splitlines()]
+        paths = Run(stdout=stdout, stderr=stderr).paths
         digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     entries = [path for kind in ("packages", "images") for path in (lab.store / kind).glob("*/*")]
     return {

@@ -1,10 +1,11 @@
 #!/usr/bin/bash
-# /init of the live medium: find it, put a writable layer in memory over its root, hand over to it.
-#   root=live:LABEL=NAME   the medium's volume label
-#   live.size=SIZE         limit of the writable layer, as tmpfs(5) takes it (default 75% of memory)
+# /init of a live system: find its root, put a writable layer in memory over it, hand over to it.
+#   root=live:LABEL=NAME   the volume label of the medium that has it
+#   root=live:URL          it is fetched over http or https: see netroot.sh, which only netboot's initramfs has
+#   live.size=SIZE         limit of the memory for the writable layer and what is fetched, as tmpfs(5) takes it (75%)
 #   installer              the installer's layer, live/installer.squashfs of the medium, lies over the root
 #   live.break             a shell just before the root file system is entered
-# Storage drivers and file systems are built into the kernel, so neither udev nor modules are needed here.
+# Storage drivers and file systems are built into the kernel, so a medium needs neither udev nor modules.
 export PATH=/usr/bin:/usr/sbin
 
 shell() {
@@ -22,11 +23,12 @@ mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
 mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
 exec </dev/console >/dev/console 2>&1
 
-label='' size=75% installer='' break=''
+label='' url='' size=75% installer='' break=''
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
     case $word in
         root=live:LABEL=*) label=${word#root=live:LABEL=} ;;
+        root=live:*) url=${word#root=live:} ;;
         live.size=*) size=${word#live.size=} ;;
         installer) installer=yes ;;
         live.break) break=yes ;;
@@ -45,19 +47,24 @@ find_medium() {
     return 1
 }
 
-medium=''
-for ((try = 0; try < 300; try++)); do
-    find_medium && break
-    sleep 0.1
-done
-[[ $medium ]] || shell "no medium labelled '$label' after 30 s"
-
 # systemd leaves mounts below /run/initramfs alone, also at shutdown, when they are still in use
 live=/run/initramfs/live
 mkdir -p $live/medium $live/root $live/rw
-step mount -t iso9660 -o ro "$medium" $live/medium
-step mount -t erofs -o ro $live/medium/live/root.erofs $live/root
 step mount -t tmpfs -o "mode=0755,size=$size" live $live/rw
+if [[ $url ]]; then
+    [[ -e /netroot.sh ]] || shell "this initramfs has no network: $url cannot be fetched, root=live:LABEL= is what it takes"
+    . /netroot.sh
+    netroot
+else
+    medium=''
+    for ((try = 0; try < 300; try++)); do
+        find_medium && break
+        sleep 0.1
+    done
+    [[ $medium ]] || shell "no medium labelled '$label' after 30 s"
+    step mount -t iso9660 -o ro "$medium" $live/medium
+    step mount -t erofs -o ro $live/medium/live/root.erofs $live/root
+fi
 mkdir $live/rw/upper $live/rw/work
 lower=$live/root
 if [[ $installer ]]; then

@@ -11,60 +11,40 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from photonbuild.config.models import BootImage, Image
-from photonbuild.config.validation import Name
 from photonbuild.disk import gpt, grub
 from photonbuild.errors import ImageError
 from photonbuild.files import sha256_of
 from photonbuild.images import menu
-from photonbuild.images.archive import extract_file
 from photonbuild.images.format import Attachment, Format
-from photonbuild.images.initramfs import build_initramfs
-from photonbuild.images.installer import IsoInstaller, add_installer
-from photonbuild.images.installset import Role, SetProfile
+from photonbuild.images.installer import add_installer
+from photonbuild.images.live import (
+    LiveImage,
+    choices,
+    erofs_argv,
+    extract_kernel,
+    install_sets,
+    make_initramfs,
+    root_files,
+)
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest, tools
-from photonbuild.images.rootfs import RootfsFile
 
-MODULE = "dracut/90live"
-# LZ4 costs a starting system far less than zstd; levels above 6 make no smaller image, and fragments hardly one.
-EROFS_OPTIONS = ("-zlz4hc,6", "-C65536", "-Eztailpacking")
+MODULES = ("dracut/90live",)
+ROOT = "live/root.erofs"
 LABEL_LENGTH = 32
-# The initramfs has mounted /var: it stays until the very end, like the root itself.
-ROOT_FILES = (RootfsFile(path="/etc/fstab", text="live /var tmpfs x-initrd.mount 0 0\n"),)
 
 
-class IsoImage(BootImage):
+class IsoImage(LiveImage):
     """``format: iso``: a live image for BIOS and UEFI, with an installer or without one."""
 
     format: Literal["iso"]
-    installer: IsoInstaller | None = None
-    initramfs_profile: Name
     volume_label: Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,32}$")]
-    autologin_args: tuple[str, ...] = ()
-    dracut_args: tuple[str, ...] = ()
-
-
-def root_files(image: Image, identity: str, title: str) -> Sequence[RootfsFile]:
-    return ROOT_FILES
-
-
-def install_sets(image: Image) -> Mapping[Role, SetProfile]:
-    """The initramfs, and what the installer is made of."""
-    assert isinstance(image, IsoImage)
-    sets = {Role.INITRAMFS: SetProfile(profile=image.initramfs_profile)}
-    if image.installer:
-        sets[Role.INSTALLER_LAYER] = SetProfile(profile=image.installer.profile, over_root=True)
-        sets[Role.MEDIUM] = SetProfile(profile=image.installer.packages_profile, over_root=True)
-        sets[Role.INSTALLER_INITRAMFS] = SetProfile(profile=image.installer.initramfs_profile)
-    return sets
 
 
 def build_iso(request: ImageRequest) -> ImageResult:
@@ -78,10 +58,10 @@ def build_iso(request: ImageRequest) -> ImageResult:
     for name in ("boot/grub", "live"):
         (tree / name).mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(make_initramfs, request, image.dracut_args)
+        pending = pool.submit(make_initramfs, request, MODULES)
         added = pool.submit(add_installer, request, image.installer, tree) if image.installer else None
         extract_kernel(request.rootfs.tar, request.rootfs.kernels, tree / "boot/vmlinuz")
-        tools(request, erofs_argv(request))
+        tools(request, erofs_argv(request, f"/work/iso/{ROOT}"))
         seconds["erofs"] = round(time.monotonic() - started, 2)
         initramfs = pending.result()
         if added:
@@ -95,21 +75,6 @@ def build_iso(request: ImageRequest) -> ImageResult:
     tools(request, xorriso_argv(label, digest))
     seconds["total"] = round(time.monotonic() - started, 2)
     return publish(request, work / "image.iso", facts={"volume_label": label}, seconds=seconds)
-
-
-def make_initramfs(request: ImageRequest, dracut_args: Sequence[str]) -> Path:
-    workspace, chosen = request.workspace.subfolder("initramfs"), request.sets[Role.INITRAMFS]
-    return build_initramfs(workspace, chosen, module=request.data / MODULE, dracut_args=dracut_args)
-
-
-def extract_kernel(tar: Path, kernels: Sequence[str], target: Path) -> None:
-    """Copy the one kernel out of the root's tar. Raises ImageError."""
-    if len(kernels) != 1:
-        raise ImageError(
-            f"the root file system must hold one kernel, not {len(kernels)}",
-            detail="\n".join(kernels) or None,
-        )
-    extract_file(tar, kernels[0], target)
 
 
 def content_digest(tree: Path) -> str:
@@ -137,15 +102,8 @@ def entries(request: ImageRequest, label: str) -> list[menu.Entry]:
     assert isinstance(image, IsoImage)
     title = f"{distribution.name} {distribution.version}"
     arguments = [f"root=live:LABEL={label}", *image.kernel_args]
-    settings = image.installer
-    installing = [*arguments, *(settings.kernel_args if settings else ())]
     return [
-        menu.Entry(title=title, arguments=arguments),
-        *([menu.Entry(title=f"Install {title} to a disk", arguments=installing)] if settings else []),
-        menu.Entry(
-            title=f"{title}, log in automatically on the console",
-            arguments=[*arguments, *image.autologin_args],
-        ),
+        menu.Entry(title=choice.title, arguments=[*arguments, *choice.arguments]) for choice in choices(image, title)
     ]
 
 
@@ -181,17 +139,6 @@ def esp_argvs(digest: str) -> list[list[str]]:
         ["mmd", "-i", "/work/esp.img", "::/EFI", "::/EFI/BOOT"],
         ["mcopy", "-m", "-i", "/work/esp.img", "/work/efi/BOOTX64.EFI", "::/EFI/BOOT/BOOTX64.EFI"],
     ]
-
-
-def erofs_argv(request: ImageRequest) -> list[str]:
-    """mkfs.erofs(1) straight from the tar; the UUID is named after the packages in it."""
-    epoch = request.workspace.epoch
-    listed = sorted(request.sets[Role.ROOT].packages, key=lambda package: package.nevra)
-    names = "\n".join(f"{package.nevra} {package.sha256}" for package in listed)
-    return [
-        "mkfs.erofs", "--quiet", f"-T{epoch}", f"-U{uuid.uuid5(uuid.NAMESPACE_OID, names)}", *EROFS_OPTIONS,
-        "--tar=f", "/work/iso/live/root.erofs", "/root.tar",
-    ]  # fmt: skip
 
 
 def xorriso_argv(label: str, digest: str) -> list[str]:

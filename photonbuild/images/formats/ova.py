@@ -61,7 +61,7 @@ def ovf(request: ImageRequest, streamed: Path, capacity: int, populated: int) ->
     """The descriptor, from ``build/ovf/machine.ovf.j2``; sizes in bytes."""
     image, distribution = request.image, request.distribution
     assert isinstance(image, OvaImage)
-    path = request.data / TEMPLATE
+    path = request.roots.find(f"build/{TEMPLATE}")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, keep_trailing_newline=True)
     return environment.from_string(path.read_text(encoding="utf-8")).render(
         distribution=distribution,

@@ -27,6 +27,7 @@ from typing import IO, Any
 
 import rpm  # type: ignore[import-not-found,unused-ignore]
 
+HELPERS = "/usr/lib/photonbuild"
 LIBC = ctypes.CDLL(None, use_errno=True)
 TARGET = Path("/target")  # the root without what is mounted in it
 LIVE = Path("/target.live")  # the same with /proc and /dev, for programs that run in it
@@ -193,8 +194,23 @@ def set_units(units: list[dict[str, str]]) -> None:
             raise Failure(f"'{unit}' cannot be enabled: it says nowhere what wants it", where=entry["where"])
 
 
-def set_up(request: dict[str, Any]) -> None:
-    """Units, default target, loader cache, identity: what a first boot would otherwise spend time on."""
+def customise(argv: list[str]) -> list[str]:
+    """What the image has besides packages, by the program beside this one; the paths that it changed."""
+    done = subprocess.run(["python3", "-I", f"{HELPERS}/customise.py", *argv], stdin=subprocess.DEVNULL)
+    try:
+        answer = json.loads(Path(argv[1]).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        raise Failure(f"customise.py died with exit code {done.returncode}") from None
+    if "error" in answer:
+        raise Failure(answer["error"], where=answer["where"], detail=answer["detail"])
+    return list(answer["changed"])
+
+
+def set_up(request: dict[str, Any], path: str) -> list[str]:
+    """Units, default target, loader cache, identity: what a first boot would otherwise spend time on.
+
+    Returns the paths that the customisation changed.
+    """
     if request["default_target"]:
         in_root("/usr/bin/systemctl", "preset-all")
         in_root("/usr/bin/systemctl", "set-default", request["default_target"])
@@ -206,7 +222,9 @@ def set_up(request: dict[str, Any]) -> None:
     for name in ("etc", "var"):
         (TARGET / name / ".updated").write_text(STAMP.format(name) + f"TIMESTAMP_NSEC={request['epoch']}000000000\n")
     put_files(request["files"])
+    changed = customise([path, f"{path}.customised"]) if request.get("customise") else []
     set_units(request["units"])
+    return changed
 
 
 def clean(exclude: list[str]) -> None:
@@ -246,7 +264,7 @@ def kernels() -> list[str]:
     return sorted(str(path.relative_to(TARGET)) for path in TARGET.glob("usr/lib/modules/*/vmlinuz"))
 
 
-def build(request: dict[str, Any]) -> dict[str, Any]:
+def build(request: dict[str, Any], path: str) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     started = time.monotonic()
 
@@ -265,21 +283,21 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
         if paths:
             install(root, paths, request["exclude_docs"])
     lap("install")
-    set_up(request)
+    changed = set_up(request, path)
     for argv in request["commands"]:
         in_root(*argv, failure_mark=request["failure_mark"])
     for inner, outer in request["outputs"].items():
         shutil.copyfile(TARGET / inner.lstrip("/"), outer)
     lap("commands")
     if request["tar"] is None:
-        return {"kernels": kernels(), "seconds": seconds}
+        return {"kernels": kernels(), "changed": changed, "seconds": seconds}
     database = TARGET / rpm.expandMacro("%{_dbpath}").lstrip("/")
     compact_database(database)
     clean(request["exclude_paths"])
     lap("database")
     pack(request["tar"], request["epoch"])
     lap("tar")
-    return {"kernels": kernels(), "seconds": seconds}
+    return {"kernels": kernels(), "changed": changed, "seconds": seconds}
 
 
 def main(argv: list[str]) -> int:
@@ -287,7 +305,7 @@ def main(argv: list[str]) -> int:
         request = json.load(handle)
     os.umask(0o022)
     try:
-        result = build(request)
+        result = build(request, argv[0])
     except Failure as failure:
         result = failure.fields
     with open(argv[1], "w", encoding="utf-8") as handle:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from photonbuild.installer.errors import FetchError
-from photonbuild.installer.fetch.source import Source, parse_source
+from photonbuild.installer.fetch.source import Source, candidates, parse_source
 from photonbuild.installer.kickstart.urls import redacted
 from photonbuild.installer.paths import Paths
 from photonbuild.run import run
@@ -106,6 +106,23 @@ class Fetcher:
         with self._opened(source) as answer, open(target, "wb") as handle:
             shutil.copyfileobj(answer, handle, CHUNK)
         return target
+
+    def find(self, text: str, base: Source | None, search: Sequence[str], target: Path) -> tuple[Source, Path]:
+        """A file or folder by its source, or by a path beside the kickstart or in the first folder that has it.
+
+        What is remote is fetched to `target`. Raises KickstartError and FetchError.
+        """
+        tried: list[FetchError] = []
+        for source in candidates(text, base, search):
+            try:
+                return source, self.fetch(source, target)
+            except FetchError as error:
+                tried.append(error)
+        if len(tried) == 1:
+            raise tried[0]
+        raise FetchError(
+            f"'{redacted(text)}' is in none of {len(tried)} places", detail="\n".join(str(error) for error in tried)
+        )
 
     def require_safe(self, source: Source) -> None:
         """Raises FetchError for what anybody on the way could change."""

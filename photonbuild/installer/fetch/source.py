@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from photonbuild.installer.errors import KickstartError
@@ -46,6 +47,29 @@ def parse_source(text: str, *, base: Source | None = None) -> Source:
         prefix = f"LABEL={base.label}" if base.scheme == "label" else base.scheme
         return parse_source(f"{prefix}:{path}")
     raise KickstartError(f"'{text}' is not of a known form", hint=f"write {FORMS}")
+
+
+# Where the published installer has its medium.
+MEDIUM = "/mnt/media"
+
+
+def candidates(text: str, base: Source | None, search: Sequence[str]) -> list[Source]:
+    """Where a file of a kickstart may be: what it says itself, or a path beside `base` or in a folder of `search`.
+
+    Raises KickstartError.
+    """
+    if ":" in text or not (search or text.startswith("/")):
+        return [parse_source(text, base=base)]
+    found = [parse_source(text, base=base)] if base else []
+    folders = ["" if text.startswith("/") else f"{folder.rstrip('/')}/" for folder in search] or [""]
+    return list(dict.fromkeys([*found, *(_of_folder(f"{folder}{text}") for folder in folders)]))
+
+
+def _of_folder(text: str) -> Source:
+    """A path of the live system, or what the published installer calls so."""
+    if text == MEDIUM or text.startswith(f"{MEDIUM}/"):
+        return parse_source(f"cdrom:/{text.removeprefix(MEDIUM).lstrip('/')}")
+    return parse_source(text if ":" in text else f"file:{text}")
 
 
 def _checked_url(text: str) -> str:

@@ -1,7 +1,7 @@
 """Packages from repositories, by tdnf(8): its settings, its arguments, and what its errors mean to an installation.
 
 It has settings, repositories, a cache and a memory of its own, below the installer's work folder: of the live system it
-reads the rpm database, and changes nothing. Packages are checked by the digests of the metadata, not by signatures.
+reads the rpm database. Packages are checked by the digests of the metadata, and by signatures where that is asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from photonbuild.installer.errors import FetchError, MachineError, PackageError
 from photonbuild.installer.fetch.fetcher import ATTEMPTS, Fetcher
 from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.kickstart.model import Repository
+from photonbuild.installer.paths import Paths
 from photonbuild.run import Completed, run
 
 # As tdnf says them.
@@ -38,6 +39,7 @@ HINTS = (
     ("too full|No space", "what is fetched is kept in memory until it is installed: give the machine more"),
 )
 NETWORK_HINT = dict(HINTS)[NO_TRANSFER]
+ARCHITECTURE = "x86_64"
 INCOMING = ("Install", "Upgrade", "Downgrade", "Reinstall")
 
 
@@ -56,9 +58,13 @@ excludepkgs={" ".join(excluded)}
 """
 
 
-def repo_file(name: str, address: str, *, proxy: str = "", authorities: Path | None = None) -> str:
+def repo_file(
+    repository: Repository, address: str, *, proxy: str = "", authorities: Path | None = None, keys: Sequence[str] = ()
+) -> str:
     """The section of one repository; `authorities` is a file of all that a server's certificate may come from."""
-    lines = [f"[{name}]", f"baseurl={_plain(address)}", "enabled=1", "gpgcheck=0", "repo_gpgcheck=0", "sslverify=1"]
+    lines = [f"[{repository.name}]", f"baseurl={_plain(address)}", "enabled=1", "repo_gpgcheck=0"]
+    lines += [f"gpgcheck={int(repository.gpgcheck)}", f"sslverify={int(repository.sslverify)}"]
+    lines += [f"gpgkey={' '.join(keys)}"] if keys else []
     lines += [f"proxy={_plain(proxy)}"] if proxy else []
     lines += [f"sslcacert={authorities}"] if authorities else []
     return "\n".join(lines) + "\n"
@@ -73,9 +79,22 @@ def argv(folder: Path, *words: str) -> tuple[str, ...]:
     return ("tdnf", f"--config={folder}/tdnf.conf", "--assumeyes", "--json", *words)
 
 
+def replaced(address: str, paths: Paths) -> str:
+    """With the release and the architecture of the system that is installed, as tdnf would put them in."""
+    release = re.search(r'^VERSION_ID="?([^"\n]*)', _text(paths.root / "usr/lib/os-release"), re.MULTILINE)
+    values = {"releasever": release[1] if release else "", "basearch": ARCHITECTURE, "arch": ARCHITECTURE}
+    for name, value in values.items():
+        address = address.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    return address
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
 def address_of(repository: Repository, fetcher: Fetcher) -> str:
     """The URL that tdnf is told. Raises FetchError: no folder with metadata is there, or it may not be asked for."""
-    base = repository.baseurl.rstrip("/")
+    base = replaced(repository.baseurl, fetcher.paths).rstrip("/")
     source = parse_source(f"{base}/repodata/repomd.xml")
     if source.remote:
         fetcher.require_safe(source)
@@ -85,15 +104,21 @@ def address_of(repository: Repository, fetcher: Fetcher) -> str:
 
 
 def download(
-    wanted: Sequence[str], repositories: Sequence[Repository], fetcher: Fetcher, excluded: Iterable[str]
+    wanted: Sequence[str],
+    repositories: Sequence[Repository],
+    fetcher: Fetcher,
+    excluded: Iterable[str],
+    keys: Mapping[str, Sequence[Path]] | None = None,
 ) -> tuple[Path, ...]:
     """The files of packages by name, name=version or path of a file, and of what they require beyond the live system.
+
+    `keys` are the files of each repository's keys; what is signed by one is kept by the live system, in memory.
 
     Raises PackageError naming all that are missing, or what does not go together, and FetchError.
     """
     folder, target = fetcher.paths.work / "tdnf", fetcher.paths.work / "packages"
     addresses = {repository: address_of(repository, fetcher) for repository in repositories}
-    _configure(folder, addresses, fetcher, excluded)
+    _configure(folder, addresses, fetcher, excluded, keys or {})
     listed = _ask(argv(folder, "list", "--available"), addresses, fetcher)
     words = argv(folder, "--downloadonly", f"--downloaddir={target}", "install", *exact(wanted, listed))
     plan = _ask(words, addresses, fetcher, listed)
@@ -131,7 +156,13 @@ def _ask(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _configure(folder: Path, addresses: Mapping[Repository, str], fetcher: Fetcher, excluded: Iterable[str]) -> None:
+def _configure(
+    folder: Path,
+    addresses: Mapping[Repository, str],
+    fetcher: Fetcher,
+    excluded: Iterable[str],
+    keys: Mapping[str, Sequence[Path]],
+) -> None:
     """What tdnf reads. The files of repositories may have passwords in them, and are their owner's alone."""
     (folder / "repos").mkdir(parents=True)
     (folder / "tdnf.conf").write_text(settings(folder, excluded), encoding="utf-8")
@@ -143,7 +174,8 @@ def _configure(folder: Path, addresses: Mapping[Repository, str], fetcher: Fetch
     for repository, address in addresses.items():
         file = folder / f"repos/{repository.name}.repo"
         file.touch(mode=0o600)
-        text = repo_file(repository.name, address, proxy=fetcher.proxy, authorities=authorities)
+        files = [path.as_uri() for path in keys.get(repository.name, ())]
+        text = repo_file(repository, address, proxy=fetcher.proxy, authorities=authorities, keys=files)
         file.write_text(text, encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from photonbuild.installer.kickstart.keys import KICKSTART
 from photonbuild.installer.kickstart.kinds import (
+    FLAGS,
     Choice,
     Either,
     Field,
@@ -26,6 +27,7 @@ def jsonschema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "kickstart",
         **_schema(KICKSTART),
+        "oneOf": [{"required": ["disk"]}, {"required": ["disks"]}],
     }
 
 
@@ -35,9 +37,11 @@ def _schema(kind: Kind) -> dict[str, Any]:
             return {"type": "string", **({"pattern": f"^(?:{kind.pattern})$"} if kind.pattern else {})}
         case Number():
             limit = {} if kind.maximum is None else {"maximum": kind.maximum}
-            return {"type": "integer", "minimum": kind.minimum, **limit}
+            number = {"type": "integer", "minimum": kind.minimum, **limit}
+            return {"anyOf": [number, {"type": "string", "pattern": "^[0-9]{1,9}$"}]} if kind.digits else number
         case Flag():
-            return {"enum": [True, False, 0, 1]} if kind.numbers else {"type": "boolean"}
+            words = [form(word) for word in FLAGS for form in (str.lower, str.title, str.upper)]
+            return {"enum": [True, False, *words, *([0, 1, "0", "1"] if kind.numbers else [])]}
         case Choice():
             return {"enum": list(kind.values)}
         case Items():
@@ -63,4 +67,5 @@ def _schema(kind: Kind) -> dict[str, Any]:
 
 
 def _described(field: Field) -> dict[str, Any]:
-    return {**_schema(field.kind), **({"description": field.doc} if field.doc else {})}
+    doc = field.doc or (f"without effect: {field.instead}" if field.instead else "")
+    return {**_schema(field.kind), **({"description": doc} if doc else {})}

@@ -32,17 +32,30 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """An integer within limits."""
+    """An integer within limits; with `digits` as a text too."""
 
     minimum: int
     maximum: int | None = None
+    digits: bool = False
+
+
+# As YAML 1.1 has them, which the published kickstarts are written in; any case.
+FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """A boolean; with `numbers` 0 and 1 as well."""
+    """A boolean, or one of the words for it; with `numbers` 0 and 1 as well."""
 
     numbers: bool = False
+
+    def value(self, given: Any) -> bool | None:
+        """What is meant, or None."""
+        if isinstance(given, bool):
+            return given
+        if isinstance(given, str) and given.lower() in FLAGS:
+            return FLAGS[given.lower()]
+        return bool(int(given)) if self.numbers and given in (0, 1, "0", "1") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +92,10 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Either:
-    """A short form or a record."""
+    """A text as a short form, or a record or list."""
 
     short: Text
-    record: Record
+    record: Record | Items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +112,8 @@ Kind = Text | Number | Flag | Choice | Items | Names | Record | Either | Refused
 class Field:
     """One key: its values, its documentation (Markdown), and an example.
 
-    `default` is the value of a key that is not given, None where there is none. `default_doc` is what the documentation
+    A key with `instead` is accepted and has no effect: what happens instead, in words. `default` is the value of a key
+    that is not given, None where there is none. `default_doc` is what the documentation
     says of it when the value itself would not do.
     """
 
@@ -110,6 +124,7 @@ class Field:
     default: Any = None
     default_doc: str = ""
     example: Any = None
+    instead: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +144,7 @@ def check(value: Any, kind: Kind, loc: Location = ()) -> Iterator[Fault]:
         case Number():
             yield from _check_number(value, kind, loc)
         case Flag():
-            if not (isinstance(value, bool) or (kind.numbers and value in (0, 1))):
+            if kind.value(value) is None:
                 yield _wrong(value, loc, "true or false is expected")
         case Choice():
             yield from _check_choice(value, kind, loc)
@@ -146,19 +161,47 @@ def check(value: Any, kind: Kind, loc: Location = ()) -> Iterator[Fault]:
 
 
 def with_defaults(value: Any, kind: Kind) -> Any:
-    """`value` with the default of every key that is not given; what is of another kind is left as it is."""
+    """`value` with the default of every key that is not given, and the words for booleans and numbers as such.
+
+    What is of another kind is left as it is.
+    """
     match kind:
+        case Flag():
+            meant = kind.value(value)
+            return value if meant is None else meant
+        case Number() if kind.digits and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+            return int(value)
         case Items() if isinstance(value, list):
             return [with_defaults(item, kind.of) for item in value]
         case Names() if isinstance(value, Mapping):
             return {name: with_defaults(item, kind.of) for name, item in value.items()}
-        case Either() if isinstance(value, Mapping):
+        case Either() if not isinstance(value, str):
             return with_defaults(value, kind.record)
         case Record() if isinstance(value, Mapping):
             kinds = {field.name: field.kind for field in kind.fields}
             given = {field.name: field.default for field in kind.fields if field.default is not None} | dict(value)
             return {name: with_defaults(item, kinds[name]) if name in kinds else item for name, item in given.items()}
     return value
+
+
+def instead(value: Any, kind: Kind, loc: Location = ()) -> Iterator[Fault]:
+    """What happens instead of what the keys say that are accepted without effect."""
+    match kind:
+        case Items() if isinstance(value, list):
+            for number, item in enumerate(value):
+                yield from instead(item, kind.of, (*loc, number))
+        case Names() if isinstance(value, Mapping):
+            for name, item in value.items():
+                yield from instead(item, kind.of, (*loc, name))
+        case Either() if not isinstance(value, str):
+            yield from instead(value, kind.record, loc)
+        case Record() if isinstance(value, Mapping):
+            fields = {field.name: field for field in kind.fields}
+            for name, item in value.items():
+                if name in fields and fields[name].instead:
+                    yield Fault(loc=(*loc, name), message=f"key '{name}': {fields[name].instead}", key=True)
+                elif name in fields:
+                    yield from instead(item, fields[name].kind, (*loc, name))
 
 
 def dotted(loc: Location) -> str:
@@ -190,6 +233,7 @@ def _check_text(value: Any, kind: Text, loc: Location) -> Iterator[Fault]:
 
 
 def _check_number(value: Any, kind: Number, loc: Location) -> Iterator[Fault]:
+    value = with_defaults(value, kind)
     if isinstance(value, bool) or not isinstance(value, int):
         yield _wrong(value, loc, "an integer is expected")
     elif value < kind.minimum or (kind.maximum is not None and value > kind.maximum):

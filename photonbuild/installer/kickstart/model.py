@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 BIOS, EFI, DUALBOOT = "bios", "efi", "dualboot"
-EXT4, XFS, VFAT, SWAP = "ext4", "xfs", "vfat", "swap"
+EXT4, XFS, VFAT, SWAP, BTRFS = "ext4", "xfs", "vfat", "swap", "btrfs"
+# Of `disks`: the one that the machine starts from.
+DEFAULT = "default"
 # Of `services`, each with the command of systemctl(1).
 SERVICE_STATES = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
 LOG_LEVELS = ("error", "warning", "info", "debug")
@@ -22,10 +24,21 @@ class LogicalVolume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target:
+    """One of `disks`: the device to install onto, or the name and MiB of an image file."""
+
+    id: str
+    device: str = ""
+    filename: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Partition:
     """One of `partitions`. `size` in MiB, 0 for the rest; None when it is given in percent of the disk.
 
-    `number` tells those apart that are otherwise the same.
+    `number` tells those apart that are otherwise the same. With `all_disk` the disk has no table. With `ab` it has a
+    shadow: an empty one of its kind and size. `subvolumes` are those of Btrfs, with their paths from the volume.
     """
 
     number: int = 0
@@ -36,6 +49,10 @@ class Partition:
     mkfs_options: str = ""
     fs_options: str = ""
     lvm: LogicalVolume | None = None
+    disk_id: str = DEFAULT
+    all_disk: bool = False
+    ab: bool = False
+    subvolumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +71,51 @@ class Interface:
     search: tuple[str, ...] = ()
     vlan_id: int | None = None
     link: str = ""
+    dhcp_hostname: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """One of `repos` that is enabled."""
+    """One of `repos` that is enabled; `gpgkeys` where its keys are."""
 
     name: str
     baseurl: str
+    gpgcheck: bool = False
+    gpgkeys: tuple[str, ...] = ()
+    sslverify: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerImage:
+    """One of `docker.images`: pulled by `name`, or loaded from `filename`."""
+
+    method: str
+    name: str = ""
+    filename: str = ""
+    tags: tuple[str, ...] = ()
+    drop_tag: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playbook:
+    """One of `ansible`; the lists are words for ansible-playbook(1)."""
+
+    playbook: str
+    verbosity: int = 1
+    extra_vars: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scripts:
+    """The lines of one script, and further files that are run after it."""
+
+    lines: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +123,14 @@ class Kickstart:
     """What to install, as checked; `name` is what messages call the file.
 
     `password` is crypted, and None when nobody shall log in with one. `packages` has `additional_packages` too.
-    `additional_files` are pairs of source and destination.
+    `additional_files` are pairs of source and destination. `notes` say with file and line what happens instead of what
+    a key says, `refusals` what an installation cannot do and stops for, `image_refusals` those of
+    them that hold for a disk image as well. `pending` are the keys whose values
+    `preinstall` is to set, with the variable of each; with any the kickstart is not yet one to install.
     """
 
     name: str
-    disk: str
+    disks: tuple[Target, ...]
     hostname: str
     password: str | None
     password_age: int | None
@@ -81,10 +138,36 @@ class Kickstart:
     partitions: tuple[Partition, ...]
     bootmode: str
     packages: tuple[str, ...]
+    packagelist_files: tuple[str, ...] = ()
+    additional_rpms_path: str = ""
     repos: tuple[Repository, ...]
     interfaces: tuple[Interface, ...]
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
     services: Mapping[str, str]
     additional_files: tuple[tuple[str, str], ...]
-    postinstall: tuple[str, ...]
+    preinstall: Scripts = field(default_factory=Scripts)
+    prepkgsinstall: Scripts = field(default_factory=Scripts)
+    postinstall: Scripts = field(default_factory=Scripts)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    search_path: tuple[str, ...] = ()
+    images: tuple[ContainerImage, ...] = ()
+    playbooks: tuple[Playbook, ...] = ()
+    user_grub_cfg_file: str = ""
     log_level: str
     eject_cdrom: bool
+    notes: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    image_refusals: tuple[str, ...] = ()
+    pending: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def disk(self) -> str:
+        """The device that the machine starts from."""
+        return next(target.device for target in self.disks if target.id == DEFAULT)
+
+    @property
+    def used_disks(self) -> tuple[Target, ...]:
+        """Those that something is written to, the default first."""
+        used = {DEFAULT, *(partition.disk_id for partition in self.partitions)}
+        return tuple(sorted((each for each in self.disks if each.id in used), key=lambda each: each.id != DEFAULT))

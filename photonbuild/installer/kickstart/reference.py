@@ -9,7 +9,7 @@ import yaml
 
 from photonbuild.installer.kickstart.keys import SUPPORTED
 from photonbuild.installer.kickstart.kinds import Choice, Field, Kind, Names, Refused, fields_of
-from photonbuild.installer.kickstart.refused import REFUSED
+from photonbuild.installer.kickstart.without_effect import REFUSED, WITHOUT_EFFECT
 
 WIDTH = 120
 INTRODUCTION = """# Installing to a disk
@@ -19,10 +19,17 @@ it up: unattended by a *kickstart*, or after a few questions on the console. Thi
 `photonbuild kickstart reference --output docs/use/kickstart.md`; samples are in `kickstarts/`.
 
     photonbuild kickstart check FILE…     # every mistake with file and line; exit code 2
+    photonbuild kickstart explain FILE    # what it would do to which disk, in words
     photonbuild kickstart schema          # JSON schema, for editors
 
-A kickstart is JSON or YAML in the published format of Photon OS's installer. A published key that is not supported is
-refused by name and with the reason, never ignored; an unknown one is an error that names the nearest key.
+A kickstart is JSON or YAML in the published format of Photon OS's installer. A published key that has no meaning here
+is accepted, and a line says what happens instead. What is right and cannot be installed, as Btrfs or an OSTree, is told
+by `check` and `explain`, and an installation stops for it before anything is written. An unknown key is an error that
+names the nearest one.
+
+In YAML `!param NAME=DEFAULT` stands for a value that is given with `--param NAME=VALUE`, of each of these commands and
+of the installer, or on the kernel command line with `ks.param=NAME=VALUE`; without a default it has to be given. A
+value of the form `$NAME` is what `preinstall` or `environment` sets, where the kickstart has one of these.
 
 ## Starting
 **With questions.** Choose the entry. The console (the screen and the first serial port, whichever answers) is asked for
@@ -43,6 +50,7 @@ there and press Ctrl-X:
 | `ks=LABEL=NAME:/PATH` | a file on the file system with that label |
 | `ks=https://…` | a file on a server whose certificate is valid |
 | `ks=file:/PATH` | a file of the live system |
+| `ks.param=NAME=VALUE` | the value of `!param NAME`; may be there several times |
 | `installer.ca=SOURCE` | a PEM file, `cdrom:`, `LABEL=` or `file:`, of authorities to trust besides the public ones |
 | `insecure_installation=1` | allow `http://`, for the kickstart and what it names |
 | `installer.proxy=URL` | what https and http go through, as `http://[USER:PASSWORD@]HOST:PORT` |
@@ -57,6 +65,17 @@ ISO itself has to be plugged in.
 
 At the end the machine restarts, and the medium is ejected if it is a CD. Let the firmware prefer the disk: a blank one
 is passed over, so that the medium starts the first time and the disk ever after.
+
+## A disk image without a machine
+`photonbuild image raw --kickstart FILE` makes the disk that the kickstart would install, from the packages that are
+built here, as an image of the format and with the settings of `build/images/raw.yaml` (or `qcow2`, `ova` …); what the
+kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-web.img` of `web.yaml`. The disk has the
+`size` of `disks`, else that of the image, or what the partitions take.
+
+A line says what becomes of a key that is another thing there: the image starts by BIOS and UEFI; `/boot` stays in the
+root; `eth0` is every Ethernet card; `repos` are not asked. `postinstall` is run in the new system in a sandbox without
+a network. Files are those beside the kickstart or in `search_path`. What needs a machine is refused before anything is
+built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `ab`, Btrfs, images that are pulled.
 
 ## What is safe
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
@@ -102,6 +121,11 @@ def reference() -> str:
     parts = [INTRODUCTION, "## Keys\n"]
     for field in SUPPORTED:
         parts.append("\n".join(_section(field)) + "\n")
+    parts.append("## Published keys that are accepted and have no effect\n")
+    parts.append("For each, a line says what happens instead, with its file and line.\n")
+    without = [(field.name, field.instead) for field in WITHOUT_EFFECT]
+    rows = [f"| `{name}` | {what} |" for name, what in sorted([*without, *_inner_without_effect()])]
+    parts.append("\n".join(["| key | what happens instead |", "|---|---|", *rows]) + "\n")
     parts.append("## Published keys that are refused\n")
     rows = [f"| `{name}` | {reason} |" for name, reason in sorted([*REFUSED.items(), *_inner_refused()])]
     parts.append("\n".join(["| key | why |", "|---|---|", *rows]) + "\n")
@@ -150,13 +174,20 @@ def _values(kind: Kind) -> str:
 
 def _inner(kind: Kind, depth: int) -> Iterator[str]:
     for field in fields_of(kind):
-        if isinstance(field.kind, Refused):
+        if isinstance(field.kind, Refused) or field.instead:
             continue
         text = f"- `{field.name}`: {_sentence(field)}"
         indent = "  " * depth
         yield from textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
                                  break_on_hyphens=False)  # fmt: skip
         yield from _inner(field.kind, depth + 1)
+
+
+def _inner_without_effect() -> Iterator[tuple[str, str]]:
+    for field in SUPPORTED:
+        for inner in fields_of(field.kind):
+            if inner.instead:
+                yield f"{field.name}.{inner.name}", inner.instead
 
 
 def _inner_refused() -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from photonbuild.installer.kickstart.kinds import Text
 from photonbuild.installer.kickstart.urls import redacted
@@ -20,6 +21,18 @@ def _address(value: str) -> str | None:
         ipaddress.ip_address(value)
     except ValueError:
         return f"an IPv4 or IPv6 address is expected, not '{value}'"
+    return None
+
+
+def _address_or_interface(value: str) -> str | None:
+    return _interface(value) if "/" in value else _address(value)
+
+
+def _netmask(value: str) -> str | None:
+    try:
+        ipaddress.IPv4Network(f"0.0.0.0/{value}")
+    except ValueError:
+        return f"a netmask such as 255.255.255.0 is expected, not '{value}'"
     return None
 
 
@@ -53,9 +66,15 @@ def _public_key(value: str) -> str | None:
     return "this is a private key; give the public one" if "PRIVATE KEY" in value else None
 
 
+# Of tdnf(8).
+REPOSITORY_VARIABLES = ("releasever", "basearch", "arch")
+
+
 def _url(value: str) -> str | None:
-    if "$" in value:
-        return f"variables such as $releasever are not replaced: write the address in full, not '{redacted(value)}'"
+    rest = re.sub(rf"\$\{{?({'|'.join(REPOSITORY_VARIABLES)})\}}?", "", value)
+    if "$" in rest:
+        known = ", ".join(f"${name}" for name in REPOSITORY_VARIABLES)
+        return f"of variables only {known} are replaced, not '{redacted(value)}'"
     return None
 
 
@@ -63,12 +82,14 @@ DEVICE = Text(
     pattern=r"/dev/[^\s]+|(SERIAL|WWN)=[^\s]([^\n]*[^\s])?",
     expected="a device such as /dev/sda or /dev/disk/by-id/…, SERIAL=… or WWN=…",
 )
+ANY_DEVICE = Text(pattern=rf"{DEVICE.pattern}|[A-Za-z0-9_-]+", expected=f"{DEVICE.expected}, or a name in 'disks'")
 HOST = Text(
     pattern=rf"(?=.{{1,{HOST_NAME_MAX}}}$){_LABEL}(\.{_LABEL})*",
     expected=f"a host name (letters, digits, '-' and '.', at most {HOST_NAME_MAX})",
 )
 KEY_LINE = Text(
-    pattern=r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n]*)?|(.|\n)*PRIVATE KEY(.|\n)*",
+    pattern=r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n]*)?|<[^<>\n]*>||(.|\n)*PRIVATE KEY(.|\n)*",
+    # A sample may have a word in angle brackets for the key, or nothing.
     expected="one line of a public key file",
     check=_public_key,
     secret=True,
@@ -84,6 +105,7 @@ INTERFACE = Text(
     pattern=rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{INTERFACE_NAME_MAX - 1}}}",
     expected=f"an interface's name of at most {INTERFACE_NAME_MAX} characters",
 )
+HOST_OR_NOTHING = Text(pattern=rf"{HOST.pattern}|", expected=HOST.expected)
 INTERFACE_GLOB = Text(pattern=r"[A-Za-z0-9._*?\[\]-]+")
 MACADDRESS = Text(pattern=r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", expected="a MAC address (six pairs)")
 ADDRESS = Text(check=_address)
@@ -92,6 +114,17 @@ BASEURL = Text(
     pattern=r"(https?://[^\s/]+|file:/|cdrom:/)[^\s]*", expected="https://…, cdrom:/… or file:///…", check=_url
 )
 MOUNTPOINT = Text(check=_mountpoint, expected="an absolute path")
-MOUNT_OPTIONS = Text(pattern=r"[^\s]+", expected="mount options with commas between them")
+# What begins with - is for mkfs, and may have spaces.
+MOUNT_OPTIONS = Text(pattern=r"[^\s]+|-[^\n\x00]+", expected="mount options with commas between them")
 ABSOLUTE_PATH = Text(check=_absolute)
 ONE_LINE = Text(pattern=r"[^\n\x00]+")
+# A script, list or archive: see photonbuild.installer.fetch.
+FILE = Text(pattern=r"[^\s\x00]([^\n\x00]*[^\s\x00])?", expected="a file's name, path or address")
+FOLDER = Text(pattern=r"(/|cdrom:/|file:/|LABEL=[^:]+:/|https?://)[^\n\x00]*", expected="a folder: /… or an address")
+DISK_ID = Text(pattern=r"[A-Za-z0-9_./:-]+", expected="the name of one of 'disks'")
+VARIABLE = Text(pattern=r"[A-Za-z_][A-Za-z0-9_]*", expected="the name of an environment variable")
+VALUE = Text(pattern=r"[^\x00]*", secret=True)
+SUBVOLUME = Text(pattern=r"[^/\n\x00]+", expected="a subvolume's name")
+OLD_ADDRESS = Text(check=_address_or_interface)
+NETMASK = Text(check=_netmask)
+IMAGE = Text(pattern=r"[A-Za-z0-9][A-Za-z0-9._/:@-]*", expected="an image's name, as docker pull takes it")

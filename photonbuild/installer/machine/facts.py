@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.disk.gpt import SECTOR
+from photonbuild.installer.kickstart.model import DEFAULT
 from photonbuild.installer.machine.kernel import Card, Kernel
 from photonbuild.installer.paths import Paths
 
@@ -67,16 +68,19 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalFile:
-    """A file or folder of `additional_files` that has been brought into the live system, and where it goes."""
+    """A file or folder that has been brought into the live system, and where it goes in the new one, if anywhere."""
 
     source: str
     path: Path
-    destination: str
+    destination: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """One machine, for one kickstart. `disk` is the one that the kickstart names, by its real path.
+    """One machine, for one kickstart. `disk` is the one that it starts from, by its real path, `more_disks` the others.
+
+    `scripts` are the files of each key that names some, `images` those of container images and `playbooks` of Ansible,
+    in the kickstart's order. `user_arguments` are for the kernel.
 
     `root_size`: bytes of all files to copy. `volume_groups`: devices by name of the group. `identity` is random:
     what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install.
@@ -87,6 +91,7 @@ class Facts:
     paths: Paths = field(default_factory=Paths)
     kernel: Kernel = field(default_factory=Kernel)
     disk: Disk
+    more_disks: Mapping[str, Disk] = field(default_factory=dict)
     firmware: str
     root_size: int
     identity: str
@@ -96,6 +101,10 @@ class Facts:
     has_lvm_initramfs: bool = False
     packages: tuple[Path, ...] = ()
     additional_files: tuple[LocalFile, ...] = ()
+    scripts: Mapping[str, tuple[LocalFile, ...]] = field(default_factory=dict)
+    images: tuple[LocalFile | None, ...] = ()
+    playbooks: tuple[LocalFile, ...] = ()
+    user_arguments: tuple[str, ...] = ()
     shadow: str = "root:!*:::::::\n"
     authorized_keys: str = ""
     os_release: Mapping[str, str] = field(default_factory=dict)
@@ -103,3 +112,8 @@ class Facts:
     resolver: str = ""
     cards: tuple[Card, ...] = ()
     units: frozenset[str] = frozenset()
+
+    @property
+    def disks(self) -> dict[str, Disk]:
+        """By their names in the kickstart."""
+        return {DEFAULT: self.disk, **self.more_disks}

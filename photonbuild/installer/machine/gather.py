@@ -7,18 +7,21 @@ import os
 import secrets
 import shlex
 import stat
+import string
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from photonbuild.installer.errors import MachineError
+from photonbuild.installer.errors import DiskError, KickstartError, MachineError
 from photonbuild.installer.fetch.fetcher import Fetcher
 from photonbuild.installer.fetch.source import Source, parse_source
-from photonbuild.installer.kickstart.model import Kickstart
+from photonbuild.installer.kickstart.model import DEFAULT, Kickstart
 from photonbuild.installer.machine.disks import find_disk, volume_groups
-from photonbuild.installer.machine.facts import Facts, LocalFile
+from photonbuild.installer.machine.facts import Disk, Facts, LocalFile
 from photonbuild.installer.machine.kernel import Kernel, cards, file_systems, firmware
 from photonbuild.installer.machine.packages import fetch_packages
+from photonbuild.installer.paths import Paths
 
 RESOLVER = "/run/systemd/resolve"
 BLOCK = 4096
@@ -52,28 +55,83 @@ def os_release(text: str) -> dict[str, str]:
 
 def fetch_files(kickstart: Kickstart, fetcher: Fetcher, base: Source | None) -> Iterator[LocalFile]:
     for number, (text, destination) in enumerate(kickstart.additional_files):
-        source = parse_source(text, base=base)
-        path = fetcher.fetch(source, fetcher.paths.work / f"files/{number}")
+        file = fetch_file(text, kickstart, fetcher, base, f"files/{number}")
         if destination.endswith("/"):
-            destination += source.name.rstrip("/").rpartition("/")[2]
-        yield LocalFile(source=source.name, path=path, destination=destination)
+            destination += file.source.rstrip("/").rpartition("/")[2]
+        yield replace(file, destination=destination)
+
+
+def fetch_file(text: str, kickstart: Kickstart, fetcher: Fetcher, base: Source | None, place: str) -> LocalFile:
+    """A file that the kickstart names; what is remote is kept at `place` of the work folder."""
+    source, path = fetcher.find(text, base, kickstart.search_path, fetcher.paths.work / place)
+    return LocalFile(source=source.name, path=path)
+
+
+def fetch_scripts(
+    names: Sequence[str], key: str, kickstart: Kickstart, fetcher: Fetcher, base: Source | None
+) -> tuple[LocalFile, ...]:
+    return tuple(
+        fetch_file(name, kickstart, fetcher, base, f"scripts/{key}-{number}") for number, name in enumerate(names)
+    )
+
+
+def user_arguments(text: str, name: str) -> tuple[str, ...]:
+    """Words of `user_cmdline` in a file of lines NAME=VALUE, with the values of other names for $NAME.
+
+    Raises KickstartError.
+    """
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        key, equals, value = line.partition("=")
+        if line and not line.startswith("#") and not equals:
+            raise KickstartError("NAME=VALUE is expected", where=f"{name}:{number}")
+        values[key.strip()] = string.Template(value.strip().strip("\"'")).safe_substitute(values)
+    words = tuple(values.get("user_cmdline", "").split())
+    for word in words:
+        if set(word) & set("'\"\\\\$;{}"):
+            raise KickstartError(f"'{word}' of user_cmdline cannot stand in GRUB's menu", where=name)
+    return words
+
+
+def find_disks(kickstart: Kickstart, kernel: Kernel, paths: Paths) -> dict[str, Disk]:
+    """Every disk that is written to, by its name in the kickstart. Raises DiskError, also where two are one."""
+    found: dict[str, Disk] = {}
+    for target in kickstart.used_disks:
+        disk = find_disk(target.device, kernel, paths)
+        for name, other in found.items():
+            if other.path == disk.path:
+                raise DiskError(f"'{name}' and '{target.id}' are one disk: {disk.path}", where="disks")
+        found[target.id] = disk
+    return found
 
 
 def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *, kernel: Kernel | None = None) -> Facts:
     """Everything about this machine, with the packages and files of the kickstart at hand."""
     kernel, paths = kernel or Kernel(), fetcher.paths
-    disk = find_disk(kickstart.disk, kernel, paths)
+    disks = find_disks(kickstart, kernel, paths)
     if not (paths.root / "usr").is_dir():
         raise MachineError(f"there is no system to copy at {paths.root}", hint="start this from the live medium")
     files = tuple(fetch_files(kickstart, fetcher, base))
     filesystems = file_systems(kernel)
-    packages = fetch_packages(kickstart, fetcher, filesystems)
+    packages = fetch_packages(kickstart, fetcher, filesystems, base)
+    arguments: tuple[str, ...] = ()
+    if kickstart.user_grub_cfg_file:
+        file = fetch_file(kickstart.user_grub_cfg_file, kickstart, fetcher, base, "user.cfg")
+        arguments = user_arguments(fetcher.read_text(parse_source(f"file:{file.path}")), file.source)
+    images = tuple(
+        fetch_file(image.filename, kickstart, fetcher, base, f"images/{number}") if image.method == "load" else None
+        for number, image in enumerate(kickstart.images)
+    )
     return Facts(
         paths=paths,
         kernel=kernel,
-        disk=disk,
+        disk=disks.pop(DEFAULT),
+        more_disks=disks,
         firmware=firmware(kernel),
-        root_size=tree_size(paths.root) + sum(path.stat().st_size for path in packages) * 4,
+        root_size=tree_size(paths.root)
+        + sum(path.stat().st_size for path in packages) * 4
+        + sum(file.path.stat().st_size for file in images if file),
         identity=secrets.token_hex(16),
         today=int(time.time()) // 86400,
         filesystems=filesystems,
@@ -81,6 +139,13 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
         has_lvm_initramfs=paths.lvm_initramfs.exists(),
         packages=packages,
         additional_files=files,
+        scripts={
+            "prepkgsinstall": fetch_scripts(kickstart.prepkgsinstall.files, "before", kickstart, fetcher, base),
+            "postinstall": fetch_scripts(kickstart.postinstall.files, "after", kickstart, fetcher, base),
+        },
+        images=images,
+        playbooks=fetch_scripts([book.playbook for book in kickstart.playbooks], "playbook", kickstart, fetcher, base),
+        user_arguments=arguments,
         shadow=_read(paths.root / "etc/shadow"),
         authorized_keys=_read(paths.root / "root/.ssh/authorized_keys"),
         os_release=os_release(_read(paths.root / "usr/lib/os-release")),

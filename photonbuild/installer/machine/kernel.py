@@ -10,10 +10,11 @@ from photonbuild.installer.kickstart.model import BIOS, EFI
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A network card: its name and its MAC address."""
+    """A network card: its name, its MAC address, and its place in the order in which the kernel has found them."""
 
     name: str
     address: str
+    index: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,11 @@ def cards(kernel: Kernel) -> tuple[Card, ...]:
     """Every card; what has no device behind it is the host's own making."""
     folders = sorted((kernel.root / "sys/class/net").glob("*"))
     return tuple(
-        Card(name=folder.name, address=kernel.text(f"sys/class/net/{folder.name}/address"))
+        Card(
+            name=folder.name,
+            address=kernel.text(f"sys/class/net/{folder.name}/address"),
+            index=int(kernel.text(f"sys/class/net/{folder.name}/ifindex") or 0),
+        )
         for folder in folders
         if (folder / "device").exists()
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from photonbuild.installer.errors import MachineError, PackageError
+from photonbuild.installer.errors import FetchError, MachineError, PackageError
 from photonbuild.installer.fetch.fetcher import Fetcher
+from photonbuild.installer.fetch.source import Source, parse_source
 from photonbuild.installer.fetch.tdnf import download
 from photonbuild.installer.kickstart.model import XFS, Kickstart, Repository
+from photonbuild.installer.kickstart.parse import packages_listed
 from photonbuild.installer.paths import Paths
 from photonbuild.run import run
 
@@ -39,8 +42,51 @@ def missing_programs(kickstart: Kickstart, paths: Paths, known: frozenset[str]) 
     return [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
 
 
-def fetch_packages(kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str]) -> tuple[Path, ...]:
+def listed_packages(kickstart: Kickstart, fetcher: Fetcher, base: Source | None) -> tuple[str, ...]:
+    """Packages of the kickstart and of the lists that it names. Raises ConfigError and FetchError."""
+    found = list(kickstart.packages)
+    for number, name in enumerate(kickstart.packagelist_files):
+        source, path = fetcher.find(name, base, kickstart.search_path, fetcher.paths.work / f"lists/{number}")
+        found += packages_listed(fetcher.read_text(parse_source(f"file:{path}")), source.name)
+    return tuple(dict.fromkeys(found))
+
+
+def folder_packages(kickstart: Kickstart, fetcher: Fetcher, base: Source | None) -> tuple[Path, ...]:
+    """Every package file of `additional_rpms_path`. Raises FetchError."""
+    if not kickstart.additional_rpms_path:
+        return ()
+    name, work = kickstart.additional_rpms_path, fetcher.paths.work
+    source, folder = fetcher.find(name, base, kickstart.search_path, work / "rpms")
+    found = tuple(sorted(folder.glob("*.rpm"))) if folder.is_dir() else ()
+    if not found:
+        raise FetchError("there is no package file in this folder", where=source.name)
+    return found
+
+
+def repository_keys(kickstart: Kickstart, fetcher: Fetcher, base: Source | None) -> dict[str, list[Path]]:
+    """Files of the keys of each repository. Raises FetchError."""
+    found: dict[str, list[Path]] = {}
+    for repository in kickstart.repos:
+        for number, text in enumerate(repository.gpgkeys):
+            text = text.removeprefix("file://") if text.startswith("file:///") else text
+            target = fetcher.paths.work / f"keys/{repository.name}-{number}"
+            _, path = fetcher.find(text, base, kickstart.search_path, target)
+            found.setdefault(repository.name, []).append(path)
+    return found
+
+
+def fetch_packages(
+    kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str], base: Source | None = None
+) -> tuple[Path, ...]:
     """The files of those to add. Raises PackageError and FetchError."""
+    files = folder_packages(kickstart, fetcher, base)
+    return (*files, *_fetch_named(kickstart, fetcher, known, base))
+
+
+def _fetch_named(
+    kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str], base: Source | None
+) -> tuple[Path, ...]:
+    kickstart = replace(kickstart, packages=listed_packages(kickstart, fetcher, base))
     wanted = missing_programs(kickstart, fetcher.paths, known)
     there = installed_packages() if wanted or kickstart.packages else {}
     named = [text.partition("=") for text in kickstart.packages]
@@ -59,7 +105,8 @@ def fetch_packages(kickstart: Kickstart, fetcher: Fetcher, known: frozenset[str]
         )
     try:
         # What the system has stays as it is, unless another version is named: then rpm judges.
-        return download(wanted, repositories, fetcher, sorted(there.keys() - {parts[0] for parts in missing}))
+        excluded = sorted(there.keys() - {parts[0] for parts in missing})
+        return download(wanted, repositories, fetcher, excluded, repository_keys(kickstart, fetcher, base))
     except PackageError as error:
         hint = error.hint or (None if kickstart.repos else "name a repository that has it under 'repos'")
         raise PackageError(error.message, where=error.where, detail=error.detail, hint=hint) from None

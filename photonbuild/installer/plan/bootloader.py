@@ -5,19 +5,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from photonbuild.disk import grub
+from photonbuild.disk import efi, gpt, grub
 from photonbuild.installer.kickstart.model import DUALBOOT, EFI, XFS, Kickstart
 from photonbuild.installer.machine.facts import Facts
 from photonbuild.installer.plan.layout import Layout
-from photonbuild.installer.plan.steps import BootCode, Command, Copy, Folder, Step, Write
+from photonbuild.installer.plan.steps import BootCode, BootEntry, Command, Copy, Folder, Step, Write
 
 MENU_TIMEOUT = 2
 # On the root file system even where /boot is one of its own.
 INITRAMFS = "/usr/lib/initramfs-lvm.img"
+# Where firmware looks on a disk that it has no entry of.
+LOADER = "/EFI/BOOT/BOOTX64.EFI"
 # Words of the medium's kernel command line that are about the medium.
 MEDIUM_WORDS = ("ro", "rw", "rootwait", "installer")
 MEDIUM_PREFIXES = (
-    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks=", "live.", "rd.", "rdinit=",
+    "BOOT_IMAGE=", "init=", "initrd=", "insecure_installation=", "installer.", "ks.", "ks=", "live.", "rd.", "rdinit=",
     "root=", "systemd.set_credential", "systemd.unit=",
     # The network of the installation, as dracut.cmdline(7) and systemd-network-generator(8) read it.
     "BOOTIF=", "bond=", "bootdev=", "bridge=", "ifname=", "ip=", "nameserver=", "netroot=", "rd=", "team=", "vlan=",
@@ -51,7 +53,11 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
     text = grub.disk_menu(
         title=_title(facts),
         root=f"UUID={root.uuid}" if lvm else f"PARTUUID={root.partuuid}",
-        arguments=[*([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []), *arguments],
+        arguments=[
+            *([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []),
+            *arguments,
+            *facts.user_arguments,
+        ],
         timeout=MENU_TIMEOUT,
         filesystem=root.uuid if layout.boot is not root else "",
         initramfs=INITRAMFS if lvm else "",
@@ -64,8 +70,10 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
     if lvm:
         steps.append(Copy(title="copy the initramfs", source=facts.paths.lvm_initramfs, path=INITRAMFS))
     if layout.esp and kickstart.bootmode in (EFI, DUALBOOT):
-        loader = f"{layout.esp.partition.mountpoint}/EFI/BOOT/BOOTX64.EFI"
+        loader = f"{layout.esp.partition.mountpoint}{LOADER}"
         steps.append(Copy(title="install GRUB for UEFI", source=facts.paths.work / "BOOTX64.EFI", path=loader))
+        if facts.firmware == EFI:
+            steps.append(_boot_entry(layout, facts))
     if layout.bios_boot:
         steps.append(
             BootCode(
@@ -78,6 +86,13 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
             )
         )
     return steps
+
+
+def _boot_entry(layout: Layout, facts: Facts) -> BootEntry:
+    """Firmware that starts from the network first would install again, were the disk not named before that."""
+    number, partition = next((i, part) for i, part in enumerate(layout.table, 1) if part.type == gpt.TYPES[gpt.ESP])
+    option = efi.load_option(_title(facts), partition, number, facts.disk.sector, LOADER)
+    return BootEntry(title="tell the firmware what to start", option=option)
 
 
 def grub_modules(layout: Layout) -> Sequence[str]:

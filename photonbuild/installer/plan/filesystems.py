@@ -11,8 +11,8 @@ from photonbuild.disk import gpt
 from photonbuild.disk.gpt import MIB
 from photonbuild.disk.grub import EXT4_FEATURES
 from photonbuild.installer.kickstart.model import EXT4, SWAP, VFAT, XFS
-from photonbuild.installer.machine.facts import Facts
-from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, name_and_type
+from photonbuild.installer.machine.facts import Disk, Facts
+from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, Table, name_and_type
 from photonbuild.installer.plan.steps import Command, Patch, SameDisk, Step
 
 PAGE = 4096
@@ -20,28 +20,20 @@ SETTLE = ("udevadm", "settle", "--timeout=60")
 
 
 def table_steps(layout: Layout, facts: Facts) -> list[Step]:
-    """From whatever the disk holds to empty partitions and volumes."""
-    disk = layout.disk
-    groups = facts.volume_groups.items()
-    # A signature that is left in a partition comes back with the next table that has one in the same place.
-    held = sorted({signature.device for signature in facts.disk.signatures} & set(facts.disk.partitions))
-    old = sorted(name for name, devices in groups if any(map(facts.disk.has, devices)))
-    steps: list[Step] = [SameDisk(title="make sure that it is still the disk that was found", disk=facts.disk)]
+    """From whatever the disks hold to empty partitions and volumes."""
+    steps: list[Step] = [_same(table.disk) for table in layout.tables]
+    disks = [table.disk for table in layout.tables]
+    old = sorted(
+        name
+        for name, devices in facts.volume_groups.items()
+        if any(disk.has(each) for disk in disks for each in devices)
+    )
     steps += [
         Command(title=f"remove the old volume group {name}", argv=("vgremove", "--force", "--force", "--yes", name))
         for name in old
     ]
-    steps += [
-        Command(title=f"forget what {disk} holds", argv=("wipefs", "--all", "--force", "--quiet", *held, disk)),
-        # udev looks at what was written: while it has a partition open, the kernel keeps the old table.
-        Command(title="wait until nobody reads it", argv=SETTLE),
-        Command(
-            title=f"write the partition table of {disk}",
-            argv=("sfdisk", "--quiet", "--lock=yes", "--wipe=always", "--wipe-partitions=always", disk),
-            input=gpt.sfdisk_script(layout.table, facts.identity, facts.disk.sector),
-        ),
-        Command(title="wait for the partitions", argv=SETTLE),
-    ]
+    for table in layout.tables:
+        steps += _table(table)
     for group, device in layout.volume_groups:
         steps.append(Command(title=f"prepare {device} for LVM", argv=("pvcreate", "--force", "--yes", device)))
         steps.append(
@@ -60,8 +52,39 @@ def table_steps(layout: Layout, facts: Facts) -> list[Step]:
     return steps
 
 
+def _same(disk: Disk) -> Step:
+    return SameDisk(title=f"make sure that {disk.path} is still the disk that was found", disk=disk)
+
+
+def _table(table: Table) -> list[Step]:
+    disk = table.disk
+    # A signature that is left in a partition comes back with the next table that has one in the same place.
+    held = sorted({signature.device for signature in disk.signatures} & set(disk.partitions))
+    forget = ("wipefs", "--all", "--force", "--quiet", *held, disk.path)
+    steps: list[Step] = [
+        Command(title=f"forget what {disk.path} holds", argv=forget),
+        # udev looks at what was written: while it has a partition open, the kernel keeps the old table.
+        Command(title="wait until nobody reads it", argv=SETTLE),
+    ]
+    if not table.partitions:
+        # What partitions the kernel still knows are of a table that is gone.
+        return [
+            *steps,
+            Command(title=f"forget the partitions of {disk.path}", argv=("blockdev", "--rereadpt", disk.path)),
+        ]
+    return [
+        *steps,
+        Command(
+            title=f"write the partition table of {disk.path}",
+            argv=("sfdisk", "--quiet", "--lock=yes", "--wipe=always", "--wipe-partitions=always", disk.path),
+            input=gpt.sfdisk_script(table.partitions, table.identity, disk.sector),
+        ),
+        Command(title="wait for the partitions", argv=SETTLE),
+    ]
+
+
 def filesystem_steps(layout: Layout) -> list[Step]:
-    return [make_filesystem(each) for each in layout.filesystems]
+    return [make_filesystem(each) for each in (*layout.filesystems, *layout.shadows)]
 
 
 def make_filesystem(made: FileSystem) -> Step:

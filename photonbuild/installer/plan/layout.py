@@ -1,7 +1,7 @@
-"""The layout of the disk: partitions, logical volumes and their sizes. Pure functions.
+"""The layout of the disks: partitions, logical volumes and their sizes. Pure functions.
 
-The order on the disk is that of image disks: BIOS boot, ESP, then what the kickstart names, with the one that takes the
-rest last. A volume group is one partition.
+The order on a disk is that of image disks: BIOS boot, ESP, then what the kickstart names, with the one that takes the
+rest last. A volume group is one partition, or a whole disk.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from photonbuild.disk.limits import ESP_SIZE, XFS_MINIMUM
 from photonbuild.installer.errors import DiskError, MachineError
 from photonbuild.installer.kickstart.model import (
     BIOS,
+    BTRFS,
+    DEFAULT,
     DUALBOOT,
     EFI,
     ESP_MOUNTPOINT,
@@ -24,10 +26,12 @@ from photonbuild.installer.kickstart.model import (
     Kickstart,
     Partition,
 )
-from photonbuild.installer.machine.facts import Facts
+from photonbuild.installer.machine.facts import Disk, Facts
 
 # LVM keeps its metadata in the first MiB of a partition, and gives out extents of 4 MiB.
 EXTENT = 4 * MIB
+# At the end of the name of a partition that `ab` makes.
+SHADOW = "-b"
 # What the root's file system needs beside its files: inode tables, journal, some air.
 ROOT_RESERVE = 64 * MIB
 # The least for the file system that takes the rest of the disk, and for each mount point; others have 1 MiB.
@@ -51,13 +55,33 @@ class FileSystem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """The whole disk: its table, its file systems in the kickstart's order, and the device of each volume group."""
+class Table:
+    """The partition table of one disk. Without `partitions` it has none, and is used as a whole."""
 
-    disk: str
-    table: tuple[gpt.Partition, ...]
+    disk: Disk
+    identity: str
+    partitions: tuple[gpt.Partition, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """All disks: their tables, that of the default first; file systems in the kickstart's order; groups' devices.
+
+    `shadows` are file systems that are made and not used.
+    """
+
+    tables: tuple[Table, ...]
     filesystems: tuple[FileSystem, ...]
+    shadows: tuple[FileSystem, ...] = ()
     volume_groups: tuple[tuple[str, str], ...]
+
+    @property
+    def disk(self) -> str:
+        return self.tables[0].disk.path
+
+    @property
+    def table(self) -> tuple[gpt.Partition, ...]:
+        return self.tables[0].partitions
 
     def mounted_at(self, mountpoint: str) -> FileSystem | None:
         return next((made for made in self.filesystems if made.partition.mountpoint == mountpoint), None)
@@ -100,8 +124,26 @@ def make_layout(kickstart: Kickstart, facts: Facts) -> Layout:
     """What goes where. Raises DiskError for what does not fit, MachineError for what cannot be made or started."""
     partitions = _with_esp(kickstart)
     _require_support(partitions, facts)
-    sizes = _sizes(kickstart, partitions, facts)
-    _require_room(partitions, sizes, facts)
+    made = []
+    for target in kickstart.used_disks:
+        disk, mine = facts.disks[target.id], [each for each in partitions if each.disk_id == target.id]
+        sizes = _sizes(kickstart, mine, disk)
+        _require_room(mine, sizes, disk, facts)
+        made.append(_one_disk(kickstart, mine, sizes, disk, facts))
+    filesystems = [each for layout in made for each in layout.filesystems]
+    filesystems.sort(key=lambda each: partitions.index(each.partition))
+    return Layout(
+        tables=tuple(table for layout in made for table in layout.tables),
+        filesystems=tuple(filesystems),
+        shadows=tuple(each for layout in made for each in layout.shadows),
+        volume_groups=tuple(group for layout in made for group in layout.volume_groups),
+    )
+
+
+def _one_disk(
+    kickstart: Kickstart, partitions: Sequence[Partition], sizes: dict[Partition, int], disk: Disk, facts: Facts
+) -> Layout:
+    identity = facts.identity if disk == facts.disk else f"{facts.identity} {disk.path}"
     groups = dict.fromkeys(each.lvm.vg_name for each in partitions if each.lvm)
     # What is in one partition each: a file system, or a whole volume group; the one that takes the rest goes last.
     contents = [("", [each]) for each in partitions if each.lvm is None]
@@ -109,25 +151,34 @@ def make_layout(kickstart: Kickstart, facts: Facts) -> Layout:
     contents.sort(key=lambda content: any(each.size == 0 for each in content[1]))
     table: list[gpt.Partition] = []
     start = gpt.MARGIN
-    if kickstart.bootmode in (BIOS, DUALBOOT):
-        table.append(_in_table(facts, gpt.BIOS_BOOT, gpt.BIOS_BOOT, start, gpt.BIOS_BOOT_SIZE))
-        start += gpt.BIOS_BOOT_SIZE
+
+    def add(name: str, kind: str, size: int) -> str:
+        nonlocal start
+        table.append(_in_table(identity, name, kind, start, size))
+        start += size
+        return partition_device(disk.path, len(table))
+
+    if disk == facts.disk and kickstart.bootmode in (BIOS, DUALBOOT):
+        add(gpt.BIOS_BOOT, gpt.BIOS_BOOT, gpt.BIOS_BOOT_SIZE)
+    whole = any(each.all_disk for each in partitions)
     filesystems: list[FileSystem] = []
+    shadows: list[FileSystem] = []
     volume_groups: list[tuple[str, str]] = []
     for group, members in contents:
         size = sum(sizes[member] for member in members) + (2 * EXTENT if group else 0)
         name, kind = (f"lvm-{group}", gpt.LVM) if group else name_and_type(members[0])
-        table.append(_in_table(facts, name, kind, start, size))
-        device = partition_device(facts.disk.path, len(table))
-        start += size
+        device = disk.path if whole else add(name, kind, size)
         volume_groups += [(group, device)] if group else []
-        partuuid = "" if group else table[-1].uuid
+        partuuid = "" if group or whole else table[-1].uuid
         filesystems += [_filesystem(facts, member, device, sizes[member], partuuid) for member in members]
-    filesystems.sort(key=lambda made: partitions.index(made.partition))
+        if members[0].ab and not whole:
+            # No type by which anything would find and mount it.
+            device = add(f"{name}{SHADOW}", gpt.LINUX, size)
+            shadows.append(_filesystem(facts, members[0], device, size, table[-1].uuid))
     return Layout(
-        disk=facts.disk.path,
-        table=tuple(table),
+        tables=(Table(disk=disk, identity=identity, partitions=tuple(table)),),
         filesystems=tuple(filesystems),
+        shadows=tuple(shadows),
         volume_groups=tuple(volume_groups),
     )
 
@@ -151,14 +202,14 @@ def _with_esp(kickstart: Kickstart) -> list[Partition]:
 
 
 def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
-    for name in sorted({partition.filesystem for partition in partitions} - {SWAP} - facts.filesystems):
+    for name in sorted({partition.filesystem for partition in partitions} - {SWAP} - (facts.filesystems - {BTRFS})):
         hint = f"choose another file system than {name}"
         raise MachineError(f"the kernel of this system has no {name}", where="partitions", hint=hint)
     for group, devices in sorted(facts.volume_groups.items()):
-        here = [facts.disk.has(device) for device in devices]
-        if any(here) and not all(here):
+        mine = [disk for disk in facts.disks.values() if any(map(disk.has, devices))]
+        if mine and not all(any(disk.has(device) for disk in mine) for device in devices):
             raise DiskError(
-                f"the volume group '{group}' is on {facts.disk.path} and on other disks: {', '.join(devices)}",
+                f"the volume group '{group}' is on {mine[0].path} and on other disks: {', '.join(devices)}",
                 where="disk",
                 hint=f"move it off the disk with vgreduce(8), or remove it with vgremove {group}",
             )
@@ -166,7 +217,8 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
         if partition.lvm is None:
             continue
         group = partition.lvm.vg_name
-        elsewhere = [device for device in facts.volume_groups.get(group, ()) if not facts.disk.has(device)]
+        devices = facts.volume_groups.get(group, ())
+        elsewhere = [device for device in devices if not any(disk.has(device) for disk in facts.disks.values())]
         if elsewhere:
             raise DiskError(f"there is a volume group '{group}' already, on {', '.join(elsewhere)}", where="partitions")
         if partition.mountpoint == "/" and not facts.has_lvm_initramfs:
@@ -177,10 +229,11 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
             )
 
 
-def _sizes(kickstart: Kickstart, partitions: Sequence[Partition], facts: Facts) -> dict[Partition, int]:
-    """Bytes of each; a whole number of extents for logical volumes."""
-    available = facts.disk.size // MIB * MIB - 2 * gpt.MARGIN
-    if kickstart.bootmode in (BIOS, DUALBOOT):
+def _sizes(kickstart: Kickstart, partitions: Sequence[Partition], disk: Disk) -> dict[Partition, int]:
+    """Bytes of each on one disk; a whole number of extents for logical volumes."""
+    whole_disk = any(each.all_disk for each in partitions)
+    available = disk.size // MIB * MIB - (0 if whole_disk else 2 * gpt.MARGIN)
+    if kickstart.bootmode in (BIOS, DUALBOOT) and all(each.disk_id == DEFAULT for each in partitions):
         available -= gpt.BIOS_BOOT_SIZE
     groups = {each.lvm.vg_name for each in partitions if each.lvm}
     available -= len(groups) * 2 * EXTENT
@@ -193,22 +246,24 @@ def _sizes(kickstart: Kickstart, partitions: Sequence[Partition], facts: Facts) 
             sizes[each] = whole * each.sizepercent // 100 // unit * unit
         else:
             sizes[each] = -(-(each.size or 0) * MIB // unit) * unit
-    left = available - sum(sizes.values())
+    left = available - sum(size * (2 if each.ab else 1) for each, size in sizes.items())
     rest = next((each for each in partitions if each.size == 0), None)
     if left < (REST_MINIMUM if rest else 0):
-        needed = facts.disk.size - left + (REST_MINIMUM if rest else 0)
-        raise _too_small(facts, needed, "its partitions")
+        needed = disk.size - left + (REST_MINIMUM if rest else 0)
+        raise _too_small(disk, needed, "its partitions")
     if rest:
-        sizes[rest] = left // EXTENT * EXTENT if rest.lvm else left
+        unit = EXTENT if rest.lvm else MIB
+        sizes[rest] = left // (2 if rest.ab else 1) // unit * unit
     return sizes
 
 
-def _require_room(partitions: Sequence[Partition], sizes: dict[Partition, int], facts: Facts) -> None:
-    root = next(each for each in partitions if each.mountpoint == "/")
+def _require_room(partitions: Sequence[Partition], sizes: dict[Partition, int], disk: Disk, facts: Facts) -> None:
+    root = next((each for each in partitions if each.mountpoint == "/"), None)
     needed = (facts.root_size * 9 // 8 + ROOT_RESERVE + MIB - 1) // MIB * MIB
-    if sizes[root] < needed:
+    if root and sizes[root] < needed:
         if root.size == 0:
-            raise _too_small(facts, facts.disk.size + needed - sizes[root], "the system and the other partitions")
+            times = 2 if root.ab else 1
+            raise _too_small(disk, disk.size + (needed - sizes[root]) * times, "the system and the other partitions")
         raise DiskError(
             f"the partition for '/' has {sizes[root] // MIB} MiB, and the system needs {needed // MIB}",
             where="partitions",
@@ -223,9 +278,9 @@ def _require_room(partitions: Sequence[Partition], sizes: dict[Partition, int], 
             )
 
 
-def _too_small(facts: Facts, needed: int, what: str) -> DiskError:
+def _too_small(disk: Disk, needed: int, what: str) -> DiskError:
     return DiskError(
-        f"the disk {facts.disk.path} has {facts.disk.size // MIB} MiB, and {what} need {-(-needed // MIB)}",
+        f"the disk {disk.path} has {disk.size // MIB} MiB, and {what} need {-(-needed // MIB)}",
         where="partitions",
         hint="take a larger disk, or smaller partitions",
     )
@@ -239,9 +294,9 @@ def name_and_type(partition: Partition) -> tuple[str, str]:
     return (kind if kind != gpt.LINUX else partition.mountpoint.strip("/").replace("/", "-")[:36]), kind
 
 
-def _in_table(facts: Facts, name: str, kind: str, start: int, size: int) -> gpt.Partition:
-    identity = gpt.named_uuid(facts.identity, f"partition {start}")
-    return gpt.Partition(name=name, kind=kind, start=start, size=size, uuid=identity, filesystem_uuid="")
+def _in_table(identity: str, name: str, kind: str, start: int, size: int) -> gpt.Partition:
+    own = gpt.named_uuid(identity, f"partition {start}")
+    return gpt.Partition(name=name[-36:], kind=kind, start=start, size=size, uuid=own, filesystem_uuid="")
 
 
 def _filesystem(facts: Facts, partition: Partition, device: str, size: int, partuuid: str) -> FileSystem:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from dataclasses import replace
 
 from photonbuild.documents import nearest
-from photonbuild.installer.errors import KickstartError
-from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, SERVICE_STATES, VFAT, Interface, Kickstart
+from photonbuild.installer.errors import KickstartError, MachineError
+from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, VFAT, Kickstart
 from photonbuild.installer.machine.facts import Facts
-from photonbuild.installer.machine.kernel import Card
 from photonbuild.installer.passwords import shadow
 from photonbuild.installer.plan import networkd
+from photonbuild.installer.plan.additions import (
+    image_steps,
+    package_check,
+    package_steps,
+    playbook_steps,
+    postinstall_steps,
+    script_steps,
+)
 from photonbuild.installer.plan.bootloader import bootloader_images, bootloader_steps
 from photonbuild.installer.plan.filesystems import filesystem_steps, fstab, table_steps
 from photonbuild.installer.plan.layout import Layout, bootmode, make_layout
-from photonbuild.installer.plan.steps import Command, Copy, Folder, Plan, Step, Write
-
-SCRIPT = "/root/.postinstall"
+from photonbuild.installer.plan.steps import Command, Folder, Plan, Step, Write
 
 
 def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
     """Everything that is going to be done, in order. Raises DiskError and MachineError for what cannot be."""
-    kickstart = replace(kickstart, bootmode=bootmode(kickstart, facts))
+    require_installable(kickstart)
+    interfaces, named = networkd.of_machine(kickstart.interfaces, facts.cards)
+    kickstart = replace(kickstart, bootmode=bootmode(kickstart, facts), interfaces=interfaces)
     layout = make_layout(kickstart, facts)
     _require_units(kickstart, facts)
     steps: list[Step] = [*table_steps(layout, facts), *filesystem_steps(layout), *_mounts(layout, facts)]
@@ -31,16 +37,33 @@ def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
     steps.append(Command(title="copy the system", argv=copy))
     steps += _late_mounts(layout, facts)
     steps += _settings(kickstart, layout, facts)
-    steps += _packages_and_files(kickstart, facts)
+    steps += script_steps(kickstart, facts)
+    steps += package_steps(kickstart, facts)
+    steps += image_steps(kickstart, facts)
     steps += bootloader_steps(kickstart, layout, facts)
-    steps += _postinstall(kickstart, facts)
+    steps += playbook_steps(kickstart, facts)
+    steps += postinstall_steps(kickstart, facts)
     steps.append(Command(title="write everything to the disk", argv=("sync",)))
     return Plan(
-        disk=facts.disk.path,
-        notes=_notes(kickstart, facts),
-        preparation=(*_package_check(facts), *bootloader_images(kickstart, layout, facts)),
+        disks=tuple(table.disk.path for table in layout.tables),
+        notes=(*kickstart.notes, *named, *_notes(kickstart, layout, facts)),
+        preparation=(*package_check(facts), *bootloader_images(kickstart, layout, facts)),
         steps=tuple(steps),
     )
+
+
+def require_installable(kickstart: Kickstart) -> None:
+    """Raises MachineError for what no installation can do, KickstartError for values that nobody has set."""
+    if kickstart.refusals:
+        several = len(kickstart.refusals) > 1
+        raise MachineError(
+            f"{len(kickstart.refusals)} things cannot be installed" if several else kickstart.refusals[0],
+            detail="\n".join(kickstart.refusals) if several else None,
+            hint="nothing was written",
+        )
+    if kickstart.pending:
+        waiting = ", ".join(f"'{key}' of ${name}" for key, name in kickstart.pending.items())
+        raise KickstartError(f"preinstall has to be run first: {waiting}", where=kickstart.name)
 
 
 def _require_units(kickstart: Kickstart, facts: Facts) -> None:
@@ -60,7 +83,7 @@ def _require_units(kickstart: Kickstart, facts: Facts) -> None:
             )
 
 
-def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:
+def _notes(kickstart: Kickstart, layout: Layout, facts: Facts) -> tuple[str, ...]:
     notes = []
     starts = facts.firmware if kickstart.bootmode == DUALBOOT else kickstart.bootmode
     if starts != facts.firmware:
@@ -71,18 +94,15 @@ def _notes(kickstart: Kickstart, facts: Facts) -> tuple[str, ...]:
     if kickstart.password is None and not kickstart.public_key and not facts.authorized_keys.strip():
         notes.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
     for interface in kickstart.interfaces:
-        if interface.vlan_id is None and not any(_matches(interface, card) for card in facts.cards):
+        if interface.vlan_id is None and not any(networkd.matches(interface, card) for card in facts.cards):
             there = ", ".join(f"{card.name} ({card.address})" for card in facts.cards) or "none"
             notes.append(f"no card of this machine is the '{interface.key}' of the kickstart; there are: {there}")
-    notes.append(f"the disk is {facts.disk.name}; on it: {facts.disk.content}")
+    for table in layout.tables:
+        notes.append(f"the disk is {table.disk.name}; on it: {table.disk.content}")
+    if layout.shadows:
+        shadowed = ", ".join(made.partition.mountpoint for made in layout.shadows)
+        notes.append(f"the second partition of {shadowed} stays empty: nothing of this system changes over to it")
     return tuple(notes)
-
-
-def _matches(interface: Interface, card: Card) -> bool:
-    """As systemd.network(5) matches."""
-    if interface.match_macaddress and interface.match_macaddress.lower() != card.address.lower():
-        return False
-    return not interface.match_name or fnmatch.fnmatchcase(card.name, interface.match_name)
 
 
 def _target(facts: Facts, path: str) -> str:
@@ -136,7 +156,8 @@ def _settings(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
         Write(title="name the machine", path="/etc/hostname", text=hostname(kickstart, facts) + "\n"),
         Write(title="empty the machine's id", path="/etc/machine-id", text="", mode=0o444),
     ]
-    for path, text in networkd.files(kickstart.interfaces).items():
+    files = networkd.files(kickstart.interfaces) | networkd.resolver(kickstart.nameservers, kickstart.search)
+    for path, text in files.items():
         steps.append(Write(title=f"write {path}", path=path, text=text))
     if kickstart.password is not None:
         text = shadow(facts.shadow, password=kickstart.password, age=kickstart.password_age, today=facts.today)
@@ -148,47 +169,3 @@ def _settings(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
         text = "\n".join(keys) + "\n"
         steps.append(Write(title="let the key in", path="/root/.ssh/authorized_keys", text=text, mode=0o600))
     return steps
-
-
-def _rpm(root: str, facts: Facts, *words: str) -> tuple[str, ...]:
-    return ("rpm", "--root", root, "--install", *words, *(str(path) for path in facts.packages))
-
-
-def _package_check(facts: Facts) -> list[Step]:
-    """The live system has the same packages as the one to be installed, so rpm can judge before anything is written."""
-    if not facts.packages:
-        return []
-    argv = _rpm("/", facts, "--test", "--ignoresize")
-    reason = "the packages cannot be installed"
-    return [Command(title="ask rpm whether the packages can be installed", argv=argv, reason=reason)]
-
-
-def _packages_and_files(kickstart: Kickstart, facts: Facts) -> list[Step]:
-    steps: list[Step] = []
-    if facts.packages:
-        argv = _rpm(str(facts.paths.target), facts)
-        steps.append(Command(title=f"install {len(facts.packages)} packages", argv=argv, reason="rpm failed"))
-    for file in facts.additional_files:
-        steps.append(Copy(title=f"copy {file.source}", source=file.path, path=file.destination))
-    for unit, state in kickstart.services.items():
-        verb = SERVICE_STATES[state]
-        argv = ("systemctl", f"--root={facts.paths.target}", verb, unit)
-        steps.append(Command(title=f"{verb} {unit}", argv=argv))
-    return steps
-
-
-def _postinstall(kickstart: Kickstart, facts: Facts) -> list[Step]:
-    lines = kickstart.postinstall
-    if not lines:
-        return []
-    if not lines[0].startswith("#!"):
-        lines = ("#!/bin/sh", *lines)
-    environment = ("env", "-i", "HOME=/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG=C.UTF-8")
-    if any("\0" in line for line in lines):
-        raise KickstartError("a line of postinstall has a zero byte", where=kickstart.name)
-    return [
-        Write(
-            title="write the script", path=SCRIPT, text="\n".join(lines) + "\n", mode=0o700, secret=True, temporary=True
-        ),
-        Command(title="run postinstall", argv=("chroot", str(facts.paths.target), *environment, SCRIPT)),
-    ]

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from photonbuild.disk import efi
 from photonbuild.installer.kickstart.urls import redacted
 from photonbuild.installer.machine.facts import Disk
 
@@ -51,11 +52,16 @@ class Write:
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A file or folder of the live system to a path of the target, owned by root, no more open than it is there."""
+    """A file or folder of the live system to a path of the target, owned by root, no more open than it is there.
+
+    With `mode` a file gets that one. What is `temporary` is removed as with Write.
+    """
 
     title: str
     source: Path
     path: str
+    mode: int = 0
+    temporary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +94,30 @@ class BootCode:
     size: int
 
 
-Step = Command | Folder | Write | Copy | SameDisk | Patch | BootCode
+@dataclass(frozen=True, kw_only=True)
+class BootEntry:
+    """The firmware's boot entry for UEFI, as `photonbuild.disk.efi.load_option` makes it. The disk starts without."""
+
+    title: str
+    option: bytes
+
+
+Step = Command | Folder | Write | Copy | SameDisk | Patch | BootCode | BootEntry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`preparation` writes nothing to the disk; `steps` do. `notes` are what the user should know before."""
+    """`preparation` writes nothing to the `disks`; `steps` do. `notes` are what the user should know before."""
 
-    disk: str
+    disks: tuple[str, ...]
     notes: tuple[str, ...]
     preparation: tuple[Step, ...]
     steps: tuple[Step, ...]
+
+    @property
+    def disk(self) -> str:
+        """The disks that are written to, in words."""
+        return " and ".join(self.disks)
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -136,3 +155,5 @@ def _details(step: Step) -> list[str]:
             return [f"{len(step.content)} bytes at {step.offset} of {step.device}"]
         case BootCode():
             return [f"{step.boot} at 0, {step.core} at {step.start} of {step.disk}"]
+        case BootEntry():
+            return [f"'{efi.title_of(step.option)}', the first in the firmware's order"]

@@ -27,7 +27,9 @@ def test_an_error_is_an_event_where_events_are_wanted(monkeypatch: pytest.Monkey
     monkeypatch.setattr(options, "open_session", broken)
     done = CliRunner().invoke(main, ["plan", "--json"])
     assert done.exit_code == 2
-    assert "not so" in json.dumps(json.loads(done.stderr.splitlines()[-1]))
+    error, end = map(json.loads, done.stderr.splitlines())
+    assert (error["event"], error["message"], error["where"]) == ("error", "not so", "a file")
+    assert (end["event"], end["code"]) == ("end", 2)
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_tdnf_reads(folder: Path) -> None:
-    files = dict(repository_files([repository(enabled=False, priority=5)], folder, where="x"))
+    files = dict(repository_files([repository(enabled=False, priority=5)], folder.joinpath, where="x"))
     assert files["/etc/yum.repos.d/fleet.repo"] == (
         "[fleet]\nname=Fleet\nbaseurl=https://one.example/$releasever/packages/$basearch https://two.example/x\n"
         "enabled=0\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fleet\npriority=5\n"
@@ -72,12 +72,12 @@ def test_keys_that_are_none(tmp_path: Path, text: str | None, message: str) -> N
     if text is not None:
         (tmp_path / "fleet.asc").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
-        repository_files([repository()], tmp_path, where="x")
+        repository_files([repository()], tmp_path.joinpath, where="x")
 
 
 def test_two_of_one_name(folder: Path) -> None:
     with pytest.raises(ConfigError, match="two repositories 'fleet'"):
-        repository_files([repository(), repository()], folder, where="x")
+        repository_files([repository(), repository()], folder.joinpath, where="x")
 
 
 def test_the_images_own_comes_before_the_users(folder: Path) -> None:

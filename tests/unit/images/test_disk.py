@@ -87,7 +87,7 @@ def test_a_root_that_does_not_fit(tmp_path: Path, split: bool, missing: str) -> 
             info = tarfile.TarInfo(name)
             info.size = size
             archive.addfile(info, io.BytesIO(bytes(size)))
-    sizes = filesystems.needed(tmp_path / "root.tar", split=split)
+    sizes = filesystems.needed(tmp_path / "root.tar", {gpt.ROOT: "/", **({gpt.VAR: "/var"} if split else {})})
     assert sizes[gpt.ROOT] >= 300 << 20 and sizes.get(gpt.VAR, 8192) >= 8192
     changes = {"var": True, "root_size": "200 MiB"} if split else {"size": "300 MiB"}
     with pytest.raises(ImageError, match="'root' needs 333 MiB and has") as caught:

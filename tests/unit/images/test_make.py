@@ -15,6 +15,7 @@ from photonbuild.images.recipe import Recipe
 from photonbuild.images.rootfs import RootfsFile
 from photonbuild.keys import differences
 from photonbuild.pipeline.configuration import load_config
+from photonbuild.roots import Roots
 from photonbuild.seeds.seed import FrozenSeed
 from tests.support.packages import package
 
@@ -44,7 +45,7 @@ def recipe() -> Recipe:
         programs=[],
         seeds=seeds(build="b1", machine="m1"),
         macros={"macros.10-policy": "p1"},
-        data=config.build_dir,
+        roots=config.roots,
     )
 
 
@@ -84,15 +85,17 @@ def test_the_code_is_that_of_the_format_and_what_it_imports(recipe: Recipe) -> N
 
 
 def test_the_mode_of_a_data_file_counts(recipe: Recipe, tmp_path: Path) -> None:
-    (tmp_path / "dracut").mkdir()
-    script = tmp_path / "dracut" / "setup.sh"
+    script = tmp_path / "build/dracut/90live" / "setup.sh"
+    script.parent.mkdir(parents=True)
     script.write_text("true\n")
     script.chmod(0o644)
     config = load_config(ROOT)
-    iso = replace(recipe, name="iso", image=config.image("iso"), data=tmp_path)
+    iso = replace(recipe, name="iso", image=config.image("iso"), roots=Roots.of(tmp_path))
     before = image_inputs(iso)
     script.chmod(0o755)
-    assert [line.partition(":")[0] for line in differences(before, image_inputs(iso))] == ["data dracut/setup.sh"]
+    assert [line.partition(":")[0] for line in differences(before, image_inputs(iso))] == [
+        "data dracut/90live/setup.sh"
+    ]
 
 
 def test_the_program_on_the_medium_is_an_input_of_the_iso(recipe: Recipe) -> None:

@@ -87,8 +87,8 @@ def test_two_packages_with_one_file_name(tmp_path: Path) -> None:
 
 
 def test_dracut_is_told_nothing_of_the_building_machine() -> None:
-    argv = dracut_argv("live", ["--quiet"])
-    assert argv[argv.index("--modules") + 1] == "live"
+    argv = dracut_argv(["live", "netroot"], ["--quiet"])
+    assert argv[argv.index("--modules") + 1] == "live netroot"
     assert {"--reproducible", "--no-hostonly", "--no-kernel", "--quiet"} <= set(argv)
 
 
@@ -179,9 +179,11 @@ def test_rpm_database_is_one_file(helper: ModuleType, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rpmdb.sqlite"]
 
 
-@pytest.mark.parametrize("name", ["init.sh", "module-setup.sh"])
-def test_scripts_of_the_live_module_parse(name: str) -> None:
-    script = Path(__file__).parents[3] / "build/dracut/90live" / name
+SCRIPTS = sorted((Path(__file__).parents[3] / "build/dracut").glob("90*/*.sh"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: f"{script.parent.name}/{script.name}")
+def test_scripts_of_dracut_modules_parse(script: Path) -> None:
     done = run(["bash", "-n", script], check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert os.access(script, os.X_OK)

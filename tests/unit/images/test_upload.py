@@ -62,8 +62,8 @@ def test_formats_without_upload_text() -> None:
 
 
 def test_a_misspelt_name_in_a_template_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "upload").mkdir()
-    (tmp_path / "upload" / "gce.txt.j2").write_text("gcloud {{ flie }}\n")
+    (tmp_path / "build/upload").mkdir(parents=True)
+    (tmp_path / "build/upload/gce.txt.j2").write_text("gcloud {{ flie }}\n")
     with pytest.raises(jinja2.UndefinedError, match="flie"):
         upload_text("gce", tmp_path, tmp_path)
 

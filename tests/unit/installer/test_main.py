@@ -56,8 +56,19 @@ def test_an_installation(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -
     ("data", "code", "message"),
     [
         ({**GOOD, "hostnam": "x"}, 2, "cdrom:/ks.json:1: unknown key 'hostnam', did you mean 'hostname'"),
-        ({**GOOD, "ui": True}, 2, "key 'ui' is not supported"),
-        ({**GOOD, "password": {"crypted": False, "text": "x"}}, 2, "a password in plain text is refused"),
+        ({**GOOD, "firstboot": "x"}, 2, "key 'firstboot' is not supported"),
+        ({**GOOD, "ostree": {"default_repo": True}}, 5, "an OSTree cannot be installed"),
+        ({**GOOD, "partitions": [{"mountpoint": "/", "size": 0, "filesystem": "btrfs"}]}, 5, "has no Btrfs"),
+        ({"disks": {"default": {"filename": "a.img", "size": 9}}}, 5, "needs a 'device'"),
+        ({**GOOD, "ansible": [{"playbook": "motd"}]}, 5, "this system lacks ansible-playbook"),
+        ({**GOOD, "preinstall": ["exit 3"]}, 8, "preinstall failed with exit code 3"),
+        (
+            {**GOOD, "hostname": "$NAME", "preinstall": ["true"]},
+            2,
+            "nor 'environment' sets 'NAME'",
+        ),
+        ({**GOOD, "hostname": "$NAME", "preinstall": ["export NAME=a_b"]}, 2, "key 'hostname': a host name"),
+        ({**GOOD, "packagelist_file": "motd"}, 2, "cdrom:/motd:1: a mapping of keys to values is expected"),
         ('{"disk": }', 2, "cdrom:/ks.json:1:10: not valid JSON: expecting value"),
         ({**GOOD, "disk": "/dev/sdx"}, 10, "there is no such disk: /dev/sdx"),
         ({**GOOD, "partitions": [{"mountpoint": "/", "size": 5000}]}, 10, "and its partitions need 5035"),
@@ -110,7 +121,60 @@ def test_the_log_must_be_writable(fake: FakeMachine, capfd: pytest.CaptureFixtur
     assert "the log cannot be written" in capfd.readouterr().out
 
 
+def test_what_preinstall_sets(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its variables are put in, checked, and used; a password among them is nowhere to be read."""
+    (fake.folder / "medium/more.sh").write_text("#!/bin/sh\nexport NAME=$NAME-two\n")
+    data = {
+        "disk": "$DISK",
+        "hostname": "$NAME",
+        "password": {"crypted": False, "text": "$SECRET"},
+        "environment": {"SITE": "north"},
+        "preinstall": ["export DISK=/dev/sda NAME=$SITE-one SECRET=s3cr3t", "echo the password is s3cr3t"],
+        "preinstallscripts": ["more.sh"],
+        "log_level": "debug",
+    }
+    assert fake.install(data) == 0, capfd.readouterr().out
+    assert (fake.paths.target / "etc/hostname").read_text() == "north-one-two\n"
+    shadow = (fake.paths.target / "etc/shadow").read_text()
+    assert shadow.startswith("root:$6$")
+    texts = [capfd.readouterr().out, fake.paths.log.read_text(), shadow, "\n".join(fake.called())]
+    assert "the password is ***" in texts[1]
+    assert [text.count("s3cr3t") for text in texts] == [0, 0, 0, 0]
+
+
+def test_a_plain_password_is_nowhere_to_be_read(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    assert fake.install({**GOOD, "password": {"crypted": False, "text": "s3cr3t"}, "log_level": "debug"}) == 0
+    shown = capfd.readouterr().out
+    assert "the password stands here in plain text" in shown
+    assert "s3cr3t" not in shown + fake.paths.log.read_text() + (fake.paths.target / "etc/shadow").read_text()
+
+
+def test_parameters(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    (fake.folder / "medium/ks.yaml").write_text("disk: /dev/sda\nhostname: !param name\n")
+    words = ["-k", "cdrom:/ks.yaml", "--dry-run"]
+    assert __main__.main([*words, "--param", "name=n1"], paths=fake.paths, kernel=fake.kernel) == 0
+    assert "| n1" in capfd.readouterr().out
+    assert __main__.main(words, paths=fake.paths, kernel=fake.kernel) == 2
+    assert "cdrom:/ks.yaml:2: not valid YAML: no value for the parameter 'name'" in capfd.readouterr().out
+    assert __main__.main([*words, "--param", "nam=1", "--param", "name=x"], paths=fake.paths, kernel=fake.kernel) == 2
+    assert "no parameter 'nam', did you mean 'name'" in capfd.readouterr().out
+
+
+def test_files_in_the_search_path(fake: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
+    (fake.folder / "medium/files").mkdir()
+    (fake.folder / "medium/files/deep").write_text("found\n")
+    (fake.folder / "medium/files/last.sh").write_text("#!/bin/sh\n")
+    data = {**GOOD, "search_path": ["/mnt/media/files"], "additional_files": [{"deep": "/etc/deep"}],
+            "postinstallscripts": ["last.sh"], "prepkgsinstall": ["echo $POI_ROOT"]}  # fmt: skip
+    assert fake.install(data) == 0, capfd.readouterr().out
+    assert (fake.paths.target / "etc/deep").read_text() == "found\n"
+    assert not (fake.paths.target / "root/.postinstall-1").exists()
+    assert any(line.startswith("chroot") and line.endswith("/root/.postinstall-1") for line in fake.called())
+
+
 def test_kernel_command_line() -> None:
+    words = "ks=cdrom:/a ks.param=disk=/dev/vda ks.param='motd=a b'"
+    assert __main__.boot_options(words).params == ("disk=/dev/vda", "motd=a b")
     words = "quiet ks=cdrom:/a ks=LABEL=b:/c insecure_installation=1 installer.poweroff installer.proxy=http://u:p@h:1"
     options = __main__.boot_options(words)
     assert options == __main__.Options(kickstart="LABEL=b:/c", insecure=True, poweroff=True, proxy="http://u:p@h:1")

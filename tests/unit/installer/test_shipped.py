@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from photonbuild import code
-from photonbuild.images.formats import iso
+from photonbuild.images import live
 from photonbuild.images.installer import PROGRAM
 from photonbuild.installer import __main__
 from photonbuild.installer.fetch.source import Source
@@ -45,7 +45,7 @@ def test_what_only_the_host_needs_stays_there() -> None:
 
 def test_the_live_root_has_no_file_of_its_own_but_its_fstab() -> None:
     """Which the installer repaths: an installed system would keep any other."""
-    assert {file.path for file in iso.ROOT_FILES} == {"/etc/fstab"}
+    assert {file.path for file in live.ROOT_FILES} == {"/etc/fstab"}
 
 
 def test_the_unit_starts_what_is_there() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from photonbuild.errors import VerifyError
 from photonbuild.images.format import Bus
-from photonbuild.machines.drive import BootDrive, Drive
+from photonbuild.machines.drive import BootDrive, Drive, boot_drive
 from photonbuild.machines.hardware import Hardware, qemu_argv, sandbox_for
+from photonbuild.machines.netboot import from_network, serve_image
 
 
 def option(argv: list[str], name: str) -> list[str]:
@@ -104,3 +106,43 @@ def test_processors_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOTONBUILD_MACHINE_CPUS", "all")
     with pytest.raises(VerifyError, match="'all' is no number of processors"):
         Hardware()
+
+
+def test_a_machine_starts_from_the_network(tmp_path: Path) -> None:
+    started = from_network(Hardware(network=("dns=10.0.2.3",)), "http://10.0.2.2:80/a.ipxe")
+    argv = qemu_argv(started)
+    assert "user,id=net,dns=10.0.2.3,ipv6=off,bootfile=http://10.0.2.2:80/a.ipxe" in argv
+    # With the ROM, which is iPXE; after every disk.
+    assert "virtio-net-pci,netdev=net,bootindex=9" in argv
+    assert "virtio-net-pci,netdev=net,romfile=" in qemu_argv(Hardware())
+
+
+def test_with_uefi_ipxe_is_a_program(tmp_path: Path) -> None:
+    program = tmp_path / "snponly.efi"
+    program.write_bytes(b"MZ")
+    folder = tmp_path / "tftp"
+    folder.mkdir()
+    started = from_network(Hardware(firmware="uefi"), "http://10.0.2.2:80/a.ipxe", program=program, folder=folder)
+    assert "user,id=net,ipv6=off,tftp=/run/machine-tftp,bootfile=snponly.efi" in qemu_argv(started)
+    assert (folder / "snponly.efi").read_bytes() == b"MZ"
+    assert (folder / "autoexec.ipxe").read_text() == "#!ipxe\ndhcp\nchain http://10.0.2.2:80/a.ipxe\n"
+    binds = {bind.target: bind.source for bind in sandbox_for(started, tmp_path, tmp_path, tmp_path).binds}
+    assert binds["/run/machine-tftp"] == folder
+    with pytest.raises(VerifyError, match="UEFI starts no script"):
+        from_network(Hardware(firmware="uefi"), "http://10.0.2.2/a.ipxe")
+
+
+def test_a_netboot_image_is_served_and_is_no_drive(tmp_path: Path) -> None:
+    script = tmp_path / "a.ipxe"
+    with pytest.raises(VerifyError, match="no such image"), serve_image(script):
+        pass
+    script.write_text("#!ipxe\n")
+    (tmp_path / "a.erofs").write_bytes(b"root")
+    with serve_image(script, {"/ks": b"kickstart"}) as served:
+        here = served.url.replace("10.0.2.2", "127.0.0.1")
+        found = [urllib.request.urlopen(f"{here}{name}").read() for name in ("a.ipxe", "a.erofs", "ks")]
+        assert found == [b"#!ipxe\n", b"root", b"kickstart"]
+        assert served.asked == ["/a.ipxe", "/a.erofs", "/ks"]
+        assert served.chain({"entry": "live"}) == f"#!ipxe\nset entry live\nchain {served.url}a.ipxe\n"
+    with pytest.raises(VerifyError, match="started from the network, and is no drive"), boot_drive(script):
+        pass

@@ -57,6 +57,7 @@ def spec(
             for package, requires in made.items()
         ),
         expanded="",
+        where=f"specs/{name}/{name}.spec",
         warnings="",
         folder=Path(name),
         files=(),

@@ -18,6 +18,7 @@ from photonbuild.errors import ConfigError, SourceError, SpecError
 from photonbuild.pipeline import bump, modules, outdated, upstream
 from photonbuild.pipeline.change import Proposal
 from photonbuild.pipeline.session import Session
+from photonbuild.roots import Roots
 from photonbuild.sources.debian import SourcePackage
 
 SPEC = """\
@@ -76,9 +77,11 @@ def session(tmp_path: Path) -> Session:
         )
     for argv in (["init", "-q"], ["config", "user.name", "A Maintainer"], ["config", "user.email", "a@example"]):
         subprocess.run(["git", *argv], cwd=tmp_path, check=True)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/rebuilds.yaml").write_text("rebuilds: {answer: 2, more: 5}\n")
     config = SimpleNamespace(
         root=tmp_path,
-        specs_dir=tmp_path / "specs",
+        roots=Roots.of(tmp_path),
         rebuilds={"answer": 2, "more": 5},
         rebuilds_file=tmp_path / "build" / "rebuilds.yaml",
         user=SimpleNamespace(packager=None),
@@ -211,7 +214,7 @@ def test_patches_of_debian(session: Session, monkeypatch: pytest.MonkeyPatch) ->
         "    members:\n      - debian/patches/CVE-2026-1.patch\n      - debian/patches/fix/cve-2026-2.patch\n"
     )
     # Taken again they are there once.
-    folder = session.config.specs_dir / "answer"
+    folder = session.config.root / "specs/answer"
     for name in ("answer.spec", "sources.yaml"):
         (folder / name).write_text(str(found[f"specs/answer/{name}"]))
     again = patched(session, monkeypatch)

@@ -75,7 +75,7 @@ def chosen(role: Role, *names: str) -> InstallSet:
                 Role.INITRAMFS: "tu",
                 Role.ROOT: "ab",
             },
-            "121e1cd393c1811817ecafd5c189d92e60ba38b56a4d349a313b25886ee785b5",
+            "d0465513b648948096c0ca2da812ed4a1cf6a695d9fe179b61f1a2cca80796aa",
         ),
     ],
 )
@@ -89,7 +89,7 @@ def test_the_identity_is_what_it_was(session: Any, name: str, sets: dict[Role, s
         units=[],
         seeds={},
         macros={},
-        data=session.config.build_dir,
+        roots=session.config.roots,
         files=[RootfsFile(path="/etc/x", text="t", mode=0o600)],
         loader=None,
         programs=[],

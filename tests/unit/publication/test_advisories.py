@@ -12,6 +12,7 @@ from photonbuild.errors import ConfigError
 from photonbuild.packages.package import Package
 from photonbuild.publication.advisories import read_advisories, updateinfo
 from photonbuild.publication.index import read_advisories as read_back
+from photonbuild.roots import Roots
 from tests.support.packages import by_nevra
 from tests.support.tinyrpm import write_rpm
 
@@ -39,13 +40,14 @@ def packages(tmp_path: Path) -> dict[str, list[Package]]:
 
 
 def build(tmp_path: Path, text: str, name: str = "PHSA-2026-0001") -> Path:
-    (tmp_path / "advisories").mkdir(exist_ok=True)
-    (tmp_path / "advisories" / f"{name}.yaml").write_text(text)
+    folder = tmp_path / "build" / "advisories"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(text)
     return tmp_path
 
 
 def test_written_and_read_back(tmp_path: Path, packages: dict[str, list[Package]]) -> None:
-    text = updateinfo(read_advisories(build(tmp_path, TEXT), packages), packages, DISTRIBUTION)
+    text = updateinfo(read_advisories(Roots.of(build(tmp_path, TEXT)), packages), packages, DISTRIBUTION)
     assert text is not None
     (record,) = read_back(gzip.compress(text.encode()), "updateinfo")
     assert (record.id, record.type, record.severity) == ("PHSA-2026-0001", "security", "Important")
@@ -57,7 +59,7 @@ def test_written_and_read_back(tmp_path: Path, packages: dict[str, list[Package]
 
 
 def test_none_is_none(tmp_path: Path, packages: dict[str, list[Package]]) -> None:
-    assert updateinfo(read_advisories(tmp_path, packages), packages, DISTRIBUTION) is None
+    assert updateinfo(read_advisories(Roots.of(tmp_path), packages), packages, DISTRIBUTION) is None
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,6 @@ def test_what_is_wrong_is_said_with_its_line(
 ) -> None:
     assert old in TEXT
     with pytest.raises(ConfigError) as caught:
-        read_advisories(build(tmp_path, TEXT.replace(old, new)), packages)
+        read_advisories(Roots.of(build(tmp_path, TEXT.replace(old, new))), packages)
     said = f"{caught.value.where} {caught.value.message} {caught.value.detail}"
     assert message in said and f":{line}" in said

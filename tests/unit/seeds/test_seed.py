@@ -13,6 +13,7 @@ from photonbuild.config.models import Seed, SeedLayer
 from photonbuild.errors import SourceError
 from photonbuild.files import read_json, write_json
 from photonbuild.pipeline.configuration import load_config
+from photonbuild.roots import Roots
 from photonbuild.seeds import lock, seed
 from photonbuild.seeds.install import mmdebstrap_argv, unpack_argv
 from photonbuild.seeds.lock import Deb, read_lock, resolve_over
@@ -43,7 +44,7 @@ def config(tmp_path: Path) -> Config:
     layers = {"top": SeedLayer(packages=("a", "b"), lock="top.lock", prune=("usr/x",))}
     root = tmp_path / "checkout"
     (root / "build").mkdir(parents=True)
-    found = dataclasses.replace(found, root=root, seeds=found.seeds.model_copy(update={"layers": layers}))
+    found = dataclasses.replace(found, roots=Roots.of(root), seeds=found.seeds.model_copy(update={"layers": layers}))
     base = read_json(ROOT / "build" / "seed.lock")
     write_json(root / "build" / found.seeds.build.lock, base)
     deb = {"path": "pool/main/a/a/a_1_all.deb", "size": 1, "sha256": "0" * 64}
@@ -76,7 +77,7 @@ def test_what_a_layer_is_made_from(config: Config) -> None:
 
 
 def test_a_layer_over_another_build_seed(config: Config, tmp_path: Path) -> None:
-    path = config.build_dir / config.seeds.build.lock
+    path = config.root / "build" / config.seeds.build.lock
     write_json(path, read_json(path) | {"digest": "2" * 64})
     with pytest.raises(SourceError, match="the top seed is locked for another build seed") as caught:
         seed.build(config, Store.open(tmp_path / "store"), "top", print, locked=False, offline=False)

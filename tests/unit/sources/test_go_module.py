@@ -10,6 +10,7 @@ import pytest
 
 from photonbuild.config.sources import GoModule, SourceEntry
 from photonbuild.errors import SourceError
+from photonbuild.roots import Roots
 from photonbuild.sources import fetch
 
 SOURCES = """\
@@ -38,7 +39,8 @@ def vendored(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts:
     provider = GoModule(type="go-module", tar="tool.tar")
     entry = SourceEntry(file="tool-vendor.tar", providers=(provider,))
     work = tmp_path / "work"
-    fetch.PROVIDERS[GoModule](cast(Any, None), spec, entry, provider, work)
+    fetcher = SimpleNamespace(config=SimpleNamespace(roots=Roots.around(spec)))
+    fetch.PROVIDERS[GoModule](cast(Any, fetcher), spec, entry, provider, work)
     return sorted(path.relative_to(work / "module").as_posix() for path in work.rglob("*") if path.is_file())
 
 

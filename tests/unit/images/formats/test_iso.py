@@ -11,7 +11,7 @@ import pytest
 
 from photonbuild.disk import grub
 from photonbuild.errors import ImageError
-from photonbuild.images import installer, menu
+from photonbuild.images import installer, live, menu
 from photonbuild.images.formats import iso
 from photonbuild.images.formats.iso import IsoImage
 from photonbuild.images.installer import IsoInstaller
@@ -73,8 +73,8 @@ def test_the_installer_is_the_second_entry(request_: ImageRequest) -> None:
 
 
 def test_sets_follow_the_settings() -> None:
-    assert iso.install_sets(IMAGE) == {Role.INITRAMFS: SetProfile(profile="live")}
-    assert iso.install_sets(IMAGE.model_copy(update={"installer": INSTALLER})) == {
+    assert live.install_sets(IMAGE) == {Role.INITRAMFS: SetProfile(profile="live")}
+    assert live.install_sets(IMAGE.model_copy(update={"installer": INSTALLER})) == {
         Role.INITRAMFS: SetProfile(profile="live"),
         Role.INSTALLER_LAYER: SetProfile(profile="layer", over_root=True),
         Role.MEDIUM: SetProfile(profile="packages", over_root=True),
@@ -118,9 +118,9 @@ def test_grub_mkimage(platform: str) -> None:
 
 
 def test_erofs_uuid_is_named_after_the_packages(request_: ImageRequest) -> None:
-    argv = iso.erofs_argv(request_)
+    argv = live.erofs_argv(request_, "/x.erofs")
     assert "-T1767225600" in argv
-    assert argv == iso.erofs_argv(request_)
+    assert argv == live.erofs_argv(request_, "/x.erofs")
     assert any(word.startswith("-U") for word in argv)
 
 
@@ -144,7 +144,7 @@ def test_xorriso_boots_both_firmwares() -> None:
 @pytest.mark.parametrize("kernels", [[], ["a/1/vmlinuz", "a/2/vmlinuz"]])
 def test_not_exactly_one_kernel(tmp_path: Path, kernels: list[str]) -> None:
     with pytest.raises(ImageError, match="must hold one kernel"):
-        iso.extract_kernel(tmp_path / "root.tar", kernels, tmp_path / "k")
+        live.extract_kernel(tmp_path / "root.tar", kernels, tmp_path / "k")
 
 
 def test_publish(request_: ImageRequest) -> None:

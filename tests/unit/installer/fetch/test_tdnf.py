@@ -34,11 +34,26 @@ def test_settings() -> None:
 
 
 def test_the_file_of_a_repository() -> None:
-    plain = "[r]\nbaseurl=https://h/r\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=0\nsslverify=1\n"
-    assert repo_file("r", "https://h/r") == plain
-    text = repo_file("r", "https://u:a,$b@h/r", proxy="http://p:$q@h:1", authorities=Path("/ca"))
+    plain = "[r]\nbaseurl=https://h/r\nenabled=1\nrepo_gpgcheck=0\ngpgcheck=0\nsslverify=1\n"
+    repository = Repository(name="r", baseurl="https://h/r")
+    assert repo_file(repository, "https://h/r") == plain
+    text = repo_file(repository, "https://u:a,$b@h/r", proxy="http://p:$q@h:1", authorities=Path("/ca"))
     assert "\nbaseurl=https://u:a%2C%24b@h/r\n" in text, "words and variables of such files"
     assert text.endswith("\nproxy=http://p:%24q@h:1\nsslcacert=/ca\n")
+
+
+def test_a_repository_with_a_key_and_without_a_certificate() -> None:
+    signed = Repository(name="r", baseurl="https://h/r", gpgcheck=True, sslverify=False)
+    text = repo_file(signed, "https://h/r", keys=["file:///w/keys/r-0"])
+    assert text.endswith("\ngpgcheck=1\nsslverify=0\ngpgkey=file:///w/keys/r-0\n")
+
+
+def test_the_release_and_the_architecture_in_an_address(tmp_path: Path) -> None:
+    where = paths(tmp_path)
+    (where.root / "usr/lib").mkdir(parents=True)
+    (where.root / "usr/lib/os-release").write_text('ID=phos\nVERSION_ID="1.0"\n')
+    address = tdnf.replaced("https://h/$releasever/updates_$releasever_$basearch/${arch}", where)
+    assert address == "https://h/1.0/updates_1.0_x86_64/x86_64"
 
 
 def test_versions_of_packages_with_an_epoch() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -31,7 +33,7 @@ from photonbuild.installer.kickstart.kinds import (
 from photonbuild.installer.kickstart.model import Kickstart
 from photonbuild.installer.kickstart.parse import parse
 from photonbuild.installer.kickstart.urls import redacted
-from photonbuild.installer.machine.facts import Disk
+from photonbuild.installer.machine.facts import Disk, Facts, LocalFile
 from photonbuild.installer.plan.make import make_plan
 from photonbuild.installer.plan.steps import Command, Write
 from tests.support.fuzz import for_a_while, mutated
@@ -78,7 +80,7 @@ def right(kind: Kind) -> st.SearchStrategy[Any]:
         case Record():
             return records(kind)
         case Either():
-            return st.one_of(texts(kind.short), records(kind.record))
+            return st.one_of(texts(kind.short), right(kind.record))
         case Refused():
             return ANYTHING
 
@@ -129,7 +131,7 @@ PARTITIONS = st.lists(
     ),
     max_size=4,
 )
-OTHERS = [field for field in KICKSTART.fields if field.name not in ("disk", "partitions", "public_key")]
+OTHERS = [field for field in KICKSTART.fields if field.name not in ("disk", "disks", "partitions", "public_key")]
 GOOD = st.builds(
     lambda root, others, more: {
         "disk": "/dev/sda",
@@ -166,7 +168,7 @@ def judged(text: str, name: str) -> Kickstart | None:
     with only_errors_for_the_author(ConfigError):
         found = parse(text, name)
         repr(found).encode()
-        json.dumps([found.postinstall, found.additional_files, dict(found.services)], ensure_ascii=False).encode()
+        json.dumps([found.postinstall.lines, found.additional_files, dict(found.services)], ensure_ascii=False).encode()
         return found
     return None
 
@@ -178,7 +180,7 @@ def planned(kickstart: Kickstart, disk: Disk) -> None:
             with only_errors_for_the_author(ConfigError):
                 parse_source(source)
         try:
-            plan = make_plan(kickstart, facts(disk=disk, has_lvm_initramfs=True))
+            plan = make_plan(kickstart, machine(kickstart, disk))
         except DiskError:
             return
         for step in plan.steps:
@@ -190,6 +192,18 @@ def planned(kickstart: Kickstart, disk: Disk) -> None:
                 step.text.encode()
         script = next(step.input for step in plan.steps if isinstance(step, Command) and step.argv[0] == "sfdisk")
         inside(script, disk)
+
+
+def machine(kickstart: Kickstart, disk: Disk) -> Facts:
+    """One that has every disk and file of the kickstart."""
+    names = [target.id for target in kickstart.used_disks[1:]]
+    return facts(
+        disk=disk,
+        more_disks={name: replace(disk, path=f"/dev/vd{number}") for number, name in enumerate(names)},
+        has_lvm_initramfs=True,
+        images=tuple(None for _ in kickstart.images),
+        playbooks=tuple(LocalFile(source=book.playbook, path=Path("/book")) for book in kickstart.playbooks),
+    )
 
 
 def inside(script: str, disk: Disk) -> None:

@@ -12,12 +12,11 @@ from tests.support.installer import HASH, LVM, ROOT_PARTITION, kickstart, wrong
 @pytest.mark.parametrize(
     "data",
     [
-        {"password": {"crypted": False, "text": "changeme"}},
         {"password": {"crypted": True, "text": "changeme"}},
         {"shadow_password": "changeme"},
     ],
 )
-def test_a_plain_password_is_refused_and_not_repeated(data: dict[str, Any]) -> None:
+def test_what_is_no_crypted_password_is_refused_and_not_repeated(data: dict[str, Any]) -> None:
     message = wrong(**data)
     assert "openssl passwd -6" in message
     assert "changeme" not in message
@@ -39,7 +38,26 @@ def test_a_plain_password_is_refused_and_not_repeated(data: dict[str, Any]) -> N
             {"partitions": [ROOT_PARTITION, {"mountpoint": "/boot", "size": 99, "lvm": LVM}]},
             "cannot be a logical volume",
         ),
-        ({"partitions": [{**ROOT_PARTITION, "fs_options": "-n"}]}, "write them as 'mkfs_options'"),
+        ({"disks": {"data": {"device": "/dev/sdb"}}, "disk": "/dev/sda"}, "give 'disk' or 'disks', not both"),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 9, "disk_id": "dats"}]},
+            "partition 2: there is no disk 'dats'",
+        ),
+        (
+            {"partitions": [{**ROOT_PARTITION, "all_disk": True}]},
+            "the disk 'default' has a partition table: the machine starts from it",
+        ),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 9, "ab": True, "lvm": LVM}]},
+            "there is no second one of a logical volume",
+        ),
+        ({"docker": {"images": [{"method": "pull"}]}}, "container image 1: to pull one, 'name' is needed"),
+        (
+            {"network": {"type": "static", "ip_addr": "192.0.2.1/24", "gateway": "192.0.2.9"}},
+            "key 'network.nameserver' is missing, which static needs",
+        ),
+        ({"network": {"type": "dhcp", "ethernets": {}}}, "does not belong to the older form"),
+        ({"network": {"version": "1"}}, "key 'network.type' is missing"),
         ({"partitions": [{**ROOT_PARTITION, "mkfs_options": "-L 'a"}]}, "a quotation mark is not closed"),
         (
             {"partitions": [ROOT_PARTITION, *({"mountpoint": f"/{n}", "sizepercent": 60} for n in "ab")]},

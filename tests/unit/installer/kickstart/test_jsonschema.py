@@ -11,6 +11,7 @@ from photonbuild.installer.kickstart.keys import KICKSTART
 def test_the_json_schema_has_every_key() -> None:
     schema = jsonschema()
     assert set(schema["properties"]) == {field.name for field in KICKSTART.fields}
-    assert schema["required"] == ["disk"]
-    assert schema["properties"]["ui"]["not"] == {}
+    assert schema["oneOf"] == [{"required": ["disk"]}, {"required": ["disks"]}]
+    assert schema["properties"]["firstboot"]["not"] == {}
+    assert schema["properties"]["ui"]["description"].startswith("without effect: ")
     json.dumps(schema)

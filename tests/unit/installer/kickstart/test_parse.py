@@ -9,7 +9,7 @@ import pytest
 from photonbuild.errors import ConfigError
 from photonbuild.installer.kickstart.model import Interface, LogicalVolume, Partition
 from photonbuild.installer.kickstart.parse import load, parse
-from photonbuild.installer.kickstart.refused import REFUSED
+from photonbuild.installer.kickstart.without_effect import REFUSED
 from tests.support.installer import KEY, kickstart, mistakes
 
 ROOT = Path(__file__).parents[4]
@@ -70,16 +70,16 @@ def test_all_mistakes_at_once_with_their_lines() -> None:
             sise: 0
             size: 10
           - mountpoint: /var
-            ab: true
-        ui: true
+            ab: perhaps
+        firstboot: true
     """
     assert mistakes(text) == [
         "1: unknown key 'disc', did you mean 'disk'",
         "1: key 'disk' is missing",
         "2: key 'hostname': a host name (letters, digits, '-' and '.', at most 64) is expected, not '-x'",
         "5: unknown key 'partitions.0.sise', did you mean 'size'",
-        "8: key 'ab' is not supported: there are no shadow partitions; systems are replaced as a whole",
-        f"9: key 'ui' is not supported: {REFUSED['ui']}",
+        "8: key 'partitions.1.ab': true or false is expected, not 'perhaps'",
+        f"9: key 'firstboot' is not supported: {REFUSED['firstboot']}",
     ]
 
 
@@ -90,8 +90,10 @@ def test_lines_in_json_with_tabs() -> None:
 
 def test_malformed_files_are_told_with_line_and_column() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse('{\n  "disk": "/dev/sda",\n}\n', "ks.cfg")
-    assert (caught.value.where, caught.value.message[:14]) == ("ks.cfg:3:1", "not valid JSON")
+        parse('{\n  "disk": "/dev/sda"\n "hostname": "h"}\n', "ks.cfg")
+    assert (caught.value.where, caught.value.message[:14]) == ("ks.cfg:3:2", "not valid JSON")
+    assert mistakes('{\n  "disk": "/dev/sda",\n}\n', "ks.json")[0].startswith("3:1: not valid JSON")
+    assert parse('{\n  "disk": "/dev/sda", live: False,\n}\n', "ks.cfg").disk == "/dev/sda", "as published ones are"
     assert mistakes("disk: [", "ks.yaml")[0].startswith(("1: not valid YAML", "2: not valid YAML"))
     assert mistakes('{"disk": "/dev/sda", "disk": "/dev/sdb"}', "ks.json") == ["1: key 'disk' is already set in line 1"]
     assert mistakes("- disk", "ks.yaml") == ["1: a mapping of keys to values is expected"]

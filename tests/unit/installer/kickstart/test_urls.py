@@ -31,7 +31,7 @@ def test_redacted(text: str, expected: str) -> None:
     "data",
     [
         {"additional_files": [{f"https://h/f?token={SECRET}": "relative"}]},
-        {"repos": {"own": {"baseurl": f"https://u:{SECRET}@h/$releasever"}}},
+        {"repos": {"own": {"baseurl": f"https://u:{SECRET}@h/$base"}}},
         {"hostname": f"https://u:{SECRET}@h/"},
     ],
 )

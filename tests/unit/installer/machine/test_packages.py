@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from photonbuild.installer.errors import PackageError
-from photonbuild.installer.machine.packages import missing_programs
+from photonbuild.errors import ConfigError
+from photonbuild.installer.errors import FetchError, KickstartError, PackageError
+from photonbuild.installer.fetch.fetcher import Fetcher
+from photonbuild.installer.fetch.source import parse_source
+from photonbuild.installer.machine.gather import user_arguments
+from photonbuild.installer.machine.packages import (
+    folder_packages,
+    listed_packages,
+    missing_programs,
+    repository_keys,
+)
 from tests.support.installer import GOOD, FakeMachine, answer_of_tdnf, configure, kickstart
 
 REPOS = {"own": {"baseurl": "cdrom:/repo"}}
@@ -68,3 +79,41 @@ def test_what_tdnf_cannot_fetch(with_repository: FakeMachine, capfd: pytest.Capt
     shown = capfd.readouterr().out
     assert "error: cdrom:/repo/a.rpm: what was downloaded has not the digest\nhint: the repository was changed" in shown
     assert not any(line.startswith("sfdisk") for line in with_repository.called())
+
+
+def test_lists_folders_and_keys(fake: FakeMachine) -> None:
+    """Packages of lists in JSON and YAML, without other kernels; files of a folder; keys of a repository."""
+    medium = fake.folder / "medium"
+    (medium / "lists").mkdir()
+    (medium / "lists/one.json").write_text('{"packages": ["a", "linux-esx"], "packages_x86_64": ["b"]}')
+    (medium / "lists/two.yaml").write_text("packages: [a, c]\n")
+    (medium / "rpms").mkdir()
+    (medium / "rpms/x.rpm").write_text("x")
+    (medium / "key.asc").write_text("key")
+    repos = {"own": {"baseurl": "https://h/r", "gpgcheck": 1, "gpgkey": "key.asc"}}
+    found = kickstart(
+        packages=["z"],
+        packagelist_files=["one.json", "two.yaml"],
+        search_path=["/mnt/media/lists"],
+        additional_rpms_path="/mnt/media/rpms",
+        repos=repos,
+    )
+    base = parse_source("cdrom:/ks.json")
+    with Fetcher(paths=fake.paths, blocks=fake.folder / "sys/class/block") as fetcher:
+        assert listed_packages(found, fetcher, base) == ("z", "a", "b", "c")
+        assert folder_packages(found, fetcher, base) == (medium / "rpms/x.rpm",)
+        assert repository_keys(found, fetcher, base) == {"own": [medium / "key.asc"]}
+        (medium / "lists/two.yaml").write_text("packages: [a, c]\npackges: []\n")
+        with pytest.raises(ConfigError, match="unknown key 'packges', did you mean 'packages'"):
+            listed_packages(found, fetcher, base)
+        with pytest.raises(FetchError, match="is in none of 2 places"):
+            listed_packages(replace(found, packagelist_files=("none.json",)), fetcher, base)
+
+
+def test_words_for_the_kernel() -> None:
+    text = "# of the user\nlevel=5\nuser_cmdline=loglevel=$level audit=0\n"
+    assert user_arguments(text, "user.cfg") == ("loglevel=5", "audit=0")
+    with pytest.raises(KickstartError, match="NAME=VALUE is expected"):
+        user_arguments("user_cmdline\n", "user.cfg")
+    with pytest.raises(KickstartError, match="cannot stand in GRUB's menu"):
+        user_arguments("user_cmdline=a;reboot\n", "user.cfg")

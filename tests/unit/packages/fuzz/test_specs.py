@@ -16,6 +16,7 @@ from photonbuild.config.load import load_sources
 from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import ConfigError, SpecError
 from photonbuild.packages.spec import _answers, _record, check_spec, make_spec
+from photonbuild.roots import Roots
 from photonbuild.sources import specfile
 from photonbuild.sources.debian import newest_first, parse, plain
 from tests.support.fuzz import for_a_while, mutated
@@ -129,7 +130,7 @@ def test_sources(data: bytes) -> None:
         folder.mkdir(parents=True)
         (folder / "sources.yaml").write_bytes(data)
         with only(ConfigError):
-            for entry in load_sources(folder, root=Path(base)).sources:
+            for entry in load_sources(folder, roots=Roots.of(Path(base))).sources:
                 assert all("/" not in name and name not in ("", ".", "..") for name in entry.names), entry
 
 

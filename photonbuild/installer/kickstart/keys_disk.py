@@ -1,0 +1,119 @@
+"""Keys of disks and partitions in a kickstart."""
+
+from __future__ import annotations
+
+from photonbuild.installer.kickstart.kinds import Choice, Either, Field, Flag, Items, Names, Number, Record
+from photonbuild.installer.kickstart.model import BTRFS, EXT4, SWAP, VFAT, XFS
+from photonbuild.installer.kickstart.values import (
+    ANY_DEVICE,
+    DEVICE,
+    DISK_ID,
+    FILE,
+    MOUNT_OPTIONS,
+    MOUNTPOINT,
+    NAME,
+    ONE_LINE,
+    SUBVOLUME,
+)
+
+# MiB: 8 EiB, more than Linux has of one disk.
+SIZE_MAXIMUM = 1 << 43
+DISKS = Names(
+    key=DISK_ID,
+    label="disks",
+    of=Record(
+        fields=(
+            Field(name="device", kind=DEVICE, doc="As `disk`."),
+            Field(
+                name="filename",
+                kind=FILE,
+                doc="Name of an image file instead: for making images; an installation refuses it.",
+            ),
+            Field(name="size", kind=Number(minimum=1, maximum=SIZE_MAXIMUM), doc="MiB of that file."),
+        )
+    ),
+)
+
+
+def subvolumes(depth: int) -> Items:
+    """`subvols` of Btrfs; each may have some of its own, so many deep."""
+    inner = (Field(name="subvols", kind=subvolumes(depth - 1), doc="Subvolumes of its own."),) if depth else ()
+    return Items(
+        of=Record(
+            fields=(
+                Field(name="name", kind=SUBVOLUME, doc="Name.", required=True),
+                Field(name="mountpoint", kind=MOUNTPOINT, doc="Where it is mounted."),
+                Field(name="label", kind=ONE_LINE, doc="Label."),
+                Field(name="fs_options", kind=MOUNT_OPTIONS, doc="Mount options."),
+                *inner,
+            )
+        )
+    )
+
+
+BTRFS_VOLUME = Record(
+    fields=(
+        Field(name="label", kind=ONE_LINE, doc="Label of the volume."),
+        Field(name="subvols", kind=subvolumes(3), doc="Subvolumes."),
+    )
+)
+PARTITION = Record(
+    fields=(
+        Field(
+            name="filesystem",
+            kind=Choice(values=(EXT4, XFS, VFAT, SWAP, BTRFS)),
+            doc="`vfat` is for `/boot/efi` only. `btrfs` is read and checked, but the kernel has none: an "
+            "installation stops before anything is written.",
+            default=EXT4,
+        ),
+        Field(
+            name="mountpoint",
+            kind=MOUNTPOINT,
+            doc="Where it is mounted; every file system but swap has one, and one is `/`.",
+        ),
+        Field(
+            name="size",
+            kind=Number(minimum=0, maximum=SIZE_MAXIMUM),
+            doc="MiB; 0 takes what is left of the disk, and at most one of a disk may. This or `sizepercent` is "
+            "needed.",
+        ),
+        Field(
+            name="sizepercent",
+            kind=Number(minimum=1, maximum=100),
+            doc="Percent of what ESP, BIOS boot partition and LVM itself leave of the disk; all together at most 100.",
+        ),
+        Field(name="mkfs_options", kind=ONE_LINE, doc="Further words for mkfs."),
+        Field(
+            name="fs_options",
+            kind=Either(short=MOUNT_OPTIONS, record=Items(of=MOUNT_OPTIONS)),
+            doc="Mount options for /etc/fstab, with commas or as a list. What begins with `-` is taken for "
+            "`mkfs_options`.",
+            example="nodev,nosuid",
+        ),
+        Field(
+            name="lvm",
+            kind=Record(
+                fields=(
+                    Field(name="vg_name", kind=NAME, doc="Volume group; made of one partition or disk.", required=True),
+                    Field(name="lv_name", kind=NAME, doc="Logical volume, one for each file system.", required=True),
+                )
+            ),
+            doc="Make it a logical volume instead of a partition.",
+        ),
+        Field(name="disk_id", kind=DISK_ID, doc="Which of `disks` it is on.", default_doc="`default`"),
+        Field(name="disk", kind=ANY_DEVICE, doc="The older form of `disk_id`: a device, or a name in `disks`."),
+        Field(
+            name="all_disk",
+            kind=Flag(),
+            doc="Take the whole disk, without a partition table; not of the disk `default`. Its size is the disk's.",
+        ),
+        Field(
+            name="ab",
+            kind=Flag(),
+            doc="Make a second partition of the same size and kind after it, and leave it empty and unmounted. Not "
+            "on a logical volume.",
+        ),
+        Field(name="btrfs", kind=BTRFS_VOLUME, doc="Volume and subvolumes of `btrfs`."),
+        Field(name="type", kind=ONE_LINE, instead="the type of a partition follows from what it is for"),
+    )
+)

@@ -1,0 +1,165 @@
+"""A disk image from a kickstart: the settings that it becomes, what is said of it, what an image cannot have."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from photonbuild.config.models import DiskImage
+from photonbuild.errors import PhotonbuildError
+from photonbuild.pipeline.configuration import load_config
+from photonbuild.pipeline.kickstart import kickstart_image
+from photonbuild.roots import BUILD
+from photonbuild.store import Store
+
+ROOT = Path(__file__).parents[3]
+GIB, MIB = 1 << 30, 1 << 20
+CRYPTED = "$6$saltsalt$" + "a" * 86
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f tester"
+
+
+class Asked:
+    """A kickstart, and what becomes of it."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+        self.said: list[str] = []
+        self.session: Any = SimpleNamespace(
+            config=load_config(ROOT),
+            store=Store.open(tmp_path / "store"),
+            reporter=SimpleNamespace(info=self.said.append),
+        )
+
+    def image(self, text: str, *, base: str = "raw") -> tuple[DiskImage, dict[str, bytes]]:
+        """The image's settings, and what lies in the files that they name."""
+        path = self.folder / "my-server.yaml"
+        path.write_text(text)
+        before = self.session.config
+        with kickstart_image(self.session, base, path, {}) as name:
+            config = self.session.config
+            assert name == f"{base}-myserver"
+            image = config.image(name)
+            own = config.roots.layers[-1].path / BUILD
+            assert stat.S_IMODE((own / f"images/{name}.yaml").stat().st_mode) == 0o600
+            files = {str(file.relative_to(own)): file.read_bytes() for file in own.rglob("*") if file.is_file()}
+            assert config.root == before.root
+        assert self.session.config is before
+        assert list((self.folder / "store/tmp").iterdir()) == []
+        return image, files
+
+    def refused(self, text: str, base: str = "raw") -> str:
+        with pytest.raises(PhotonbuildError) as caught:
+            self.image(text, base=base)
+        assert list((self.folder / "store/tmp").iterdir()) == []
+        return f"{caught.value.message} {caught.value.detail or ''} {caught.value.hint or ''}"
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    return Asked(tmp_path)
+
+
+def test_who_gets_in_and_what_is_in_it(asked: Asked) -> None:
+    (asked.folder / "motd").write_text("hello\n")
+    (asked.folder / "tool").write_text("#!/bin/sh\n")
+    (asked.folder / "tool").chmod(0o700)
+    (asked.folder / "after.sh").write_text("#!/bin/bash\ntrue\n")
+    (asked.folder / "more.json").write_text('{"packages": ["less", "gawk"]}')
+    image, files = asked.image(
+        f"""
+disk: /dev/sda
+hostname: web-1
+password: {{crypted: true, text: "{CRYPTED}", age: 0}}
+public_key: "{KEY}"
+packages: [less]
+packagelist_file: more.json
+services: {{docker: enabled, sshd.service: disabled}}
+additional_files: [{{motd: /etc/motd}}, {{tool: /usr/bin/}}]
+postinstall: ["echo done >/etc/made"]
+postinstallscripts: [after.sh]
+"""
+    )
+    assert (image.hostname, image.variant, image.format) == ("web-1", "-myserver", "raw")
+    assert [(user.name, user.password) for user in image.users] == [("root", CRYPTED)]
+    assert image.authorized_keys == (KEY,)
+    assert image.packages[-2:] == ("less", "gawk")
+    assert {"docker.service": "enabled", "sshd.service": "disabled"}.items() <= image.services.items()
+    placed = {file.path: (files[f"{file.source}"], file.mode) for file in image.files if file.source}
+    assert placed == {"/etc/motd": (b"hello\n", "0644"), "/usr/bin/tool": (b"#!/bin/sh\n", "0755")}
+    age, lines, script = (files[name] for name in image.scripts)
+    assert rb"\1:0:\3:\4:" in age
+    assert (lines, script) == (b"#!/bin/sh\necho done >/etc/made\n", b"#!/bin/bash\ntrue\n")
+
+
+def test_disk(asked: Asked) -> None:
+    image, _ = asked.image(
+        """
+disks: {default: {filename: root.img, size: 6144}}
+partitions:
+  - {mountpoint: /, size: 0, filesystem: xfs}
+  - {mountpoint: /var, size: 2048, filesystem: xfs}
+  - {mountpoint: /srv/data, sizepercent: 10, filesystem: ext4, fs_options: "nodev,noatime"}
+  - {size: 512, filesystem: swap}
+  - {mountpoint: /boot/efi, size: 64, filesystem: vfat}
+  - {mountpoint: /boot, size: 300, filesystem: ext4}
+"""
+    )
+    disk = image.disk
+    assert (disk.size, disk.filesystem, disk.swap, disk.esp_size) == (6 * GIB, "xfs", 512 * MIB, 64 * MIB)
+    assert (disk.var, disk.root_size) == (True, (6144 - 4 - 64 - 512 - 614 - 2048) * MIB)
+    (part,) = disk.partitions
+    assert (part.name, part.path, part.size, part.options) == ("srvdata", "/srv/data", 614 * MIB, ("nodev", "noatime"))
+    assert any("/boot stays in the root's" in line for line in asked.said)
+
+
+def test_what_a_disk_of_no_size_has_to_hold(asked: Asked) -> None:
+    image, _ = asked.image("disk: /dev/sda\npartitions:\n  - {mountpoint: /, size: 40000, filesystem: ext4}\n")
+    assert image.disk.size == (40000 + 4 + 32) * MIB
+    image, _ = asked.image("disk: /dev/sda\n")
+    assert image.disk == asked.session.config.image("raw").disk
+
+
+def test_network(asked: Asked) -> None:
+    image, _ = asked.image(
+        """
+disk: /dev/sda
+network:
+  version: "2"
+  nameservers: {addresses: [192.0.2.53], search: [example.org]}
+  ethernets: {first: {match: {name: eth0}, dhcp4: "no", addresses: [192.0.2.9/24], gateway: 192.0.2.1}}
+"""
+    )
+    (file,) = image.network_files
+    assert file.name == "10-first.network" and "Address=192.0.2.9/24" in (file.text or "")
+    assert "Name=eth0" not in (file.text or "") and any("eth0 is every Ethernet card" in line for line in asked.said)
+    assert any("DNS=192.0.2.53" in (file.text or "") for file in image.files)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("preinstall: [x]\n", "preinstall is run in the machine"),
+        ("partitions: [{mountpoint: /, size: 0, filesystem: btrfs}]\n", "Btrfs"),
+        (
+            "partitions: [{mountpoint: /, size: 0, filesystem: ext4, lvm: {vg_name: v, lv_name: r}}]\n",
+            "no logical volume",
+        ),
+        ("additional_files: [{gone: /x}]\n", "no such file"),
+        ("additional_files: [{'https://example.org/x': /x}]\n", "made of files of this machine"),
+        ("docker: {images: [{method: pull, name: 'a/b:1'}]}\n", "pulled from a registry"),
+        ("ostree: {default_repo: true}\nansible: [{playbook: x}]\n", "2 things cannot be in an image"),
+        ("hostname: 'a b'\n", "hostname"),
+        ("partitions: [{mountpoint: /srv, size: 0, filesystem: ext4}, {mountpoint: /, size: 500, filesystem: ext4}]\n",
+         "takes what is left"),
+    ],
+)  # fmt: skip
+def test_what_an_image_cannot_have(asked: Asked, text: str, reason: str) -> None:
+    assert reason in asked.refused(f"disk: /dev/sda\n{text}")
+
+
+def test_only_a_disk_image_is_one(asked: Asked) -> None:
+    assert "'iso' is no disk image" in asked.refused("disk: /dev/sda\n", base="iso")
