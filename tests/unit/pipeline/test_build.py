@@ -30,7 +30,7 @@ FIRST, *_, LAST = sorted(TREE)
 def session(tmp_path: Path) -> Session:
     found = fake_session(tmp_path, TREE)
     for folder in ("logs", "tmp", "sources"):
-        (tmp_path / folder).mkdir()
+        (tmp_path / folder).mkdir(exist_ok=True)
     return found
 
 

@@ -37,7 +37,6 @@ def test_a_text_of_several_lines_is_shown_as_such() -> None:
 def test_logs(tmp_path: Path) -> None:
     session = fake_session(tmp_path / "store", synthetic.chain(2))
     store = session.store
-    (store.root / "logs").mkdir()
     with pytest.raises(ConfigError, match="never built in this store"):
         last_log(session, "c00000")
     kept = store.package("c00000", "0" * 64) / "build.log"
