@@ -77,7 +77,8 @@ def split_argvs(places: Mapping[str, str]) -> list[list[str]]:
     argvs = []
     for name, place in places.items():
         below = [other for other in places.values() if other != place and other.startswith(f"{place.rstrip('/')}/")]
-        without = [f"--exclude=.{other}/*" for other in below]
+        # Not the mount points themselves, whose names end in a slash: a root that is read-only has to have them.
+        without = [f"--exclude=.{other}/?*" for other in below]
         if name == ROOT:
             argvs.append([*common, "--file=/work/root-only.tar", *without, "@/root.tar"])
             continue

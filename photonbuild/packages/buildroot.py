@@ -80,11 +80,12 @@ class Builder:
     ) -> Builder:
         macros = macro_digests(config)
         folder = store.root / "macros" / key_of(macros)
-        if not folder.is_dir():
-            folder.parent.mkdir(exist_ok=True)
-            with store.staging() as work:
-                macro_binds(config, work)
-                store.publish(work, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with store.lock("macros"):
+            # Of a process that was killed while it wrote.
+            for left in folder.glob(".*"):
+                left.unlink()
+            binds = macro_binds(config, folder)
         epoch = config.distribution.source_date_epoch
         bare = Sandbox(layers=[], scratch=folder, env=variables(epoch))
         environment = BuildEnvironment(
@@ -106,7 +107,7 @@ class Builder:
             rooms=Rooms(),
             offers=Offers(is_owned=config.seeds.is_owned, in_seed=partial(seed_provides, config.seeds, seed.root)),
             layers=layers,
-            macros=macro_binds(config, folder),
+            macros=binds,
             environment=environment,
         )
 

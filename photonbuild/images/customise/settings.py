@@ -31,6 +31,7 @@ UNITS = "/etc/systemd/system"
 READ_ONLY = {
     "/etc/ssh/sshd_config.d/10-host-keys.conf": "units/read-only-host-keys.conf",
     f"{UNITS}/sshd-keygen.service.d/10-read-only.conf": "units/read-only-sshd-keygen.conf",
+    f"{UNITS}/systemd-resolved.service.d/10-read-only.conf": "units/read-only-resolved.conf",
 }
 Part = Entry | Need | UnitSetting
 
@@ -57,6 +58,9 @@ def _disk(config: Config, image: Image, document: Document) -> Iterator[Part]:
         for folder in ("upper", "work"):
             mode = 0o700 if name == "root" else 0o755
             yield Entry(path=f"{LAYERS}/{name}/{folder}", kind="folder", mode=mode, where=where)
+    # Mount points have to be there, and nobody can write down in /etc that an update is complete.
+    yield Entry(path="/boot/efi", kind="folder", mode=0o755, where=where)
+    yield UnitSetting(unit="systemd-update-done.service", state="masked", where=where)
     # Host keys are made at the first boot, in /var as well.
     for path, source in READ_ONLY.items():
         text = existing(config.roots, source, where=where).read_text(encoding="utf-8")
