@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.config.load import Config
+from photonbuild.errors import VerifyError
 from photonbuild.images.formats import FORMATS
 from photonbuild.machines.hardware import Firmware
 from photonbuild.machines.manifest import read_manifest
@@ -51,7 +52,10 @@ def verify_image(
     print()
     for row in stage_table(report):
         print("  " + "".join(cell.ljust(20) for cell in row))
-    require(report)
+    try:
+        require(report)
+    except VerifyError as error:
+        pytest.fail(f"{error}\n{error.detail}", pytrace=False)
     return report.boots[0]
 
 
