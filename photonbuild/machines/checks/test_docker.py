@@ -102,10 +102,17 @@ def test_names_on_a_network_of_its_own(host: Host, image: str, facts: dict[str, 
 
 
 def test_memory_limit_kills(host: Host, image: str) -> None:
-    result = host.run(f"docker run --name hog --network none --memory 64m --memory-swap 64m {image} tail /dev/zero")
-    assert result.rc == 137
-    assert inspect(host, "hog", "{{.State.OOMKilled}} {{.State.ExitCode}}") == "true 137"
-    docker(host, "rm hog")
+    """The kernel kills each time. That Docker knows why may be lost in containerd, where the scope is gone first.
+
+    https://github.com/containerd/containerd/issues/8893
+    """
+    states = []
+    while "true 137" not in states and len(states) < 3:
+        result = host.run(f"docker run --name hog --network none --memory 64m --memory-swap 64m {image} tail /dev/zero")
+        states.append(inspect(host, "hog", "{{.State.OOMKilled}} {{.State.ExitCode}}"))
+        docker(host, "rm hog")
+        assert result.rc == 137
+    assert states[-1] == "true 137", states
 
 
 def test_limits_reach_the_kernel(confined: dict[str, str]) -> None:
