@@ -110,19 +110,19 @@ def test_it_installs_and_starts(name: str, installs: InstallLab) -> None:
     stem = name.partition(".")[0]
     disk = installs.blank(stem)
     more = [installs.blank(f"{stem}-{number}", GIB) for number in range(2)]
-    drives = [Drive(file=path, format="raw", bus="pvscsi", writable=True) for path in more]
+    drives = [Drive(file=path, format="raw", bus="sata", writable=True) for path in more]
     text = textwrap.dedent((FOLDER / name).read_text(encoding="utf-8"))
     disc = installs.disc("ANSWERS", {name: text, **case.files})
     firmware = "uefi" if stem == "shadow-partition" else "bios"
     words = f"ks=cdrom:/{name} installer.poweroff {case.words}"
     with installs.medium(
-        disk, bus="pvscsi", discs=[disc], drives=drives, words=words, firmware=firmware
+        disk, bus="sata", discs=[disc], drives=drives, words=words, firmware=firmware
     ) as (machine, terminal):  # fmt: skip
         finished(terminal)
         ended(machine)
         for line in case.said:
             assert line in " ".join(terminal.text.split()), terminal.text[-4000:]
-    drive = BootDrive(file=disk, format="raw", bus="pvscsi", writable=True)
+    drive = BootDrive(file=disk, format="raw", bus="sata", writable=True)
     with installs.machine(installs.hardware(boot_drive=drive, drives=drives, firmware=firmware)) as machine:
         if not case.asks:
             with Terminal(machine) as terminal:
