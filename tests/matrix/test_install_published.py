@@ -66,7 +66,7 @@ CASES = {
     ),
     "lvm.yaml": Case(
         asks={
-            "findmnt -no SOURCE,FSTYPE /": "/dev/mapper/vg_root-lv_root ext4",
+            "lsblk -no NAME $(findmnt -no SOURCE /)": "vg_root-lv_root",
             "findmnt -no SOURCE /var": "/dev/mapper/vg_root-lv_var",
             "blkid -s LABEL -o value $(findmnt -no SOURCE --fstab --evaluate /boot/efi)": "EFI",
         }
