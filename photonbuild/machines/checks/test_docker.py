@@ -106,7 +106,7 @@ def test_memory_limit_kills(host: Host, image: str) -> None:
 
     https://github.com/containerd/containerd/issues/8893
     """
-    states = []
+    states: list[str] = []
     while "true 137" not in states and len(states) < 3:
         result = host.run(f"docker run --name hog --network none --memory 64m --memory-swap 64m {image} tail /dev/zero")
         states.append(inspect(host, "hog", "{{.State.OOMKilled}} {{.State.ExitCode}}"))
