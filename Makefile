@@ -3,7 +3,7 @@ RUN := tools/run
 PHOTONBUILD := $(RUN) python -m photonbuild
 PYTEST := $(RUN) python -m pytest
 # ARGS goes to what was asked for: to pytest, not to the images that its tests need.
-IMAGE_ARGS = $(if $(filter test% boot,$(MAKECMDGOALS)),,$(ARGS))
+IMAGE_ARGS = $(if $(filter test% boot start,$(MAKECMDGOALS)),,$(ARGS))
 
 # One image for each file.
 IMAGES := $(patsubst build/images/%.yaml,%,$(sort $(wildcard build/images/*.yaml)))
@@ -14,7 +14,7 @@ BOOTED := iso qcow2 oci pico
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: $(IMAGES) images repo test test-matrix lint unit native integration boot fuzz clean help
+.PHONY: $(IMAGES) images repo test test-matrix lint unit native integration boot start fuzz clean help
 
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -33,6 +33,7 @@ test: ## lint, unit, native, integration and boot tests
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory native
 	$(MAKE) --no-print-directory ARGS= $(BOOTED)
+	$(MAKE) --no-print-directory start
 	@echo "integration and boot tests run side by side, a quarter of an hour; what each says comes when it ends"
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration boot
 
@@ -53,7 +54,10 @@ integration: ## real tools on small packages: minutes
 	$(PYTEST) tests/integration -m 'not long' $(ARGS)
 
 boot: $(BOOTED) ## boot the ISO and the disk image in QEMU, run containers as machines, check them from inside and outside
-	$(PYTEST) tests/boot tests/pico -m 'not long' $(ARGS)
+	$(PYTEST) tests/boot tests/pico --ignore tests/boot/test_start.py -m 'not long' $(ARGS)
+
+start: $(BOOTED) ## the ISO is up in time, with nothing beside it
+	$(PYTEST) tests/boot/test_start.py $(ARGS)
 
 test-matrix: images ## boot every image, install from every kickstart, kill 50 builds, then make fuzz: an hour and more
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
