@@ -133,6 +133,7 @@ def plain_value(text: str) -> Any:
     """The value that a plain scalar with this text has: a number, true, false, nothing, or the text itself."""
     loader = _Loader("")
     try:
+        # PyYAML's stubs say nothing of this method.
         tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
         return loader.construct_document(yaml.ScalarNode(tag=tag, value=text))
     except ValueError:

@@ -19,9 +19,9 @@ from photonbuild.store import no_space
 
 # Each command with the module of this package that has it: one that is called is imported with what it needs.
 COMMANDS = {
-    "bump": "updates",
-    "build": "packages",
     "boot": "machine",
+    "build": "packages",
+    "bump": "updates",
     "ci": "report",
     "completion": "shell",
     "diff": "inspect",

@@ -35,6 +35,7 @@ from photonbuild.installer.kickstart.model import (
 from photonbuild.installer.passwords import NEVER
 from photonbuild.installer.plan import networkd
 from photonbuild.installer.plan.additions import script
+from photonbuild.installer.plan.make import unit_name
 from photonbuild.pipeline.configuration import IMAGE_MODELS
 from photonbuild.pipeline.session import Session
 from photonbuild.roots import BUILD, Root, Roots
@@ -109,7 +110,7 @@ def kickstart_image(session: Session, name: str, path: Path, params: Mapping[str
     with session.store.staging() as work:
         _write(draft, work / BUILD, new)
         layers = (*config.roots.layers, Root(path=work, label=f"{kickstart.name} as "))
-        session.config = replace(load(Roots(layers), IMAGE_MODELS, user=config.user), user=config.user)
+        session.config = load(Roots(layers), IMAGE_MODELS, user=config.user)
         try:
             yield new
         finally:
@@ -244,12 +245,8 @@ def _system(draft: _Draft, base: DiskImage) -> None:
     elif kickstart.password is None and not base.authorized_keys and base.platform is None:
         draft.notes.append(f"{kickstart.name}: neither a password nor a key: nobody can log in, except by a credential")
     if kickstart.services:
-        states = {_unit(name): state for name, state in kickstart.services.items()}
+        states = {unit_name(name): state for name, state in kickstart.services.items()}
         draft.data["services"] = {**draft.data.get("services", {}), **states}
-
-
-def _unit(name: str) -> str:
-    return name if re.search(r"\.[a-z]+$", name) else f"{name}.service"
 
 
 def _age_script(age: int) -> str:

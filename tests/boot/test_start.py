@@ -20,9 +20,9 @@ DOCKER_READY_SECONDS = 25
 
 
 def test_docker_is_ready_in_time(iso: Path, configuration: Config, store: Store, machine_seed: Path) -> None:
-    """The best of three boots."""
+    """A slow boot is judged by a second one."""
     found: list[float] = []
-    while len(found) < 3 and min(found, default=BOOT_TIMEOUT) > DOCKER_READY_SECONDS:
+    while len(found) < 2 and min(found, default=BOOT_TIMEOUT) > DOCKER_READY_SECONDS:
         with boot_drive(iso) as drive:
             hardware = Hardware(boot_drive=drive, accel=best_accel(machine_seed, store.scratch))
             with Machine(hardware, seed=machine_seed, scratch=store.scratch) as machine:

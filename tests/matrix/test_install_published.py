@@ -5,7 +5,6 @@ Those that are not here name what no machine of ours has: a registry, a reposito
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.machines.drive import BootDrive, Drive
+from photonbuild.machines.hardware import Firmware
 from tests.support.installs import InstallLab, ended, finished
 from tests.support.published import wait_for_boot
 from tests.support.terminal import Terminal
@@ -39,6 +39,7 @@ class Case:
     said: tuple[str, ...] = ()
     words: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    firmware: Firmware = "bios"
 
 
 CASES = {
@@ -61,6 +62,7 @@ CASES = {
         }
     ),
     "shadow-partition.yaml": Case(
+        firmware="uefi",
         asks={"ls /dev/disk/by-partlabel | grep -c root": "2", "findmnt -no FSTYPE /srv": "ext4"},
         said=("the second partition of / stays empty",),
     ),
@@ -111,19 +113,17 @@ def test_it_installs_and_starts(name: str, installs: InstallLab) -> None:
     disk = installs.blank(stem)
     more = [installs.blank(f"{stem}-{number}", GIB) for number in range(2)]
     drives = [Drive(file=path, format="raw", bus="sata", writable=True) for path in more]
-    text = textwrap.dedent((FOLDER / name).read_text(encoding="utf-8"))
-    disc = installs.disc("ANSWERS", {name: text, **case.files})
-    firmware = "uefi" if stem == "shadow-partition" else "bios"
+    disc = installs.disc("ANSWERS", {name: FOLDER / name, **case.files})
     words = f"ks=cdrom:/{name} installer.poweroff {case.words}"
     with installs.medium(
-        disk, bus="sata", discs=[disc], drives=drives, words=words, firmware=firmware
+        disk, bus="sata", discs=[disc], drives=drives, words=words, firmware=case.firmware
     ) as (machine, terminal):  # fmt: skip
         finished(terminal)
         ended(machine)
         for line in case.said:
             assert line in " ".join(terminal.text.split()), terminal.text[-4000:]
     drive = BootDrive(file=disk, format="raw", bus="sata", writable=True)
-    with installs.machine(installs.hardware(boot_drive=drive, drives=drives, firmware=firmware)) as machine:
+    with installs.machine(installs.hardware(boot_drive=drive, drives=drives, firmware=case.firmware)) as machine:
         if not case.asks:
             with Terminal(machine) as terminal:
                 terminal.wait_for("login:", timeout=400)

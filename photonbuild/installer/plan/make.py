@@ -66,16 +66,18 @@ def require_installable(kickstart: Kickstart) -> None:
         raise KickstartError(f"preinstall has to be run first: {waiting}", where=kickstart.name)
 
 
+def unit_name(name: str) -> str:
+    """As systemctl(1) takes it: what has no type is a service."""
+    typed = re.search(r"\.(service|socket|target|timer|path|mount|automount|slice|swap)$", name)
+    return name if typed else f"{name}.service"
+
+
 def _require_units(kickstart: Kickstart, facts: Facts) -> None:
     """Units must be there, unless packages or files are added that may bring them."""
     if facts.packages or facts.additional_files:
         return
     for name, state in kickstart.services.items():
-        full = (
-            name
-            if re.search(r"\.(service|socket|target|timer|path|mount|automount|slice|swap)$", name)
-            else f"{name}.service"
-        )
+        full = unit_name(name)
         template = re.sub(r"@.*\.", "@.", full)
         if state != "masked" and not {full, template} & facts.units:
             raise KickstartError(
