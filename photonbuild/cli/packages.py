@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from photonbuild.cli.graph import tree_options
 from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, command, recorded, without_session
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed
-from photonbuild.log import Reporter
+from photonbuild.log import Reporter, clock
+from photonbuild.packages.makespan import Workers
 from photonbuild.paths import default_store
 from photonbuild.pipeline import build as pipeline
+from photonbuild.pipeline import estimate as estimates
+from photonbuild.pipeline.graph import read, tell
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
 from photonbuild.pipeline.why import why
 from photonbuild.sources import fetch as sources
+
+
+class Numbers(click.ParamType[list[int]]):
+    """Whole numbers from 1, with commas between them."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        words = str(value).split(",")
+        if not all(word.isascii() and word.isdecimal() and 0 < int(word) <= MOST_WORKERS for word in words):
+            self.fail(f"'{value}' is no number from 1 to {MOST_WORKERS}, nor several with commas between them")
+        return [int(word) for word in words]
+
+
+MOST_WORKERS = 10_000
 
 
 @click.command("plan")
@@ -29,9 +50,26 @@ from photonbuild.sources import fetch as sources
     show_default=True,
     help="Profile to plan when no package is named.",
 )
+@click.option("--workers", type=Numbers(), help="How long it would take on so many workers: 3, or several: 1,4,16.")
+@click.option("--worker-cores", type=click.IntRange(1), default=1, show_default=True, help="Cores of each worker.")
+@click.option("--shared-cores", type=click.FloatRange(0.1), help="Cores that all workers have together, if fewer.")
+@click.option("--overhead", type=click.FloatRange(0), default=0.0, help="Seconds that each build takes besides.")
+@click.option("--cold", is_flag=True, help="With --workers: as if nothing were built yet.")
+@tree_options
 @command
-def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> None:
-    """Show what would be built, and why. Builds nothing."""
+def plan_command(
+    session: Session, packages: tuple[str, ...], profile: str, tree: Path | None, macros: tuple[Path, ...], **how: Any
+) -> None:
+    """Show what would be built, and why. Builds nothing.
+
+    With --workers, an estimate of how long: from CPU seconds as last measured, what waits for what, and the sizes of
+    files. With --specs it is of another tree, as if nothing of it were built.
+    """
+    if how["workers"]:
+        _estimate(session, packages, profile, tree, macros, **how)
+        return
+    if tree or how["cold"]:
+        raise ConfigError("--specs and --cold go with --workers")
     names = pipeline.chosen_specs(session, packages, profile)
     _, problems = session.buildable(names)
     steps = plan(session, names)
@@ -44,6 +82,47 @@ def plan_command(session: Session, packages: tuple[str, ...], profile: str) -> N
     )
     if problems:
         raise pipeline.first_error(session, problems)
+
+
+def _estimate(
+    session: Session,
+    packages: tuple[str, ...],
+    profile: str,
+    tree: Path | None,
+    macros: tuple[Path, ...],
+    *,
+    workers: Sequence[int],
+    worker_cores: int,
+    shared_cores: float | None,
+    overhead: float,
+    cold: bool,
+) -> None:
+    asked = [Workers(count=count, cores=worker_cores, shared=shared_cores, overhead=overhead) for count in workers]
+    if tree is not None:
+        forest = read(session, tree, macros)
+        tell(session, forest)
+        found = estimates.estimate_tree(session, forest.graph, estimates.measured(session), asked)
+    else:
+        names = pipeline.chosen_specs(session, packages, profile)
+        found = estimates.estimate(session, estimates.wanted(session, names, cold=cold), asked)
+    rows = estimates.rows(found)
+    lines = [
+        f"{row['workers']:>7} workers  {clock(row['seconds']):>8}  {row['efficiency']:4.0%} of the cores used"
+        + (f", down {row['down'] / 1e9:.2f} GB, up {row['up'] / 1e9:.2f} GB" if row["down"] else "")
+        for row in rows
+    ]
+    path = estimates.path(found)
+    lines += [f"the longest chain: {clock(sum(path.values()))}"]
+    lines += [f"{clock(seconds):>8}  {name}" for name, seconds in path.items()]
+    answer(
+        {"workers": rows, "path": path, "unmeasured": list(found.unmeasured), "circles": list(found.circles)}, *lines
+    )
+    total = sum(job.cpu_seconds for job in found.jobs)
+    session.reporter.info(f"{len(found.jobs)} packages, {clock(total)} of one core")
+    if found.unmeasured:
+        session.reporter.info(f"{len(found.unmeasured)} were never measured: the median of those that were is taken")
+    if found.circles:
+        session.reporter.info(f"{len(found.circles)} need each other: an earlier build of one is taken for the other")
 
 
 @click.command("why")
