@@ -120,7 +120,7 @@ def _estimate(
     total = sum(job.cpu_seconds for job in found.jobs)
     session.reporter.info(f"{len(found.jobs)} packages, {clock(total)} of one core")
     if found.unmeasured:
-        session.reporter.info(f"{len(found.unmeasured)} were never measured: the median of those that were is taken")
+        session.reporter.info(f"{len(found.unmeasured)} were never measured: the mean of those that were is taken")
     if found.circles:
         session.reporter.info(f"{len(found.circles)} need each other: an earlier build of one is taken for the other")
 

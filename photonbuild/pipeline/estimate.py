@@ -21,7 +21,7 @@ from photonbuild.seeds.lock import read_lock
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """`spans`: the outcome for each number of workers. `unmeasured`: packages that are taken to need the median of all
+    """`spans`: the outcome for each number of workers. `unmeasured`: packages that are taken to need the mean of all
     that were measured. `circles`: packages that need each other: an earlier build of one is taken for the other."""
 
     jobs: Sequence[Job]
@@ -99,7 +99,7 @@ def _estimate(
     jobs: Sequence[Job], workers: Sequence[Workers], seconds: Mapping[str, float], circles: Sequence[str]
 ) -> Estimate:
     """`seconds`: of all that was measured, among the jobs or not."""
-    typical = statistics.median(seconds.values()) if seconds else Cost().cpu_seconds
+    typical = statistics.fmean(seconds.values()) if seconds else Cost().cpu_seconds
     jobs = [job if job.name in seconds else dataclasses.replace(job, cpu_seconds=typical) for job in jobs]
     return Estimate(
         jobs=jobs,
