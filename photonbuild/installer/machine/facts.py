@@ -98,7 +98,7 @@ class Facts:
     today: int
     filesystems: frozenset[str] = frozenset()
     volume_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    has_lvm_initramfs: bool = False
+    has_initramfs: bool = False
     packages: tuple[Path, ...] = ()
     additional_files: tuple[LocalFile, ...] = ()
     scripts: Mapping[str, tuple[LocalFile, ...]] = field(default_factory=dict)

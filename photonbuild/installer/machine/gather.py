@@ -136,7 +136,7 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
         today=int(time.time()) // 86400,
         filesystems=filesystems,
         volume_groups=volume_groups(),
-        has_lvm_initramfs=paths.lvm_initramfs.exists(),
+        has_initramfs=paths.initramfs.exists(),
         packages=packages,
         additional_files=files,
         scripts={

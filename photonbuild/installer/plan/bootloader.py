@@ -13,7 +13,7 @@ from photonbuild.installer.plan.steps import BootCode, BootEntry, Command, Copy,
 
 MENU_TIMEOUT = 2
 # On the root file system even where /boot is one of its own.
-INITRAMFS = "/usr/lib/initramfs-lvm.img"
+INITRAMFS = "/usr/lib/initramfs.img"
 # Where firmware looks on a disk that it has no entry of.
 LOADER = "/EFI/BOOT/BOOTX64.EFI"
 # Words of the medium's kernel command line that are about the medium.
@@ -60,15 +60,15 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
         ],
         timeout=MENU_TIMEOUT,
         filesystem=root.uuid if layout.boot is not root else "",
-        initramfs=INITRAMFS if lvm else "",
+        initramfs=INITRAMFS if layout.needs_initramfs else "",
     )
     steps: list[Step] = [
         Folder(title=f"make {folder}", path=folder),
         Write(title="write the boot menu", path=f"{folder}/grub.cfg", text=text),
         Write(title="write GRUB's environment block", path=f"{folder}/grubenv", text=grub.environment_block()),
     ]
-    if lvm:
-        steps.append(Copy(title="copy the initramfs", source=facts.paths.lvm_initramfs, path=INITRAMFS))
+    if layout.needs_initramfs:
+        steps.append(Copy(title="copy the initramfs", source=facts.paths.initramfs, path=INITRAMFS))
     if layout.esp and kickstart.bootmode in (EFI, DUALBOOT):
         loader = f"{layout.esp.partition.mountpoint}{LOADER}"
         steps.append(Copy(title="install GRUB for UEFI", source=facts.paths.work / "BOOTX64.EFI", path=loader))

@@ -96,6 +96,11 @@ class Layout:
         return self.mounted_at("/boot") or self.root
 
     @property
+    def needs_initramfs(self) -> bool:
+        """Whether the kernel alone cannot mount the root."""
+        return bool(self.root.partition.lvm)
+
+    @property
     def esp(self) -> FileSystem | None:
         return self.mounted_at(ESP_MOUNTPOINT)
 
@@ -221,9 +226,9 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
         elsewhere = [device for device in devices if not any(disk.has(device) for disk in facts.disks.values())]
         if elsewhere:
             raise DiskError(f"there is a volume group '{group}' already, on {', '.join(elsewhere)}", where="partitions")
-        if partition.mountpoint == "/" and not facts.has_lvm_initramfs:
+        if partition.mountpoint == "/" and not facts.has_initramfs:
             raise MachineError(
-                f"'/' on a logical volume needs an initramfs, and this medium has no {facts.paths.lvm_initramfs}",
+                f"'/' on a logical volume needs an initramfs, and this medium has no {facts.paths.initramfs}",
                 where="partitions",
                 hint="take a plain partition for '/'; /var and others can be logical volumes",
             )

@@ -85,7 +85,7 @@ def machine(kickstart: Kickstart) -> Facts:
     others = {target.id: Disk(path=target.device, size=8 * GIB) for target in kickstart.used_disks[1:]}
     return facts(
         more_disks=others,
-        has_lvm_initramfs=True,
+        has_initramfs=True,
         cards=(
             Card(name="enp0s4", address="52:54:00:00:00:09", index=3),
             Card(name="enp0s3", address="52:54:00:00:00:01", index=2),
