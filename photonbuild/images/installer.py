@@ -26,7 +26,7 @@ PROGRAM = "photonbuild.installer.__main__"  # shipped with all that it imports
 HOME = "usr/lib/installer"
 UNITS = "usr/lib/systemd/system"
 LAYER_PROGRAM = code.program("photonbuild.images.inside.layer")
-MODULE = "dracut/90lvm"
+MODULE = "dracut/90root"
 LAYER, PACKAGES = "live/installer.squashfs", "packages"
 LIMIT = 25_000_000
 
@@ -36,7 +36,7 @@ class IsoInstaller(Model):
 
     `profile` is what the layer brings besides the live root, without what matches `exclude_paths`; `packages_profile`
     what installed systems may need, put on the medium as packages; `initramfs_profile` the root in which dracut makes
-    the initramfs of systems on logical volumes.
+    the initramfs of systems whose root the kernel alone cannot mount.
     """
 
     profile: Name
@@ -62,7 +62,7 @@ def add_installer(request: ImageRequest, settings: IsoInstaller, tree: Path) -> 
 
 
 def write_files(request: ImageRequest, workspace: Workspace) -> None:
-    """What comes from no package, as ``files``: program, units, the initramfs for systems on logical volumes."""
+    """What comes from no package, as ``files``: program, units, initramfs of systems that need one."""
     home, units = workspace.folder / "files" / HOME, workspace.folder / "files" / UNITS
     for source in code.files([PROGRAM]):
         shipped = home / source.relative_to(code.PROJECT)
@@ -77,7 +77,7 @@ def write_files(request: ImageRequest, workspace: Workspace) -> None:
     chosen = request.sets[Role.INSTALLER_INITRAMFS]
     modules = [request.roots.find(f"build/{MODULE}")]
     initramfs = build_initramfs(workspace.subfolder("initramfs"), chosen, modules=modules)
-    shutil.move(initramfs, home / "initramfs-lvm.img")
+    shutil.move(initramfs, home / "initramfs.img")
 
 
 def wanted_by(text: str) -> Sequence[str]:

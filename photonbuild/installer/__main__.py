@@ -155,6 +155,8 @@ def install(
         log.level = kickstart.log_level if kickstart.log_level in LOG_LEVELS else "info"
         log.write("info", f"kickstart: {kickstart.name}")
         require_installable(kickstart)
+        if not dry_run:
+            kickstart = questions.ask_passphrase(terminals, kickstart)
         facts = gather_facts(kickstart, fetcher, base, kernel=kernel)
         plan = make_plan(kickstart, facts)
         log.write("debug", describe(plan))

@@ -55,7 +55,7 @@ def _disks(kickstart: Kickstart) -> Iterator[str]:
         else:
             yield "  a GUID partition table"
         for partition in sorted(partitions, key=lambda each: each.size == 0):
-            yield f"  {_partition(partition)}"
+            yield f"  {_partition(partition, kickstart)}"
     unused = [target for target in kickstart.disks if target not in kickstart.used_disks]
     for target in unused:
         yield f"nothing is written to {_name(target, kickstart)}"
@@ -67,7 +67,7 @@ def _name(target: Target, kickstart: Kickstart) -> str:
     return f"{target.device} ('{target.id}')" if len(kickstart.disks) > 1 else target.device
 
 
-def _partition(partition: Partition) -> str:
+def _partition(partition: Partition, kickstart: Kickstart) -> str:
     what = f"{partition.filesystem} for {partition.mountpoint}" if partition.mountpoint else partition.filesystem
     if partition.size is None:
         size = f"{partition.sizepercent} percent"
@@ -76,6 +76,10 @@ def _partition(partition: Partition) -> str:
     words = [f"{what}, {size}"]
     if partition.lvm:
         words.append(f"logical volume {partition.lvm.lv_name} of the group {partition.lvm.vg_name}")
+    if partition.luks:
+        own = partition.mountpoint != "/" and kickstart.encrypted_root
+        opened = "a key file in the encrypted /" if own else "a passphrase that is asked for at each start"
+        words.append(f"encrypted with LUKS, opened by {opened}")
     words += [f"mounted with {partition.fs_options}"] if partition.fs_options else []
     words += ["and once more, empty"] if partition.ab else []
     words += [f"subvolumes {', '.join(partition.subvolumes)}"] if partition.subvolumes else []

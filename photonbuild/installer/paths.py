@@ -18,6 +18,6 @@ class Paths:
     work: Path = Path("/run/installer/work")
     media: Path = Path("/run/installer/media")
     grub: Path = Path(GRUB)
-    lvm_initramfs: Path = Path("/usr/lib/installer/initramfs-lvm.img")
+    initramfs: Path = Path("/usr/lib/installer/initramfs.img")
     packages: Path = Path("/run/initramfs/live/medium/packages")
     log: Path = Path("/var/log/installer.log")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from photonbuild.documents import Document
 from photonbuild.installer.errors import Declined, DiskError
+from photonbuild.installer.kickstart.keys_disk import passphrase_fault
 from photonbuild.installer.kickstart.model import Kickstart
 from photonbuild.installer.kickstart.parse import from_document
 from photonbuild.installer.kickstart.values import HOST, KEY_LINE
@@ -48,6 +49,20 @@ def count_down(terminals: Terminals, plan: Plan, found: str) -> None:
     text = f"everything on {plan.disk} will be lost, as {found} says; Enter within {COUNT_DOWN} s stops this"
     if terminals.entered(text, COUNT_DOWN):
         raise Declined("stopped on the console, nothing was written")
+
+
+def ask_passphrase(terminals: Terminals, kickstart: Kickstart) -> Kickstart:
+    """The kickstart with a passphrase for what is encrypted and has none. Raises Declined without a console."""
+    if not kickstart.lacks_passphrase:
+        return kickstart
+    while True:
+        first = terminals.ask("passphrase for the encrypted partitions: ", secret=True)
+        if fault := passphrase_fault(first):
+            terminals.write(fault)
+        elif first != terminals.ask("the same again: ", secret=True):
+            terminals.write("these are two different passphrases")
+        else:
+            return kickstart.with_passphrase(first)
 
 
 def _ask_disk(terminals: Terminals, disks: Sequence[Disk]) -> str:

@@ -209,6 +209,7 @@ def _require_plain(kickstart: Kickstart, part: Partition) -> None:
     what = part.mountpoint or part.filesystem
     reasons = {
         "a logical volume": part.lvm is not None,
+        "an encrypted partition (luks: a key is of its own machine)": part.luks is not None,
         "a second one of its kind (ab)": part.ab,
         "a disk without a partition table": part.all_disk,
         "btrfs": part.filesystem == BTRFS,
@@ -216,7 +217,10 @@ def _require_plain(kickstart: Kickstart, part: Partition) -> None:
     }
     for reason, found in reasons.items():
         if found:
-            raise KickstartError(f"partition {what}: an image has no {reason.removeprefix('a ')}", where=kickstart.name)
+            raise KickstartError(
+                f"partition {what}: an image has no {reason.removeprefix('an ').removeprefix('a ')}",
+                where=kickstart.name,
+            )
 
 
 def _place(part: Partition) -> str:

@@ -93,7 +93,7 @@ def sizes(**data: Any) -> list[tuple[str, int]]:
 def paths(folder: Path) -> Paths:
     return Paths(
         root=folder / "root", medium=folder / "medium", target=folder / "run/target", work=folder / "run/work",
-        media=folder / "run/media", grub=folder / "grub", lvm_initramfs=folder / "none",
+        media=folder / "run/media", grub=folder / "grub", initramfs=folder / "none",
         packages=folder / "medium/packages", log=folder / "log/installer.log",
     )  # fmt: skip
 

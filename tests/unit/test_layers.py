@@ -78,6 +78,7 @@ BUILDER = {"pico.builder", "pico.settings"}
 # Packages whose names are also programs of the seed, files, or words of a configuration language.
 COMMAND_NAMES = {
     "bash",
+    "cryptsetup",
     "dracut",
     "file",
     "filesystem",

@@ -12,6 +12,7 @@ from photonbuild.installer.kickstart.keys_network import DHCP, STATIC, VLAN_TYPE
 from photonbuild.installer.kickstart.model import (
     DEFAULT,
     ContainerImage,
+    Encryption,
     Interface,
     Kickstart,
     LogicalVolume,
@@ -141,6 +142,7 @@ def _partitions(data: Mapping[str, Any]) -> Iterator[Partition]:
             mkfs_options=mkfs_options,
             fs_options=options,
             lvm=LogicalVolume(**entry["lvm"]) if "lvm" in entry else None,
+            luks=Encryption(**entry["luks"]) if "luks" in entry else None,
             disk_id=disk,
             all_disk=disk in whole,
             ab=entry.get("ab", False),

@@ -56,10 +56,22 @@ def partition_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(loc=("partitions", number, "disk_id"), message=message)
     yield from _repeated(entries)
     yield from _groups(entries, disks)
+    yield from _encrypted_root(entries)
     if "/" not in [entry.get("mountpoint") for entry in entries]:
         yield Fault(loc=("partitions",), message="no partition is mounted at '/'", key=True)
     for disk in dict.fromkeys(disks):
         yield from _sizes([(number, entry) for number, entry in enumerate(entries) if disks[number] == disk])
+
+
+def _encrypted_root(entries: list[Entry]) -> Iterator[Fault]:
+    mountpoints = [entry.get("mountpoint") for entry in entries]
+    for number, entry in enumerate(entries):
+        if "luks" in entry and entry.get("mountpoint") == "/" and "/boot" not in mountpoints:
+            message = (
+                f"partition {number + 1}: '/' is encrypted, and GRUB asks for no passphrase: "
+                "add a partition with 'mountpoint: /boot' for the kernels"
+            )
+            yield Fault(loc=("partitions", number, "luks"), message=message)
 
 
 def _repeated(entries: list[Entry]) -> Iterator[Fault]:
@@ -131,8 +143,12 @@ def _entry_faults(entry: Entry, disk: str) -> Iterator[tuple[str, str]]:
         yield "btrfs", f"it is of the file system {BTRFS}, not of {filesystem}"
     if "lvm" in entry and mountpoint in ("/boot", ESP_MOUNTPOINT):
         yield "lvm", f"'{mountpoint}' cannot be a logical volume"
-    if entry.get("ab") and ("lvm" in entry or whole or filesystem == SWAP or mountpoint == ESP_MOUNTPOINT):
-        yield "ab", "there is no second one of a logical volume, a whole disk, swap or the ESP"
+    if "luks" in entry and mountpoint in ("/boot", ESP_MOUNTPOINT):
+        yield "luks", f"'{mountpoint}' cannot be encrypted: GRUB asks for no passphrase"
+    if entry.get("ab") and (
+        "luks" in entry or "lvm" in entry or whole or filesystem == SWAP or mountpoint == ESP_MOUNTPOINT
+    ):
+        yield "ab", "there is no second one of a logical volume, an encrypted partition, a whole disk, swap or the ESP"
     if filesystem == SWAP and "mkfs_options" in entry:
         yield "mkfs_options", "swap takes no such options"
     for key in ("mkfs_options", "fs_options"):

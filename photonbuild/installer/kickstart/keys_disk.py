@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from photonbuild.installer.kickstart.kinds import Choice, Either, Field, Flag, Items, Names, Number, Record
+from photonbuild.installer.kickstart.kinds import Choice, Either, Field, Flag, Items, Names, Number, Record, Text
 from photonbuild.installer.kickstart.model import BTRFS, EXT4, SWAP, VFAT, XFS
 from photonbuild.installer.kickstart.values import (
     ANY_DEVICE,
@@ -57,6 +57,17 @@ BTRFS_VOLUME = Record(
         Field(name="subvols", kind=subvolumes(3), doc="Subvolumes."),
     )
 )
+# The most that cryptsetup(8) takes from a keyboard.
+PASSPHRASE_MAXIMUM = 512
+
+
+def passphrase_fault(value: str) -> str | None:
+    """What is wrong with a passphrase that is typed at each start."""
+    if not value or len(value.encode()) > PASSPHRASE_MAXIMUM or not value.isprintable() or value != value.strip():
+        return f"a passphrase has 1 to {PASSPHRASE_MAXIMUM} bytes, no control characters, and no spaces around it"
+    return None
+
+
 PARTITION = Record(
     fields=(
         Field(
@@ -99,6 +110,21 @@ PARTITION = Record(
                 )
             ),
             doc="Make it a logical volume instead of a partition.",
+        ),
+        Field(
+            name="luks",
+            kind=Record(
+                fields=(
+                    Field(
+                        name="passphrase",
+                        kind=Text(secret=True, check=passphrase_fault),
+                        doc="What opens it. Whoever reads the file has it.",
+                        default_doc="that of `/`, where `/` has one; else it is asked for on the console, twice",
+                    ),
+                )
+            ),
+            doc="Encrypt it with LUKS 2 (`{}` asks for the passphrase). Not `/boot` and `/boot/efi`; with `/` "
+            "encrypted, `/boot` is a partition of its own. With `lvm` the logical volume is encrypted.",
         ),
         Field(name="disk_id", kind=DISK_ID, doc="Which of `disks` it is on.", default_doc="`default`"),
         Field(name="disk", kind=ANY_DEVICE, doc="The older form of `disk_id`: a device, or a name in `disks`."),

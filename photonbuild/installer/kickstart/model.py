@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 BIOS, EFI, DUALBOOT = "bios", "efi", "dualboot"
 EXT4, XFS, VFAT, SWAP, BTRFS = "ext4", "xfs", "vfat", "swap", "btrfs"
@@ -21,6 +21,13 @@ class LogicalVolume:
 
     vg_name: str
     lv_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encryption:
+    """`luks` of a partition. Without a passphrase it is opened by that of `/`, or else by one that is asked for."""
+
+    passphrase: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,7 @@ class Partition:
     mkfs_options: str = ""
     fs_options: str = ""
     lvm: LogicalVolume | None = None
+    luks: Encryption | None = None
     disk_id: str = DEFAULT
     all_disk: bool = False
     ab: bool = False
@@ -174,6 +182,27 @@ class Kickstart:
     def disk(self) -> str:
         """The device that the machine starts from."""
         return next(target.device for target in self.disks if target.id == DEFAULT)
+
+    @property
+    def encrypted_root(self) -> bool:
+        return any(each.luks and each.mountpoint == "/" for each in self.partitions)
+
+    @property
+    def lacks_passphrase(self) -> bool:
+        """Whether a partition is to be encrypted with a passphrase that is not here."""
+        root = next((each.luks.passphrase for each in self.partitions if each.luks and each.mountpoint == "/"), "")
+        return any(each.luks and not (each.luks.passphrase or root) for each in self.partitions)
+
+    def with_passphrase(self, passphrase: str) -> Kickstart:
+        """The same, with this one for every encrypted partition that has none."""
+        given = Encryption(passphrase=passphrase)
+        return replace(
+            self,
+            partitions=tuple(
+                replace(each, luks=given) if each.luks and not each.luks.passphrase else each
+                for each in self.partitions
+            ),
+        )
 
     @property
     def used_disks(self) -> tuple[Target, ...]:

@@ -75,7 +75,8 @@ kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-w
 A line says what becomes of a key that is another thing there: the image starts by BIOS and UEFI; `/boot` stays in the
 root; `eth0` is every Ethernet card; `repos` are not asked. `postinstall` is run in the new system in a sandbox without
 a network. Files are those beside the kickstart or in `search_path`. What needs a machine is refused before anything is
-built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `ab`, Btrfs, images that are pulled.
+built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `luks`, `ab`, Btrfs, images that are
+pulled.
 
 ## What is safe
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
@@ -107,12 +108,39 @@ built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes
 GUID partition table with a BIOS boot partition, an ESP and what `partitions` says; GRUB for BIOS and UEFI, at the
 removable-media path of the ESP, with no entry in the firmware; the kernel arguments of the medium's entry. Identifiers
 of partitions and file systems are random; machine id and ssh host keys are made at the first start. There is no
-initramfs, but for `/` on a logical volume. Root's password counts on the console only; ssh takes keys.
+initramfs, but for `/` on a logical volume or encrypted. Root's password counts on the console only; ssh takes keys.
 
 Packages, those on the medium, in `/packages`, and those of `repos`, are found and fetched by tdnf, with settings of its
 own instead of the live system's. What a package requires is added, with its versions and conditions, but no weak
-dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes and XFS the
-installer adds their tools by itself.
+dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes, XFS and LUKS
+the installer adds their tools by itself.
+
+### Encrypted disks
+`luks` of a partition makes it a LUKS 2 container: aes-xts-plain64 with a key of 512 bits, and Argon2id that takes a
+quarter of the machine's memory, at most 1 GiB. The published format has no such key. Where the kickstart has no
+passphrase, the console is asked for it, twice, once for all partitions; without a console the installation stops. It
+is in no argument of a program and in no log, and nothing but the container's key is made of it.
+
+    partitions:
+      - {mountpoint: /boot, size: 400}
+      - {mountpoint: /, size: 4096, luks: {passphrase: !param passphrase}}
+      - {mountpoint: /data, size: 0, luks: {}}
+      - {filesystem: swap, size: 1024, luks: {}}
+
+- **With `/` encrypted** the initramfs asks for its passphrase at each start, on the screen and on the serial port,
+  three times before it offers a shell; letters are those of a US keyboard. Everything else that is encrypted has a
+  key file in `/etc/cryptsetup-keys.d` besides, which only root reads, and is opened by itself; its passphrase, that
+  of `/` where it has none of its own, opens it on another machine. Kernels lie in `/boot/kernels`, in the clear, each
+  with its initramfs: `update-initramfs` puts a new one there when a package brings it. What is in `/boot` is neither
+  secret nor protected from change.
+- **With `/` in the clear** each start waits for the passphrases of the others; whoever has the disk would have a key
+  file as well.
+- `/etc/crypttab` is systemd's, and `cryptsetup luksAddKey`, `luksChangeKey`, `luksHeaderBackup` work as everywhere.
+  Unused blocks are not told to the disk: `discard` in crypttab, and `rd.luks.options=discard` for `/`, change that.
+- With `lvm` it is the logical volume that is encrypted, each by itself, not the group.
+- `rd.luks.key=UUID=FILE:LABEL=NAME` on the kernel command line takes the key of `/` from a file on another medium,
+  for a machine that starts unattended; add it with `cryptsetup luksAddKey`. Without the medium the passphrase is
+  asked for.
 """
 
 

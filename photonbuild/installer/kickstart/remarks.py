@@ -84,6 +84,12 @@ def _partitions(data: Mapping[str, Any]) -> Iterator[Remark]:
         if str(entry.get("fs_options", "")).startswith("-"):
             message = f"partition {number + 1}: 'fs_options' are words for mkfs, and taken for 'mkfs_options'"
             yield Remark(loc=("partitions", number, "fs_options"), message=message)
+        if entry.get("luks", {}).get("passphrase"):
+            message = (
+                f"partition {number + 1}: its passphrase is given in plain text; whoever reads the kickstart, or the "
+                "parameters it is in, has it"
+            )
+            yield Remark(loc=("partitions", number, "luks"), message=message)
         if is_bare(entry):
             message = f"partition {number + 1}: it is for nothing, and its disk is left alone"
             yield Remark(loc=("partitions", number), message=message)

@@ -165,7 +165,11 @@ def _in_use(kernel: Kernel, folder: Path, mounted: dict[str, str], paths: Paths)
             return f"{name} is in use as swap"
     for user in users[1 + len(_partitions(folder)) :]:
         # Volumes of LVM go with their group; an array or an encrypted device would have to be taken apart first.
-        if not kernel.text(f"sys/block/{user.name}/dm/uuid").startswith("LVM-"):
+        mapped = kernel.text(f"sys/block/{user.name}/dm/uuid")
+        if mapped.startswith("CRYPT-"):
+            name = kernel.text(f"sys/block/{user.name}/dm/name")
+            return f"{name} is open, and encrypted on it (cryptsetup close {name} ends that)"
+        if not mapped.startswith("LVM-"):
             return f"/dev/{user.name} is made of it"
     return ""
 

@@ -84,6 +84,7 @@ class Facts:
 
     `root_size`: bytes of all files to copy. `volume_groups`: devices by name of the group. `identity` is random:
     what is named after it is this installation's own. `today`: days since 1970. `packages`: paths of files to install.
+    `memory` in bytes. `secret` is random like `identity`: keys are made of it.
     `units`: files of systemd units in the system. `resolver`: the folder of the running resolver's files, empty without
     one.
     """
@@ -98,7 +99,7 @@ class Facts:
     today: int
     filesystems: frozenset[str] = frozenset()
     volume_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    has_lvm_initramfs: bool = False
+    has_initramfs: bool = False
     packages: tuple[Path, ...] = ()
     additional_files: tuple[LocalFile, ...] = ()
     scripts: Mapping[str, tuple[LocalFile, ...]] = field(default_factory=dict)
@@ -112,6 +113,8 @@ class Facts:
     resolver: str = ""
     cards: tuple[Card, ...] = ()
     units: frozenset[str] = frozenset()
+    memory: int = GIB
+    secret: str = field(default="", repr=False)
 
     @property
     def disks(self) -> dict[str, Disk]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shlex
 import stat
@@ -136,7 +137,7 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
         today=int(time.time()) // 86400,
         filesystems=filesystems,
         volume_groups=volume_groups(),
-        has_lvm_initramfs=paths.lvm_initramfs.exists(),
+        has_initramfs=paths.initramfs.exists(),
         packages=packages,
         additional_files=files,
         scripts={
@@ -153,7 +154,15 @@ def gather_facts(kickstart: Kickstart, fetcher: Fetcher, base: Source | None, *,
         units=units(paths.root),
         resolver=RESOLVER if (kernel.root / RESOLVER.lstrip("/")).is_dir() else "",
         cards=cards(kernel),
+        memory=memory(kernel),
+        secret=secrets.token_hex(32),
     )
+
+
+def memory(kernel: Kernel) -> int:
+    """Bytes of the machine's memory, as /proc/meminfo has it; 0 where it does not say."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB$", kernel.text("proc/meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def units(root: Path) -> frozenset[str]:

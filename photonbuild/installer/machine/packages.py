@@ -15,8 +15,13 @@ from photonbuild.installer.paths import Paths
 from photonbuild.run import run
 
 # Programs that an installed system needs for what its kickstart asks for; the package that has one is added.
-LVM = "lvm"
-PROGRAMS = {LVM: "/usr/sbin/lvm", XFS: "/usr/sbin/fsck.xfs"}
+LVM, LUKS, LUKS_ROOT = "lvm", "luks", "luks-root"
+PROGRAMS = {
+    LVM: "/usr/sbin/lvm",
+    LUKS: "/usr/bin/systemd-cryptsetup",
+    LUKS_ROOT: "/usr/sbin/update-initramfs",
+    XFS: "/usr/sbin/fsck.xfs",
+}
 # What the medium's own packages are called; no key of a kickstart's `repos` begins so.
 MEDIUM = "_medium"
 
@@ -38,6 +43,8 @@ def missing_programs(kickstart: Kickstart, paths: Paths, known: frozenset[str]) 
     """
     used = {partition.filesystem for partition in kickstart.partitions} & known
     used |= {LVM for partition in kickstart.partitions if partition.lvm}
+    used |= {LUKS for partition in kickstart.partitions if partition.luks}
+    used |= {LUKS_ROOT} if kickstart.encrypted_root else set()
     programs = [path for name, path in sorted(PROGRAMS.items()) if name in used]
     return [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
 

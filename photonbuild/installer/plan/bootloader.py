@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from photonbuild.disk import efi, gpt, grub
 from photonbuild.installer.kickstart.model import DUALBOOT, EFI, XFS, Kickstart
 from photonbuild.installer.machine.facts import Facts
+from photonbuild.installer.plan.encryption import KERNELS, kernel_steps
+from photonbuild.installer.plan.encryption import kernel_arguments as encryption_arguments
 from photonbuild.installer.plan.layout import Layout
 from photonbuild.installer.plan.steps import BootCode, BootEntry, Command, Copy, Folder, Step, Write
 
 MENU_TIMEOUT = 2
 # On the root file system even where /boot is one of its own.
-INITRAMFS = "/usr/lib/initramfs-lvm.img"
+INITRAMFS = "/usr/lib/initramfs.img"
 # Where firmware looks on a disk that it has no entry of.
 LOADER = "/EFI/BOOT/BOOTX64.EFI"
 # Words of the medium's kernel command line that are about the medium.
@@ -52,23 +54,26 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
     folder = "/boot/grub"
     text = grub.disk_menu(
         title=_title(facts),
-        root=f"UUID={root.uuid}" if lvm else f"PARTUUID={root.partuuid}",
+        root=_root_argument(layout),
         arguments=[
             *([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []),
+            *encryption_arguments(layout),
             *arguments,
             *facts.user_arguments,
         ],
         timeout=MENU_TIMEOUT,
-        filesystem=root.uuid if layout.boot is not root else "",
-        initramfs=INITRAMFS if lvm else "",
+        filesystem=root.uuid if layout.boot is not root and not root.container else "",
+        initramfs=INITRAMFS if layout.needs_initramfs and not root.container else "",
+        kernels=KERNELS.removeprefix("/boot") if root.container else grub.KERNELS,
     )
     steps: list[Step] = [
         Folder(title=f"make {folder}", path=folder),
         Write(title="write the boot menu", path=f"{folder}/grub.cfg", text=text),
         Write(title="write GRUB's environment block", path=f"{folder}/grubenv", text=grub.environment_block()),
     ]
-    if lvm:
-        steps.append(Copy(title="copy the initramfs", source=facts.paths.lvm_initramfs, path=INITRAMFS))
+    if layout.needs_initramfs:
+        steps.append(Copy(title="copy the initramfs", source=facts.paths.initramfs, path=INITRAMFS))
+    steps += kernel_steps(layout, facts)
     if layout.esp and kickstart.bootmode in (EFI, DUALBOOT):
         loader = f"{layout.esp.partition.mountpoint}{LOADER}"
         steps.append(Copy(title="install GRUB for UEFI", source=facts.paths.work / "BOOTX64.EFI", path=loader))
@@ -86,6 +91,13 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
             )
         )
     return steps
+
+
+def _root_argument(layout: Layout) -> str:
+    root = layout.root
+    if root.container:
+        return root.device
+    return f"UUID={root.uuid}" if layout.needs_initramfs else f"PARTUUID={root.partuuid}"
 
 
 def _boot_entry(layout: Layout, facts: Facts) -> BootEntry:

@@ -135,12 +135,14 @@ def fstab(layout: Layout) -> str:
     for made in layout.filesystems:
         partition = made.partition
         options = f",{partition.fs_options}" if partition.fs_options else ""
+        # The unit of an open container waits for its passphrase as long as it takes; that of a UUID would not.
+        device = made.device if made.container else f"UUID={made.uuid}"
         if partition.filesystem == SWAP:
-            lines.append(f"UUID={made.uuid} none swap defaults{options} 0 0")
+            lines.append(f"{device} none swap defaults{options} 0 0")
         elif partition.filesystem == VFAT:
             common = f"umask=0077,noauto,x-systemd.automount{options}"
             lines.append(f"PARTUUID={made.partuuid} {partition.mountpoint} vfat {common} 0 0")
         else:
             check = 0 if partition.filesystem == XFS else 1 if partition.mountpoint == "/" else 2
-            lines.append(f"UUID={made.uuid} {partition.mountpoint} {partition.filesystem} rw{options} 0 {check}")
+            lines.append(f"{device} {partition.mountpoint} {partition.filesystem} rw{options} 0 {check}")
     return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"

@@ -32,6 +32,8 @@ from photonbuild.installer.machine.facts import Disk, Facts
 EXTENT = 4 * MIB
 # At the end of the name of a partition that `ab` makes.
 SHADOW = "-b"
+# What LUKS 2 has in front of the data.
+LUKS_HEADER = 16 * MIB
 # What the root's file system needs beside its files: inode tables, journal, some air.
 ROOT_RESERVE = 64 * MIB
 # The least for the file system that takes the rest of the disk, and for each mount point; others have 1 MiB.
@@ -41,10 +43,22 @@ PARTITION_TYPES = {"/": gpt.ROOT, "/var": gpt.VAR, ESP_MOUNTPOINT: gpt.ESP}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Container:
+    """What is encrypted with LUKS: its device, its UUID, and what it is called when it is open."""
+
+    device: str
+    uuid: str
+
+    @property
+    def name(self) -> str:
+        return f"luks-{self.uuid}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileSystem:
     """A file system or swap area to make: its device, its size in bytes, its UUID.
 
-    `partuuid` is that of its partition, empty on a logical volume.
+    `partuuid` is that of its partition, empty on a logical volume. With a `container` its device is that, opened.
     """
 
     partition: Partition
@@ -52,6 +66,7 @@ class FileSystem:
     size: int
     uuid: str
     partuuid: str = ""
+    container: Container | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +109,16 @@ class Layout:
     def boot(self) -> FileSystem:
         """The one that /boot, with GRUB's menu, is in."""
         return self.mounted_at("/boot") or self.root
+
+    @property
+    def needs_initramfs(self) -> bool:
+        """Whether the kernel alone cannot mount the root."""
+        return bool(self.root.partition.lvm or self.root.container)
+
+    @property
+    def containers(self) -> tuple[tuple[FileSystem, Container], ...]:
+        """What is encrypted, with what it is encrypted in."""
+        return tuple((made, made.container) for made in self.filesystems if made.container)
 
     @property
     def esp(self) -> FileSystem | None:
@@ -213,6 +238,14 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
                 where="disk",
                 hint=f"move it off the disk with vgreduce(8), or remove it with vgremove {group}",
             )
+    root = next(each for each in partitions if each.mountpoint == "/")
+    if (root.lvm or root.luks) and not facts.has_initramfs:
+        what = "an encrypted '/'" if root.luks else "'/' on a logical volume"
+        raise MachineError(
+            f"{what} needs an initramfs, and this medium has no {facts.paths.initramfs}",
+            where="partitions",
+            hint="take a plain partition for '/'; /var and others can be otherwise",
+        )
     for partition in partitions:
         if partition.lvm is None:
             continue
@@ -221,12 +254,6 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
         elsewhere = [device for device in devices if not any(disk.has(device) for disk in facts.disks.values())]
         if elsewhere:
             raise DiskError(f"there is a volume group '{group}' already, on {', '.join(elsewhere)}", where="partitions")
-        if partition.mountpoint == "/" and not facts.has_lvm_initramfs:
-            raise MachineError(
-                f"'/' on a logical volume needs an initramfs, and this medium has no {facts.paths.lvm_initramfs}",
-                where="partitions",
-                hint="take a plain partition for '/'; /var and others can be logical volumes",
-            )
 
 
 def _sizes(kickstart: Kickstart, partitions: Sequence[Partition], disk: Disk) -> dict[Partition, int]:
@@ -260,6 +287,7 @@ def _sizes(kickstart: Kickstart, partitions: Sequence[Partition], disk: Disk) ->
 def _require_room(partitions: Sequence[Partition], sizes: dict[Partition, int], disk: Disk, facts: Facts) -> None:
     root = next((each for each in partitions if each.mountpoint == "/"), None)
     needed = (facts.root_size * 9 // 8 + ROOT_RESERVE + MIB - 1) // MIB * MIB
+    needed += LUKS_HEADER if root and root.luks else 0
     if root and sizes[root] < needed:
         if root.size == 0:
             times = 2 if root.ab else 1
@@ -270,7 +298,8 @@ def _require_room(partitions: Sequence[Partition], sizes: dict[Partition, int], 
             hint=f"give it a 'size' of at least {needed // MIB}",
         )
     for each in partitions:
-        least = XFS_MINIMUM if each.filesystem == XFS else MINIMUMS.get(each.mountpoint, MIB)
+        least = LUKS_HEADER if each.luks else 0
+        least += XFS_MINIMUM if each.filesystem == XFS else MINIMUMS.get(each.mountpoint, MIB)
         if sizes[each] < least:
             raise DiskError(
                 f"{each.mountpoint or each.filesystem} has {sizes[each] // MIB} MiB, and needs {least // MIB}",
@@ -302,5 +331,11 @@ def _in_table(identity: str, name: str, kind: str, start: int, size: int) -> gpt
 def _filesystem(facts: Facts, partition: Partition, device: str, size: int, partuuid: str) -> FileSystem:
     if partition.lvm:
         device = mapper(partition.lvm.vg_name, partition.lvm.lv_name)
+    container = None
+    if partition.luks:
+        container = Container(device=device, uuid=gpt.named_uuid(facts.identity, f"LUKS {device}"))
+        device, size = f"/dev/mapper/{container.name}", size - LUKS_HEADER
     identity = gpt.named_uuid(facts.identity, f"file system {partition.mountpoint} {device}")
-    return FileSystem(partition=partition, device=device, size=size, uuid=identity, partuuid=partuuid)
+    return FileSystem(
+        partition=partition, device=device, size=size, uuid=identity, partuuid=partuuid, container=container
+    )

@@ -20,6 +20,7 @@ from photonbuild.installer.plan.additions import (
     script_steps,
 )
 from photonbuild.installer.plan.bootloader import bootloader_images, bootloader_steps
+from photonbuild.installer.plan.encryption import container_steps, key_steps, notes
 from photonbuild.installer.plan.filesystems import filesystem_steps, fstab, table_steps
 from photonbuild.installer.plan.layout import Layout, bootmode, make_layout
 from photonbuild.installer.plan.steps import Command, Folder, Plan, Step, Write
@@ -32,11 +33,13 @@ def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
     kickstart = replace(kickstart, bootmode=bootmode(kickstart, facts), interfaces=interfaces)
     layout = make_layout(kickstart, facts)
     _require_units(kickstart, facts)
-    steps: list[Step] = [*table_steps(layout, facts), *filesystem_steps(layout), *_mounts(layout, facts)]
+    steps: list[Step] = [*table_steps(layout, facts), *container_steps(layout, facts), *filesystem_steps(layout)]
+    steps += _mounts(layout, facts)
     copy = ("cp", "--archive", "--", f"{facts.paths.root}/.", str(facts.paths.target))
     steps.append(Command(title="copy the system", argv=copy))
     steps += _late_mounts(layout, facts)
     steps += _settings(kickstart, layout, facts)
+    steps += key_steps(layout, facts)
     steps += script_steps(kickstart, facts)
     steps += package_steps(kickstart, facts)
     steps += image_steps(kickstart, facts)
@@ -86,25 +89,25 @@ def _require_units(kickstart: Kickstart, facts: Facts) -> None:
 
 
 def _notes(kickstart: Kickstart, layout: Layout, facts: Facts) -> tuple[str, ...]:
-    notes = []
+    found = notes(kickstart, layout)
     starts = facts.firmware if kickstart.bootmode == DUALBOOT else kickstart.bootmode
     if starts != facts.firmware:
         names = {BIOS: "BIOS", EFI: "UEFI"}
-        notes.append(
+        found.append(
             f"this machine was started by {names[facts.firmware]}, the disk will start by {names[starts]} only"
         )
     if kickstart.password is None and not kickstart.public_key and not facts.authorized_keys.strip():
-        notes.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
+        found.append("neither a password nor a public key: nobody will be able to log in, except by a credential")
     for interface in kickstart.interfaces:
         if interface.is_card and not any(networkd.matches(interface, card) for card in facts.cards):
             there = ", ".join(f"{card.name} ({card.address})" for card in facts.cards) or "none"
-            notes.append(f"no card of this machine is the '{interface.key}' of the kickstart; there are: {there}")
+            found.append(f"no card of this machine is the '{interface.key}' of the kickstart; there are: {there}")
     for table in layout.tables:
-        notes.append(f"the disk is {table.disk.name}; on it: {table.disk.content}")
+        found.append(f"the disk is {table.disk.name}; on it: {table.disk.content}")
     if layout.shadows:
         shadowed = ", ".join(made.partition.mountpoint for made in layout.shadows)
-        notes.append(f"the second partition of {shadowed} stays empty: nothing of this system changes over to it")
-    return tuple(notes)
+        found.append(f"the second partition of {shadowed} stays empty: nothing of this system changes over to it")
+    return tuple(found)
 
 
 def _target(facts: Facts, path: str) -> str:

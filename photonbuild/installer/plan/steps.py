@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.disk import efi
@@ -15,14 +15,16 @@ from photonbuild.installer.machine.facts import Disk
 class Command:
     """A program with its arguments. `undo` is run at the end of the installation, whatever its outcome, last first.
 
-    With `reason` a failure is said to be that, and to be one of packages rather than of a step.
+    What a `secret` one reads is not shown. With `reason` a failure is said to be that, and to be one of packages
+    rather than of a step.
     """
 
     title: str
     argv: tuple[str, ...]
-    input: str = ""
+    input: str = field(default="", repr=False)
     undo: tuple[str, ...] = ()
     reason: str = ""
+    secret: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,8 @@ def describe(plan: Plan) -> str:
 def _details(step: Step) -> list[str]:
     match step:
         case Command():
-            return [shlex.join(step.argv), *(f"  | {line}" for line in step.input.splitlines())]
+            text = ["(not shown)"] if step.secret else step.input.splitlines()
+            return [shlex.join(step.argv), *(f"  | {line}" for line in text)]
         case Folder():
             return [f"{step.path} mode {step.mode:04o}"]
         case Write():

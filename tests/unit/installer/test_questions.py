@@ -39,3 +39,24 @@ def test_no_disk_no_answer_no_confirmation() -> None:
     with pytest.raises(Declined, match="not confirmed"):
         questions.confirm(terminal("y\n")[0], make_plan(kickstart(), facts()))
     questions.confirm(terminal("yes\n")[0], make_plan(kickstart(), facts()))
+
+
+def test_a_passphrase_that_no_key_has() -> None:
+    parts = [{"mountpoint": "/", "size": 0}, *({"mountpoint": f"/{n}", "size": 99, "luks": {}} for n in "ab")]
+    wanted = kickstart(partitions=parts)
+    terminals, out = terminal("one\ntwo\n\none\none\n")
+    found = questions.ask_passphrase(terminals, wanted)
+    assert [each.luks.passphrase for each in found.partitions if each.luks] == ["one", "one"]
+    shown = os.read(out, 65536).decode()
+    assert "these are two different passphrases" in shown and "a passphrase has 1 to 512 bytes" in shown
+    assert "one" not in repr(found).replace("None", "")
+    with pytest.raises(Declined, match="nobody answers: there is no console"):
+        questions.ask_passphrase(terminal("")[0], wanted)
+
+
+def test_nobody_is_asked_for_a_passphrase_that_is_there() -> None:
+    boot = {"mountpoint": "/boot", "size": 99}
+    root = {"mountpoint": "/", "size": 0, "luks": {"passphrase": "x"}}
+    for parts in ([boot, root, {"filesystem": "swap", "size": 99, "luks": {}}], [{"mountpoint": "/", "size": 0}]):
+        wanted = kickstart(partitions=parts)
+        assert questions.ask_passphrase(terminal("")[0], wanted) == wanted

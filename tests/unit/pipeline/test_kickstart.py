@@ -148,6 +148,10 @@ network:
             "partitions: [{mountpoint: /, size: 0, filesystem: ext4, lvm: {vg_name: v, lv_name: r}}]\n",
             "no logical volume",
         ),
+        (
+            "partitions: [{mountpoint: /, size: 500}, {mountpoint: /srv, size: 0, luks: {}}]\n",
+            "a key is of its own machine",
+        ),
         ("additional_files: [{gone: /x}]\n", "no such file"),
         ("additional_files: [{'https://example.org/x': /x}]\n", "made of files of this machine"),
         ("docker: {images: [{method: pull, name: 'a/b:1'}]}\n", "pulled from a registry"),

@@ -200,7 +200,7 @@ def machine(kickstart: Kickstart, disk: Disk) -> Facts:
     return facts(
         disk=disk,
         more_disks={name: replace(disk, path=f"/dev/vd{number}") for number, name in enumerate(names)},
-        has_lvm_initramfs=True,
+        has_initramfs=True,
         images=tuple(None for _ in kickstart.images),
         playbooks=tuple(LocalFile(source=book.playbook, path=Path("/book")) for book in kickstart.playbooks),
     )

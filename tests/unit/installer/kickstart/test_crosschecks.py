@@ -76,6 +76,29 @@ def test_what_is_no_crypted_password_is_refused_and_not_repeated(data: dict[str,
             "'v' is already in 'g'",
         ),
         (
+            {"partitions": [{**ROOT_PARTITION, "luks": {}}]},
+            "'/' is encrypted, and GRUB asks for no passphrase: add a partition with 'mountpoint: /boot'",
+        ),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/boot", "size": 99, "luks": {}}]},
+            "'/boot' cannot be encrypted",
+        ),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 9, "ab": True, "luks": {}}]},
+            "there is no second one of a logical volume, an encrypted partition",
+        ),
+        *(
+            (
+                {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 99, "luks": {"passphrase": text}}]},
+                "1 to 512",
+            )
+            for text in ("", " x", "x" * 513, "a\nb")
+        ),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 99, "luks": {"passphrases": "x"}}]},
+            "did you mean 'passphrase'",
+        ),
+        (
             {"network": {"version": "2", "vlans": {"v": {"id": 7, "link": "lan"}}}},
             "there is no card 'lan' under 'ethernets' (there are: none)",
         ),

@@ -17,7 +17,10 @@ from photonbuild.installer.plan.steps import describe
 from tests.support.installer import GIB, facts
 
 FOLDER = Path(__file__).parents[3] / "data/kickstarts"
-PARAMETERS = {"parameters.yaml": {"name": "given", "root_size": "1000"}}
+PARAMETERS = {
+    "parameters.yaml": {"name": "given", "root_size": "1000"},
+    "encrypted.yaml": {"passphrase": "plain and $simple"},
+}
 # What is in the plan, each on a machine that has the disks and files of the kickstart.
 PLANS = {
     "parameters.yaml": ["| given", "/dev/sda:", 'size=2048000, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709'],
@@ -35,6 +38,11 @@ PLANS = {
         "note: the second partition of / stays empty", "the partition table is always GPT",
     ],
     "lvm.yaml": ["rd.lvm.lv=vg_root/lv_root", " rw,nodev,nosuid ", "mkfs.vfat -i", "-n EFI", "for 'mkfs_options'"],
+    "encrypted.yaml": [
+        "encrypt /dev/sda4 for /\n", "encrypt /dev/sda5 for swap", "encrypt /dev/sda6 for /data", "rd.luks.uuid=",
+        "(not shown)", "luks,x-initrd.attach", "/etc/cryptsetup-keys.d mode 0700", "copy the kernel to /boot",
+        "note: encrypted.yaml:4: partition 2: its passphrase is given in plain text",
+    ],
     "passwords.yaml": ["set root's password", "let the key in", "the password stands here in plain text"],
     "placeholder-key.yaml": ["'<your key here>' is no key, and lets nobody in", "| phos-012345"],
     "scripts.yaml": [
@@ -85,7 +93,7 @@ def machine(kickstart: Kickstart) -> Facts:
     others = {target.id: Disk(path=target.device, size=8 * GIB) for target in kickstart.used_disks[1:]}
     return facts(
         more_disks=others,
-        has_lvm_initramfs=True,
+        has_initramfs=True,
         cards=(
             Card(name="enp0s4", address="52:54:00:00:00:09", index=3),
             Card(name="enp0s3", address="52:54:00:00:00:01", index=2),

@@ -44,7 +44,7 @@ def test_a_mounted_volume_on_the_disk_is_use_too(fake: FakeMachine, capfd: pytes
     ("uuid", "message"),
     [
         ("", "/dev/dm-1 is mounted at /srv"),
-        ("CRYPT-LUKS2-x", "/dev/dm-0 is made of it"),
+        ("CRYPT-LUKS2-x", "secrets is open, and encrypted on it (cryptsetup close secrets ends that)"),
     ],
 )
 def test_what_is_made_of_what_is_made_of_the_disk(
@@ -52,7 +52,7 @@ def test_what_is_made_of_what_is_made_of_the_disk(
 ) -> None:
     """A volume on an encrypted device; and one that nobody has mounted, which sfdisk would refuse after the wiping."""
     (fake.folder / "sys/block/sda/sda1/holders/dm-0").mkdir(parents=True)
-    add_disk(fake, "dm-0", dev="253:0", dm__uuid=uuid or "CRYPT-x")
+    add_disk(fake, "dm-0", dev="253:0", dm__uuid=uuid or "CRYPT-x", dm__name="secrets")
     (fake.folder / "sys/block/dm-0/holders/dm-1").mkdir(parents=True)
     add_disk(fake, "dm-1", dev="253:1", dm__uuid="LVM-x")
     if not uuid:

@@ -43,6 +43,18 @@ def test_programs_for_file_systems_come_by_themselves(fake: FakeMachine) -> None
     assert missing_programs(wanted, fake.paths, known) == []
 
 
+def test_programs_for_what_is_encrypted_come_by_themselves(fake: FakeMachine) -> None:
+    data = {"mountpoint": "/data", "size": 400, "luks": {}}
+    root = {"mountpoint": "/", "size": 0}
+    known = frozenset({"ext4"})
+    assert missing_programs(kickstart(partitions=[root, data]), fake.paths, known) == ["/usr/bin/systemd-cryptsetup"]
+    boot = {"mountpoint": "/boot", "size": 200}
+    assert missing_programs(kickstart(partitions=[boot, {**root, "luks": {}}]), fake.paths, known) == [
+        "/usr/bin/systemd-cryptsetup",
+        "/usr/sbin/update-initramfs",
+    ]
+
+
 def test_packages_from_a_repository(with_repository: FakeMachine, capfd: pytest.CaptureFixture[str]) -> None:
     fake = with_repository
     answer_of_tdnf(fake, "a-1-1.noarch", "b-1-1.noarch", listed=["a=1-1", "b=1-1"])

@@ -39,7 +39,7 @@ def test_a_boot_partition_has_the_menu_and_the_root_the_kernels() -> None:
 
 
 def test_a_root_on_lvm() -> None:
-    plan = make_plan(kickstart(partitions=[LVM_ROOT]), facts(has_lvm_initramfs=True))
+    plan = make_plan(kickstart(partitions=[LVM_ROOT]), facts(has_initramfs=True))
     lvm = [line for line in commands(plan) if line.split()[0] in ("pvcreate", "vgcreate", "lvcreate")]
     assert lvm == [
         "pvcreate --force --yes /dev/sda3",
@@ -49,12 +49,12 @@ def test_a_root_on_lvm() -> None:
     menu = written(plan)["/boot/grub/grub.cfg"]
     identity = written(plan)["/etc/fstab"].partition(" ")[0]
     assert f"root={identity} ro rootwait panic=10 rd.lvm.lv=sys-1/root " in menu
-    assert "initrd /usr/lib/initramfs-lvm.img" in menu
+    assert "initrd /usr/lib/initramfs.img" in menu
     assert (
         Copy(
             title="copy the initramfs",
-            source=Path("/usr/lib/installer/initramfs-lvm.img"),
-            path="/usr/lib/initramfs-lvm.img",
+            source=Path("/usr/lib/installer/initramfs.img"),
+            path="/usr/lib/initramfs.img",
         )
         in plan.steps
     )
