@@ -18,7 +18,7 @@ from photonbuild.disk import grub
 from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, SWAP, VAR, Partition, sfdisk_script
 from photonbuild.errors import ImageError
 from photonbuild.images.filesystems import OPTIONS, make_filesystems
-from photonbuild.images.layout import LAYERED, LAYERS, partition, partitions
+from photonbuild.images.layout import LAYERED, LAYERS, filesystem_of, partition, partitions
 from photonbuild.images.request import ImageRequest, tools
 from photonbuild.images.rootfs import RootfsFile
 
@@ -35,6 +35,7 @@ def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     fstab = [f"UUID={root.filesystem_uuid} / {how}{grow[ROOT]} 0 {check}"]
     if image.disk.var:
         var = partition(table, VAR).filesystem_uuid
+        options, check = OPTIONS[filesystem_of(image.disk, VAR)]
         fstab.append(f"UUID={var} /var {options},nodev,nosuid{grow[VAR]} 0 {2 * check}")
     fstab += more_mounts(image.disk, table)
     fstab.append(f"PARTUUID={partition(table, ESP).uuid} /boot/efi vfat umask=0077,noauto,x-systemd.automount 0 0")

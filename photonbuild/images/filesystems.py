@@ -9,10 +9,10 @@ from pathlib import Path
 
 from photonbuild import code
 from photonbuild.config.disk import Disk
-from photonbuild.disk.gpt import MIB, ROOT, SWAP, Partition
+from photonbuild.disk.gpt import MIB, ROOT, SWAP, Partition, named_uuid
 from photonbuild.disk.grub import EXT4_FEATURES
 from photonbuild.errors import ImageError
-from photonbuild.images.layout import filesystem_of, mounts, partition
+from photonbuild.images.layout import filesystem_of, mounts, partition, subvolumes_of
 from photonbuild.images.request import ImageRequest, tools
 from photonbuild.sandbox.sandbox import Bind
 
@@ -20,7 +20,9 @@ BLOCK = 4096
 # A file system's own structures: journal and tables, of which the size of its inodes is the most.
 OVERHEAD, INODE = 32 * MIB, 512
 XFS_PROGRAM = code.program("photonbuild.images.inside.xfs")
-OPTIONS = {"ext4": ("ext4 rw", 1), "xfs": ("xfs rw", 0)}  # of fstab(5): type and options, order of checks
+BTRFS_PROGRAM = code.program("photonbuild.images.inside.btrfs")
+# Of fstab(5): type and options, order of checks.
+OPTIONS = {"ext4": ("ext4 rw", 1), "xfs": ("xfs rw", 0), "btrfs": ("btrfs rw", 0)}
 
 
 def make_filesystems(request: ImageRequest, table: Sequence[Partition], disk: Disk) -> None:
@@ -33,7 +35,7 @@ def make_filesystems(request: ImageRequest, table: Sequence[Partition], disk: Di
             tools(request, argv)
         sources = {name: f"/work/{name}{'-only' if name == ROOT else ''}.tar" for name in places}
     for name, source in sources.items():
-        MAKERS[filesystem_of(disk, name)](request, partition(table, name), source)
+        MAKERS[filesystem_of(disk, name)](request, partition(table, name), source, subvolumes_of(disk, name))
     if disk.swap:
         make_swap(request, partition(table, SWAP))
 
@@ -99,7 +101,7 @@ def make_swap(request: ImageRequest, part: Partition) -> None:
     area.unlink()
 
 
-def make_ext4(request: ImageRequest, part: Partition, source: str) -> None:
+def make_ext4(request: ImageRequest, part: Partition, source: str, subvolumes: Sequence[str] = ()) -> None:
     tools(request, mke2fs_argv(part, source=source))
 
 
@@ -112,7 +114,7 @@ def mke2fs_argv(part: Partition, *, source: str) -> list[str]:
     ]  # fmt: skip
 
 
-def make_xfs(request: ImageRequest, part: Partition, source: str) -> None:
+def make_xfs(request: ImageRequest, part: Partition, source: str, subvolumes: Sequence[str] = ()) -> None:
     wanted = {
         "tar": source,
         "disk": "/work/disk.raw",
@@ -131,4 +133,26 @@ def make_xfs(request: ImageRequest, part: Partition, source: str) -> None:
     )
 
 
-MAKERS: Mapping[str, Callable[[ImageRequest, Partition, str], None]] = {"ext4": make_ext4, "xfs": make_xfs}
+def make_btrfs(request: ImageRequest, part: Partition, source: str, subvolumes: Sequence[str] = ()) -> None:
+    wanted = {
+        "tar": source,
+        "disk": "/work/disk.raw",
+        "offset": part.start,
+        "size": part.size,
+        "uuid": part.filesystem_uuid,
+        "device_uuid": named_uuid(part.filesystem_uuid, "device"),
+        "label": part.name,
+        "epoch": request.workspace.epoch,
+        "subvolumes": list(subvolumes),
+    }
+    (request.folder / "btrfs.json").write_text(json.dumps(wanted), encoding="utf-8")
+    tools(
+        request,
+        ["python3", "-I", "/btrfs.py", "/work/btrfs.json"],
+        binds=[Bind(source=BTRFS_PROGRAM, target="/btrfs.py")],
+        env={"DETERMINISTIC_SEED": part.filesystem_uuid, "SOURCE_DATE_EPOCH": str(request.workspace.epoch)},
+    )
+
+
+Maker = Callable[[ImageRequest, Partition, str, Sequence[str]], None]
+MAKERS: Mapping[str, Maker] = {"ext4": make_ext4, "xfs": make_xfs, "btrfs": make_btrfs}

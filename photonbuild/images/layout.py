@@ -60,7 +60,14 @@ def mounts(disk: Disk) -> dict[str, str]:
 
 def filesystem_of(disk: Disk, name: str) -> str:
     """The kind of file system in the partition of that name."""
-    return next((part.filesystem for part in disk.partitions if part.name == name), None) or disk.filesystem
+    own = {part.name: part.filesystem for part in disk.partitions} | {VAR: disk.var_filesystem}
+    return own.get(name) or disk.filesystem
+
+
+def subvolumes_of(disk: Disk, name: str) -> tuple[str, ...]:
+    """Paths of subvolumes within the file system in the partition of that name."""
+    own = {part.name: part.subvolumes for part in disk.partitions} | {VAR: disk.var_subvolumes}
+    return own.get(name, ())
 
 
 def partition(table: Sequence[Partition], name: str) -> Partition:

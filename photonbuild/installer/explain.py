@@ -82,7 +82,8 @@ def _partition(partition: Partition, kickstart: Kickstart) -> str:
         words.append(f"encrypted with LUKS, opened by {opened}")
     words += [f"mounted with {partition.fs_options}"] if partition.fs_options else []
     words += ["and once more, empty"] if partition.ab else []
-    words += [f"subvolumes {', '.join(partition.subvolumes)}"] if partition.subvolumes else []
+    names = [each.path + (f" at {each.mountpoint}" if each.mountpoint else "") for each in partition.subvolumes]
+    words += [f"subvolumes {', '.join(names)}"] if names else []
     return ", ".join(words)
 
 

@@ -175,10 +175,12 @@ def _disk(draft: _Draft, base: DiskImage) -> dict[str, Any]:
             continue
         sizes[_place(part)] = part.size if part.size is not None else whole * (part.sizepercent or 0) // 100
         parts.append(part)
-    kinds = {part.filesystem for part in parts if part.mountpoint in ("/", "/var")}
-    if len(kinds) > 1:
-        raise KickstartError("the root and /var of an image have the same file system", where=kickstart.name)
-    disk: dict[str, Any] = {"filesystem": min(kinds, default=EXT4)}
+    kinds = {part.mountpoint: part for part in parts if part.mountpoint in ("/", "/var")}
+    disk: dict[str, Any] = {"filesystem": kinds["/"].filesystem if "/" in kinds else EXT4}
+    if "/var" in kinds and kinds["/var"].filesystem != disk["filesystem"]:
+        disk["var_filesystem"] = kinds["/var"].filesystem
+    if "/var" in kinds and kinds["/var"].subvolumes:
+        disk["var_subvolumes"] = [each.path for each in kinds["/var"].subvolumes]
     if sizes.get(ESP_MOUNTPOINT):
         disk["esp_size"] = f"{sizes[ESP_MOUNTPOINT]} MiB"
     if sizes.get(SWAP):
@@ -212,7 +214,8 @@ def _require_plain(kickstart: Kickstart, part: Partition) -> None:
         "an encrypted partition (luks: a key is of its own machine)": part.luks is not None,
         "a second one of its kind (ab)": part.ab,
         "a disk without a partition table": part.all_disk,
-        "btrfs": part.filesystem == BTRFS,
+        "btrfs as its root": part.filesystem == BTRFS and part.mountpoint == "/",
+        "mounts of subvolumes": any(each.mountpoint for each in part.subvolumes),
         "mkfs_options": bool(part.mkfs_options),
     }
     for reason, found in reasons.items():
@@ -230,7 +233,9 @@ def _place(part: Partition) -> str:
 def _data_partition(part: Partition, size: int) -> dict[str, Any]:
     name = re.sub(r"[^a-z0-9]", "", part.mountpoint.lower())[-12:] or "data"
     options = {"options": [each for each in part.fs_options.split(",") if each]} if part.fs_options else {}
-    return {"name": name, "path": part.mountpoint, "size": f"{size} MiB", "filesystem": part.filesystem, **options}
+    subvolumes = {"subvolumes": [each.path for each in part.subvolumes]} if part.subvolumes else {}
+    place = {"name": name, "path": part.mountpoint, "size": f"{size} MiB"}
+    return {**place, "filesystem": part.filesystem, **options, **subvolumes}
 
 
 def _system(draft: _Draft, base: DiskImage) -> None:

@@ -54,7 +54,7 @@ def write_root(tmp_path: Path, *, name: str = "", **more: object) -> Path:
         add(archive, "./bin/old", tarfile.REGTYPE, 0o644, content="old", mtime=1000000000)
         add(archive, "./bin/pipe", tarfile.FIFOTYPE, 0o600)
         if name:
-            add(archive, name, tarfile.REGTYPE, 0o644, content="x", **more)
+            add(archive, name, tarfile.REGTYPE, 0o644, **({"content": "x"} | more))
     return tmp_path / "root.tar"
 
 

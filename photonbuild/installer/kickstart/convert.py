@@ -20,6 +20,7 @@ from photonbuild.installer.kickstart.model import (
     Playbook,
     Repository,
     Scripts,
+    Subvolume,
     Target,
 )
 from photonbuild.installer.kickstart.remarks import PLACEHOLDER, is_bare, is_flavor
@@ -128,8 +129,7 @@ def _partitions(data: Mapping[str, Any]) -> Iterator[Partition]:
     whole = [disk_of(entry, known) for _, entry in entries if entry.get("all_disk")]
     for number, entry in entries:
         disk = disk_of(entry, known)
-        options, mkfs_options = entry.get("fs_options", ""), entry.get("mkfs_options", "")
-        options = options if isinstance(options, str) else ",".join(options)
+        options, mkfs_options = _options(entry), entry.get("mkfs_options", "")
         if options.startswith("-"):
             options, mkfs_options = "", f"{mkfs_options} {options}".strip()
         alone = bool(entry.get("all_disk")) and whole.count(disk) == 1
@@ -146,14 +146,22 @@ def _partitions(data: Mapping[str, Any]) -> Iterator[Partition]:
             disk_id=disk,
             all_disk=disk in whole,
             ab=entry.get("ab", False),
-            subvolumes=tuple(_subvolumes(entry.get("btrfs", {}), "")),
+            label=entry.get("btrfs", {}).get("label", ""),
+            subvolumes=tuple(subvolumes(entry.get("btrfs", {}))),
         )
 
 
-def _subvolumes(entry: Mapping[str, Any], above: str) -> Iterator[str]:
+def _options(entry: Mapping[str, Any]) -> str:
+    options = entry.get("fs_options", "")
+    return options if isinstance(options, str) else ",".join(options)
+
+
+def subvolumes(entry: Mapping[str, Any], above: str = "") -> Iterator[Subvolume]:
+    """Each before those within it."""
     for inner in entry.get("subvols", ()):
-        yield f"{above}{inner['name']}"
-        yield from _subvolumes(inner, f"{above}{inner['name']}/")
+        path = f"{above}{inner['name']}"
+        yield Subvolume(path=path, mountpoint=inner.get("mountpoint", ""), fs_options=_options(inner))
+        yield from subvolumes(inner, f"{path}/")
 
 
 def _repositories(data: Mapping[str, Any]) -> Iterator[Repository]:

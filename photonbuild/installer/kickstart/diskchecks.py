@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from photonbuild.disk.gpt import MIB
-from photonbuild.disk.limits import XFS_MINIMUM
+from photonbuild.disk.limits import BTRFS_MINIMUM, XFS_MINIMUM
 from photonbuild.documents import nearest
-from photonbuild.installer.kickstart.convert import disk_of, targets
+from photonbuild.installer.kickstart.convert import disk_of, subvolumes, targets
 from photonbuild.installer.kickstart.kinds import Fault
-from photonbuild.installer.kickstart.model import BTRFS, DEFAULT, ESP_MOUNTPOINT, SWAP, VFAT, XFS
+from photonbuild.installer.kickstart.model import BTRFS, DEFAULT, ESP_MOUNTPOINT, SWAP, VFAT, XFS, Subvolume
 from photonbuild.installer.kickstart.remarks import is_bare
 
 Entry = Mapping[str, Any]
@@ -76,12 +76,31 @@ def _encrypted_root(entries: list[Entry]) -> Iterator[Fault]:
 
 def _repeated(entries: list[Entry]) -> Iterator[Fault]:
     mountpoints = [entry.get("mountpoint", "") for entry in entries]
+    taken = set(mountpoints)
+    for number, entry in enumerate(entries):
+        for message in _subvolume_faults([*subvolumes(entry.get("btrfs", {}))], taken):
+            yield Fault(loc=("partitions", number, "btrfs"), message=f"partition {number + 1}: {message}")
     volumes = [(entry["lvm"]["vg_name"], entry["lvm"]["lv_name"]) if "lvm" in entry else None for entry in entries]
     for number, (mountpoint, volume) in enumerate(zip(mountpoints, volumes, strict=True)):
         if mountpoint and mountpoint in mountpoints[:number]:
             yield Fault(loc=("partitions", number, "mountpoint"), message=f"'{mountpoint}' is already mounted above")
         if volume and volume in volumes[:number]:
             yield Fault(loc=("partitions", number, "lvm"), message=f"'{volume[1]}' is already in '{volume[0]}'")
+
+
+def _subvolume_faults(found: list[Subvolume], taken: set[str]) -> Iterator[str]:
+    """Mount points are of all partitions together: those of these subvolumes are added to `taken`."""
+    paths = [each.path for each in found]
+    for number, each in enumerate(found):
+        if each.path in paths[:number]:
+            yield f"there is a subvolume '{each.path}' already"
+        if each.mountpoint and each.mountpoint in taken:
+            yield f"subvolume '{each.path}': something is mounted at '{each.mountpoint}' already"
+        if each.mountpoint in ("/", "/boot", ESP_MOUNTPOINT):
+            yield f"subvolume '{each.path}': '{each.mountpoint}' cannot be a subvolume"
+        if each.fs_options and not each.mountpoint:
+            yield f"subvolume '{each.path}': 'fs_options' are for mounting, and it has no 'mountpoint'"
+        taken.add(each.mountpoint)
 
 
 def _groups(entries: list[Entry], disks: list[str]) -> Iterator[Fault]:
@@ -139,6 +158,10 @@ def _entry_faults(entry: Entry, disk: str) -> Iterator[tuple[str, str]]:
         yield "disk_id", f"'{ESP_MOUNTPOINT}' is on the disk '{DEFAULT}': the machine starts from it"
     if filesystem == XFS and 0 < entry.get("size", 0) * MIB < XFS_MINIMUM and not whole:
         yield "size", f"an XFS file system has at least {XFS_MINIMUM // MIB} MiB, not {entry['size']}"
+    if filesystem == BTRFS and 0 < entry.get("size", 0) * MIB < BTRFS_MINIMUM and not whole:
+        yield "size", f"a Btrfs has at least {BTRFS_MINIMUM // MIB} MiB, not {entry['size']}"
+    if len(entry.get("btrfs", {}).get("label", "").encode()) > 255:
+        yield "btrfs", "the label is longer than 255 bytes"
     if "btrfs" in entry and filesystem != BTRFS:
         yield "btrfs", f"it is of the file system {BTRFS}, not of {filesystem}"
     if "lvm" in entry and mountpoint in ("/boot", ESP_MOUNTPOINT):

@@ -42,8 +42,8 @@ def subvolumes(depth: int) -> Items:
         of=Record(
             fields=(
                 Field(name="name", kind=SUBVOLUME, doc="Name.", required=True),
-                Field(name="mountpoint", kind=MOUNTPOINT, doc="Where it is mounted."),
-                Field(name="label", kind=ONE_LINE, doc="Label."),
+                Field(name="mountpoint", kind=MOUNTPOINT, doc="Where it is mounted, from the root of the system on."),
+                Field(name="label", kind=ONE_LINE, instead="a subvolume has no label: the volume has one"),
                 Field(name="fs_options", kind=MOUNT_OPTIONS, doc="Mount options."),
                 *inner,
             )
@@ -73,8 +73,8 @@ PARTITION = Record(
         Field(
             name="filesystem",
             kind=Choice(values=(EXT4, XFS, VFAT, SWAP, BTRFS)),
-            doc="`vfat` is for `/boot/efi` only. `btrfs` is read and checked, but the kernel has none: an "
-            "installation stops before anything is written.",
+            doc="`vfat` is for `/boot/efi` only. `btrfs` is not for `/`, which would need an initramfs, nor for "
+            "`/boot`, where GRUB writes: an installation stops before anything is written.",
             default=EXT4,
         ),
         Field(

@@ -41,11 +41,20 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Subvolume:
+    """A subvolume of a Btrfs: its path from the volume, where it is mounted, if it is, and with what options."""
+
+    path: str
+    mountpoint: str = ""
+    fs_options: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Partition:
     """One of `partitions`. `size` in MiB, 0 for the rest; None when it is given in percent of the disk.
 
     `number` tells those apart that are otherwise the same. With `all_disk` the disk has no table. With `ab` it has a
-    shadow: an empty one of its kind and size. `subvolumes` are those of Btrfs, with their paths from the volume.
+    shadow: an empty one of its kind and size. `label` and `subvolumes` are those of Btrfs.
     """
 
     number: int = 0
@@ -60,7 +69,8 @@ class Partition:
     disk_id: str = DEFAULT
     all_disk: bool = False
     ab: bool = False
-    subvolumes: tuple[str, ...] = ()
+    label: str = ""
+    subvolumes: tuple[Subvolume, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

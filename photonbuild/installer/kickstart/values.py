@@ -124,7 +124,10 @@ FOLDER = Text(pattern=r"(/|cdrom:/|file:/|LABEL=[^:]+:/|https?://)[^\n\x00]*", e
 DISK_ID = Text(pattern=r"[A-Za-z0-9_./:-]+", expected="the name of one of 'disks'")
 VARIABLE = Text(pattern=r"[A-Za-z_][A-Za-z0-9_]*", expected="the name of an environment variable")
 VALUE = Text(pattern=r"[^\x00]*", secret=True)
-SUBVOLUME = Text(pattern=r"[^/\n\x00]+", expected="a subvolume's name")
+# A word of fstab's options.
+SUBVOLUME = Text(
+    pattern=r"(?!\.\.?$)[^/\s,\\\"'\x00]+", expected="a subvolume's name, without spaces, commas and quotes"
+)
 OLD_ADDRESS = Text(check=_address_or_interface)
 NETMASK = Text(check=_netmask)
 IMAGE = Text(pattern=r"[A-Za-z0-9][A-Za-z0-9._/:@-]*", expected="an image's name, as docker pull takes it")

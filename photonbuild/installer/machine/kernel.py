@@ -52,8 +52,10 @@ def firmware(kernel: Kernel) -> str:
 
 
 def file_systems(kernel: Kernel) -> frozenset[str]:
-    """Names that the kernel knows (proc_filesystems(5))."""
-    return frozenset(line.split()[-1] for line in kernel.text("proc/filesystems").splitlines() if line.split())
+    """Names that the kernel knows (proc_filesystems(5)), or has a module for."""
+    known = {line.split()[-1] for line in kernel.text("proc/filesystems").splitlines() if line.split()}
+    folder = kernel.root / "usr/lib/modules" / kernel.text("proc/sys/kernel/osrelease") / "kernel/fs"
+    return frozenset(known | {path.stem for path in folder.glob("*/*.ko") if path.stem == path.parent.name})
 
 
 def cards(kernel: Kernel) -> tuple[Card, ...]:

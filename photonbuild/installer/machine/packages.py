@@ -9,18 +9,20 @@ from photonbuild.installer.errors import FetchError, MachineError, PackageError
 from photonbuild.installer.fetch.fetcher import Fetcher
 from photonbuild.installer.fetch.source import Source, parse_source
 from photonbuild.installer.fetch.tdnf import download
-from photonbuild.installer.kickstart.model import XFS, Kickstart, Repository
+from photonbuild.installer.kickstart.model import BTRFS, XFS, Kickstart, Repository
 from photonbuild.installer.kickstart.parse import packages_listed
 from photonbuild.installer.paths import Paths
 from photonbuild.run import run
 
-# Programs that an installed system needs for what its kickstart asks for; the package that has one is added.
+# Programs that an installed system needs for what its kickstart asks for, and what comes with modules of the kernel:
+# the package that has such a file is added.
 LVM, LUKS, LUKS_ROOT = "lvm", "luks", "luks-root"
 PROGRAMS = {
-    LVM: "/usr/sbin/lvm",
-    LUKS: "/usr/bin/systemd-cryptsetup",
-    LUKS_ROOT: "/usr/sbin/update-initramfs",
-    XFS: "/usr/sbin/fsck.xfs",
+    LVM: ("/usr/sbin/lvm",),
+    LUKS: ("/usr/bin/systemd-cryptsetup",),
+    LUKS_ROOT: ("/usr/sbin/update-initramfs",),
+    XFS: ("/usr/sbin/fsck.xfs",),
+    BTRFS: ("/usr/bin/btrfs", "/usr/lib/modules-load.d/btrfs.conf"),
 }
 # What the medium's own packages are called; no key of a kickstart's `repos` begins so.
 MEDIUM = "_medium"
@@ -45,7 +47,7 @@ def missing_programs(kickstart: Kickstart, paths: Paths, known: frozenset[str]) 
     used |= {LVM for partition in kickstart.partitions if partition.lvm}
     used |= {LUKS for partition in kickstart.partitions if partition.luks}
     used |= {LUKS_ROOT} if kickstart.encrypted_root else set()
-    programs = [path for name, path in sorted(PROGRAMS.items()) if name in used]
+    programs = [file for name, files in sorted(PROGRAMS.items()) if name in used for file in files]
     return [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from photonbuild.disk import gpt
 from photonbuild.disk.gpt import MIB
 from photonbuild.disk.grub import EXT4_FEATURES
-from photonbuild.installer.kickstart.model import EXT4, SWAP, VFAT, XFS
+from photonbuild.installer.kickstart.model import BTRFS, EXT4, SWAP, VFAT, XFS
 from photonbuild.installer.machine.facts import Disk, Facts
 from photonbuild.installer.plan.layout import EXTENT, FileSystem, Layout, Table, name_and_type
 from photonbuild.installer.plan.steps import Command, Patch, SameDisk, Step
@@ -83,8 +83,24 @@ def _table(table: Table) -> list[Step]:
     ]
 
 
-def filesystem_steps(layout: Layout) -> list[Step]:
-    return [make_filesystem(each) for each in (*layout.filesystems, *layout.shadows)]
+def filesystem_steps(layout: Layout, facts: Facts) -> list[Step]:
+    steps = [make_filesystem(each) for each in (*layout.filesystems, *layout.shadows)]
+    for number, made in enumerate(each for each in layout.filesystems if each.partition.subvolumes):
+        steps += _subvolume_steps(made, str(facts.paths.work / f"volumes/{number}"))
+    return steps
+
+
+def _subvolume_steps(made: FileSystem, folder: str) -> list[Step]:
+    """The volume is mounted apart from the system, where none of its subvolumes' own mount points are."""
+    volume = f"the volume of {made.partition.mountpoint}"
+    steps: list[Step] = [
+        Command(title=f"make a place for {volume}", argv=("mkdir", "-p", folder)),
+        Command(title=f"mount {volume}", argv=("mount", "-t", BTRFS, made.device, folder), undo=("umount", folder)),
+    ]
+    for each in made.partition.subvolumes:
+        argv = ("btrfs", "subvolume", "create", f"{folder}/{each.path}")
+        steps.append(Command(title=f"make the subvolume {each.path}", argv=argv))
+    return steps
 
 
 def make_filesystem(made: FileSystem) -> Step:
@@ -99,6 +115,10 @@ def make_filesystem(made: FileSystem) -> Step:
     if partition.filesystem == XFS:
         # GRUB 2.12's reader knows no large extent counters.
         argv = ("mkfs.xfs", "-q", "-f", "-m", f"uuid={made.uuid}", "-i", "nrext64=0", *words, made.device)
+        return Command(title=title, argv=argv)
+    if partition.filesystem == BTRFS:
+        label = partition.label or name_and_type(partition)[0]
+        argv = ("mkfs.btrfs", "--quiet", "--force", "--uuid", made.uuid, "--label", label, *words, made.device)
         return Command(title=title, argv=argv)
     assert partition.filesystem == EXT4
     features, words = _ext4_features(words)
@@ -143,6 +163,10 @@ def fstab(layout: Layout) -> str:
             common = f"umask=0077,noauto,x-systemd.automount{options}"
             lines.append(f"PARTUUID={made.partuuid} {partition.mountpoint} vfat {common} 0 0")
         else:
-            check = 0 if partition.filesystem == XFS else 1 if partition.mountpoint == "/" else 2
+            check = 0 if partition.filesystem in (XFS, BTRFS) else 1 if partition.mountpoint == "/" else 2
             lines.append(f"{device} {partition.mountpoint} {partition.filesystem} rw{options} 0 {check}")
+            for each in partition.subvolumes:
+                words = [f"subvol=/{each.path}", *filter(None, [each.fs_options])]
+                if each.mountpoint:
+                    lines.append(f"{device} {each.mountpoint} {BTRFS} rw,{','.join(words)} 0 0")
     return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"

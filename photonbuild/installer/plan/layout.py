@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from photonbuild.disk import gpt
 from photonbuild.disk.gpt import MIB
-from photonbuild.disk.limits import ESP_SIZE, XFS_MINIMUM
+from photonbuild.disk.limits import BTRFS_MINIMUM, ESP_SIZE, XFS_MINIMUM
 from photonbuild.installer.errors import DiskError, MachineError
 from photonbuild.installer.kickstart.model import (
     BIOS,
@@ -227,7 +227,7 @@ def _with_esp(kickstart: Kickstart) -> list[Partition]:
 
 
 def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
-    for name in sorted({partition.filesystem for partition in partitions} - {SWAP} - (facts.filesystems - {BTRFS})):
+    for name in sorted({partition.filesystem for partition in partitions} - {SWAP} - facts.filesystems):
         hint = f"choose another file system than {name}"
         raise MachineError(f"the kernel of this system has no {name}", where="partitions", hint=hint)
     for group, devices in sorted(facts.volume_groups.items()):
@@ -299,7 +299,8 @@ def _require_room(partitions: Sequence[Partition], sizes: dict[Partition, int], 
         )
     for each in partitions:
         least = LUKS_HEADER if each.luks else 0
-        least += XFS_MINIMUM if each.filesystem == XFS else MINIMUMS.get(each.mountpoint, MIB)
+        kinds = {XFS: XFS_MINIMUM, BTRFS: BTRFS_MINIMUM}
+        least += kinds.get(each.filesystem, MINIMUMS.get(each.mountpoint, MIB))
         if sizes[each] < least:
             raise DiskError(
                 f"{each.mountpoint or each.filesystem} has {sizes[each] // MIB} MiB, and needs {least // MIB}",

@@ -33,8 +33,8 @@ def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
     kickstart = replace(kickstart, bootmode=bootmode(kickstart, facts), interfaces=interfaces)
     layout = make_layout(kickstart, facts)
     _require_units(kickstart, facts)
-    steps: list[Step] = [*table_steps(layout, facts), *container_steps(layout, facts), *filesystem_steps(layout)]
-    steps += _mounts(layout, facts)
+    steps: list[Step] = [*table_steps(layout, facts), *container_steps(layout, facts)]
+    steps += [*filesystem_steps(layout, facts), *_mounts(layout, facts)]
     copy = ("cp", "--archive", "--", f"{facts.paths.root}/.", str(facts.paths.target))
     steps.append(Command(title="copy the system", argv=copy))
     steps += _late_mounts(layout, facts)
@@ -122,10 +122,15 @@ def _mount(facts: Facts, path: str, *words: str, title: str = "") -> Command:
 
 def _mounts(layout: Layout, facts: Facts) -> list[Step]:
     steps: list[Step] = []
-    mounted = [(made.partition.mountpoint, made) for made in layout.filesystems if made is not layout.esp]
-    for path, made in sorted(((path, made) for path, made in mounted if path), key=lambda pair: pair[0]):
+    mounted: list[tuple[str, tuple[str, ...]]] = []
+    for made in layout.filesystems:
+        kind = ("-t", made.partition.filesystem)
+        mounted += [(made.partition.mountpoint, (*kind, made.device))] if made is not layout.esp else []
+        subvolumes = [each for each in made.partition.subvolumes if each.mountpoint]
+        mounted += [(each.mountpoint, (*kind, "-o", f"subvol=/{each.path}", made.device)) for each in subvolumes]
+    for path, words in sorted(pair for pair in mounted if pair[0]):
         steps.append(Folder(title=f"make {path}", path=path))
-        steps.append(_mount(facts, path, "-t", made.partition.filesystem, made.device))
+        steps.append(_mount(facts, path, *words))
     return steps
 
 

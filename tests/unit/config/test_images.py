@@ -12,6 +12,8 @@ from photonbuild.errors import ConfigError
 from photonbuild.pipeline.configuration import load_config
 
 ROOT = Path(__file__).parents[3]
+VAR = "var: true\n  root_size: 1 GiB"
+DATA = "partitions: [{name: data, path: /srv"
 
 
 @pytest.fixture
@@ -44,7 +46,23 @@ def refused(checkout: Path, name: str, old: str, new: str) -> str:
         ("raw", "size: 2 GiB", "size: 2 GiB\n  root_size: 1 GiB", "var and root_size go together"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  var: true\n  root_size: 3 GiB", "are larger than size"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  esp_size: 1 MiB", "esp_size is 16 MiB to 1024 MiB"),
-        ("raw", "size: 2 GiB", "size: 2 GiB\n  filesystem: btrfs", "unknown value 'btrfs' (one of: ext4, xfs)"),
+        ("raw", "size: 2 GiB", "size: 2 GiB\n  filesystem: zfs", "unknown value 'zfs' (one of: ext4, xfs, btrfs)"),
+        ("raw", "size: 2 GiB", "size: 2 GiB\n  filesystem: btrfs", "a root on btrfs needs an initramfs"),
+        ("raw", "size: 2 GiB", "size: 2 GiB\n  var_filesystem: btrfs", "var_filesystem needs 'var: true'"),
+        ("raw", "size: 2 GiB", f"size: 2 GiB\n  {VAR}\n  var_subvolumes: [lib]", "need 'var_filesystem: btrfs'"),
+        (
+            "raw",
+            "size: 2 GiB",
+            f"size: 2 GiB\n  {DATA}, size: 64 MiB, filesystem: btrfs}}]",
+            "btrfs needs at least 128",
+        ),
+        ("raw", "size: 2 GiB", f"size: 2 GiB\n  {DATA}, size: 1 GiB, subvolumes: [a]}}]", "subvolumes are of btrfs"),
+        (
+            "raw",
+            "size: 2 GiB",
+            f"size: 2 GiB\n  {DATA}, size: 1 GiB, filesystem: btrfs, subvolumes: [../a]}}]",
+            "key 'disk.partitions.0.subvolumes.0'",
+        ),
         ("raw", "size: 2 GiB", "size: 330 MiB\n  filesystem: xfs", f"needs at least {XFS_MINIMUM >> 20} MiB"),
         ("raw", "size: 2 GiB", "sise: 2 GiB", "unknown key 'sise', did you mean 'size'"),
         ("gce", "size: 4 GiB", "size: 4100 MiB", "disks of Compute Engine are whole GiB: 'disk.size'"),

@@ -28,6 +28,10 @@ PLANS = {
         "/dev/sda and /dev/sdb:", "mkfs.xfs", "write the partition table of /dev/sdb", "mount /srv", "on /dev/sdb1",
         "note: several-disks.yaml:4: no partition is on the disk 'spare': nothing is written to it",
     ],
+    "btrfs.yaml": [
+        "mkfs.btrfs --quiet --force --uuid", "--label main /dev/sda3", "btrfs subvolume create /run/installer/work/",
+        "mount /opt/deep", "rw,subvol=/data,compress=zstd,nodev 0 0", "a subvolume has no label",
+    ],
     "older-disks.json": ["/dev/sda and /dev/sdb:", "make ext4 for /srv on /dev/sdb1"],
     "whole-disk.cfg": [
         "blockdev --rereadpt /dev/sdb", "make ext4 for /plain on /dev/sdb\n", "pvcreate --force --yes /dev/sdc\n",
@@ -75,7 +79,7 @@ PLANS = {
     "kernel-arguments.yaml": [" quiet audit=0 $3"],
 }  # fmt: skip
 REFUSALS = {
-    "btrfs.yaml": ["partition 1: the kernel has no Btrfs"],
+    "btrfs-root.yaml": ["partition 1: '/' cannot be a Btrfs, it would need an initramfs"],
     "image-file.yaml": ["the disk 'default' is the image file 'root.img': an installation needs a 'device'"],
     "ostree.json": ["an OSTree cannot be installed"],
     "another-machine.yaml": ["this medium installs x86_64, not aarch64", "has no SELinux", "have no FIPS mode"],
@@ -93,6 +97,7 @@ def machine(kickstart: Kickstart) -> Facts:
     others = {target.id: Disk(path=target.device, size=8 * GIB) for target in kickstart.used_disks[1:]}
     return facts(
         more_disks=others,
+        filesystems=facts().filesystems | {"btrfs"},
         has_initramfs=True,
         cards=(
             Card(name="enp0s4", address="52:54:00:00:00:09", index=3),

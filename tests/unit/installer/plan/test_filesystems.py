@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
+from photonbuild.installer.errors import MachineError
 from photonbuild.installer.plan.filesystems import swap_header
 from photonbuild.installer.plan.make import make_plan
 from photonbuild.installer.plan.steps import Command
@@ -45,3 +48,45 @@ def test_swap_header() -> None:
     assert len(page) == 4096 and page.endswith(b"SWAPSPACE2")
     assert struct.unpack_from("<III", page, 1024) == (1, 64 * MIB // 4096 - 1, 0)
     assert page[1036:1040] == b"\x00\x11\x22\x33"
+
+
+BTRFS = {
+    "label": "main",
+    "subvols": [
+        {"name": "home", "mountpoint": "/home", "fs_options": "nodev", "subvols": [{"name": "a", "mountpoint": "/b"}]},
+        {"name": "plain"},
+    ],
+}
+
+
+def test_a_btrfs_with_subvolumes() -> None:
+    partitions = [
+        {"mountpoint": "/", "size": 0},
+        {"mountpoint": "/srv", "size": 512, "filesystem": "btrfs", "fs_options": "noatime", "btrfs": BTRFS},
+    ]
+    known = frozenset({"ext4", "vfat", "btrfs"})
+    plan = make_plan(kickstart(partitions=partitions), facts(filesystems=known))
+    lines = [line for line in commands(plan) if "btrfs" in line]
+    device, volume = "/dev/sda3", "/run/installer/work/volumes/0"
+    assert lines[0].startswith("mkfs.btrfs --quiet --force --uuid ") and lines[0].endswith(f" --label main {device}")
+    assert lines[1:] == [
+        f"mount -t btrfs {device} {volume}",
+        f"btrfs subvolume create {volume}/home",
+        f"btrfs subvolume create {volume}/home/a",
+        f"btrfs subvolume create {volume}/plain",
+        f"mount -t btrfs -o subvol=/home/a {device} /run/installer/target/b",
+        f"mount -t btrfs -o subvol=/home {device} /run/installer/target/home",
+        f"mount -t btrfs {device} /run/installer/target/srv",
+    ]
+    fstab = [line.split(None, 1)[1] for line in written(plan)["/etc/fstab"].splitlines() if "btrfs" in line]
+    assert fstab == [
+        "/b btrfs rw,subvol=/home/a 0 0",
+        "/home btrfs rw,subvol=/home,nodev 0 0",
+        "/srv btrfs rw,noatime 0 0",
+    ]
+
+
+def test_a_kernel_without_btrfs() -> None:
+    partitions = [{"mountpoint": "/", "size": 0}, {"mountpoint": "/srv", "size": 512, "filesystem": "btrfs"}]
+    with pytest.raises(MachineError, match="the kernel of this system has no btrfs"):
+        make_plan(kickstart(partitions=partitions), facts())
