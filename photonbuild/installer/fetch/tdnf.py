@@ -209,6 +209,4 @@ def _unmatched(words: Sequence[str], listed: Sequence[Mapping[str, str]]) -> Pac
             if there
             else f"no repository has '{name}'{nearest(name, [package['Name'] for package in listed])}"
         )
-    several = len(problems) > 1
-    message = f"{len(problems)} packages are not to be had" if several else problems[0]
-    return PackageError(message, where="packages", detail="\n".join(problems) if several else None)
+    return PackageError.of(problems, "packages are not to be had", where="packages")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from photonbuild.installer.kickstart import samples
 from photonbuild.installer.kickstart.keys import SUPPORTED
 from photonbuild.installer.kickstart.kinds import Choice, Field, Kind, Names, Refused, fields_of
 from photonbuild.installer.kickstart.without_effect import REFUSED, WITHOUT_EFFECT
@@ -114,6 +115,11 @@ own instead of the live system's. What a package requires is added, with its ver
 dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes and XFS the
 installer adds their tools by itself.
 """
+SAMPLES_NOTE = (
+    "A file for each feature of the published document and its samples. Each that says *installed and started* is, in "
+    "a machine of the tests, by `tests/matrix/test_install_published.py`, or by `test_install_content.py` with "
+    "packages, repositories and images that exist there."
+)
 
 
 def reference() -> str:
@@ -129,6 +135,9 @@ def reference() -> str:
     parts.append("## Published keys that are refused\n")
     rows = [f"| `{name}` | {reason} |" for name, reason in sorted([*REFUSED.items(), *_inner_refused()])]
     parts.append("\n".join(["| key | why |", "|---|---|", *rows]) + "\n")
+    parts.append("## What the published samples do\n")
+    parts.append("\n".join(textwrap.wrap(SAMPLES_NOTE, WIDTH, break_on_hyphens=False)) + "\n")
+    parts.append(f"{samples.table()}\n")
     return "\n".join(parts)
 
 
