@@ -235,6 +235,15 @@ def test_container_images(installs: InstallLab) -> None:
         )
         assert "no image is loaded for it" in said
         with installs.installed(disk, bus=BUS) as machine:
+            print(
+                machine.ssh(
+                    "journalctl -u kickstart-images --no-pager; systemctl status kickstart-images; docker pull "
+                    + address
+                    + "/base:latest 2>&1",
+                    check=False,
+                ).stdout,
+                served.asked,
+            )
             listed = machine.ssh("docker images --format '{{.Repository}}:{{.Tag}}'").stdout.split()
             assert sorted(listed) == sorted(
                 ["app:1", "app:latest", "laid:1", "own:1", f"{address}/base:latest", "base:5"]
@@ -261,7 +270,7 @@ def test_what_stops_an_installation(installs: InstallLab, site: Site, tmp_path: 
     }
     disc = installs.disc("ANSWERS", files)
     with installs.medium(
-        disk, bus=BUS, discs=[disc], words="ks=cdrom:/ansible.yaml insecure_installation=1", ssh_key=installs.key
+        disk, bus=BUS, discs=[disc], words="ks=cdrom:/ansible.yaml insecure_installation=1"
     ) as (machine, terminal):  # fmt: skip
         terminal.wait_for("ansible-playbook", timeout=300)
         terminal.wait_for(FAILED, timeout=60)
