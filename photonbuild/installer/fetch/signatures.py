@@ -29,7 +29,7 @@ def require_signed(
     checked = [repository for repository in repositories if repository.gpgcheck]
     if not checked or not files:
         return
-    words = ["rpm", "--query", "--package", "--nosignature", f"--queryformat={FORM}", *files]
+    words: list[str | Path] = ["rpm", "--query", "--package", "--nosignature", f"--queryformat={FORM}", *files]
     names = run(words, error=MachineError).stdout.splitlines()
     for repository in checked:
         mine = [file for file, name in zip(files, names, strict=True) if origins[name] == repository.name]
