@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 
 class PhotonbuildError(Exception):
     """An error that a user can act on: what happened, where, and the next step.
@@ -20,6 +23,13 @@ class PhotonbuildError(Exception):
         self.where = where
         self.hint = hint
         self.detail = detail
+
+    @classmethod
+    def of(cls, reasons: Sequence[str], many: str, *, where: str | None = None, hint: str | None = None) -> Self:
+        """For one or more `reasons`: the only one, or how many `many` there are, with all of them as detail."""
+        if len(reasons) == 1:
+            return cls(reasons[0], where=where, hint=hint)
+        return cls(f"{len(reasons)} {many}", where=where, hint=hint, detail="\n".join(reasons))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 
 class Builder:
-    """The builder of the checkout `root` with the store at the path `store`. Raises PhotonbuildError."""
+    """The builder of the checkout `root` with the store at the path `store`; with `events` it talks JSON.
 
-    def __init__(self, root: Path, store: Path, *, offline: bool = False) -> None:
-        self.root, self.store, self.offline = root, store, offline
+    Raises PhotonbuildError.
+    """
+
+    def __init__(self, root: Path, store: Path, *, offline: bool = False, events: bool = False) -> None:
+        self.root, self.store, self.offline, self.events = root, store, offline, events
 
     @cached_property
     def _session(self) -> Session:
@@ -36,7 +39,7 @@ class Builder:
 
         config = load_config(self.root, store=self.store, offline=self.offline)
         store = Store.open(self.store)
-        return Session(config=config, store=store, reporter=Reporter(), offline=self.offline)
+        return Session(config=config, store=store, reporter=Reporter(events=self.events), offline=self.offline)
 
     @cached_property
     def settings(self) -> PicoSettings:

@@ -49,11 +49,21 @@ def _encoded(digest: bytes) -> str:
     return text + ALPHABET[digest[63] & 63] + ALPHABET[digest[63] >> 6]
 
 
+def aging(age: int) -> tuple[str | None, str | None]:
+    """Date of the last change, and most days of a password, of shadow(5); None for what stays as it is.
+
+    `age`: days until the password expires, 0 for a new one at the first log-in, -1 for never.
+    """
+    if age == 0:
+        return "0", None
+    return None, str(age if age > 0 else NEVER)
+
+
 def shadow(text: str, *, password: str | None, age: int | None, today: int) -> str:
     """/etc/shadow with root's password set; `today` in days since 1970. Without one the account's line stays as it is.
 
-    `age`: days until the password expires, 0 for a new one at the first log-in, -1 for never. See shadow(5). PAM heeds
-    it for whoever comes with a key as well, so that an account without a password must have none.
+    `age`: see `aging`. PAM heeds it for whoever comes with a key as well, so that an account without a password must
+    have none.
     """
     lines = []
     for line in text.splitlines():
@@ -63,7 +73,7 @@ def shadow(text: str, *, password: str | None, age: int | None, today: int) -> s
             if password is not None:
                 entry[1], entry[2] = password, str(today)
             if password is not None and age is not None:
-                entry[2] = "0" if age == 0 else str(today)
-                entry[4] = str(age) if age > 0 else str(NEVER) if age < 0 else entry[4]
+                changed, most = aging(age)
+                entry[2], entry[4] = changed or entry[2], most or entry[4]
         lines.append(":".join(entry))
     return "\n".join(lines) + "\n"

@@ -40,9 +40,7 @@ def solve(
     if unknown:
         known = {solvable.name for solvable in pool.solvables_iter()}
         lines = [f"unknown package '{name}'{nearest(name, known)}" for name in unknown]
-        if len(lines) == 1:
-            raise SolveError(lines[0], where=where)
-        raise SolveError(f"{len(lines)} unknown packages", where=where, detail="\n".join(lines))
+        raise SolveError.of(lines, "unknown packages", where=where)
     solver = pool.Solver()
     solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
     problems = solver.solve(jobs)

@@ -32,7 +32,7 @@ from photonbuild.installer.kickstart.model import (
     Partition,
     Scripts,
 )
-from photonbuild.installer.passwords import NEVER
+from photonbuild.installer.passwords import aging
 from photonbuild.installer.plan import networkd
 from photonbuild.installer.plan.additions import script
 from photonbuild.installer.plan.make import unit_name
@@ -145,12 +145,8 @@ def _fill(draft: _Draft, base: DiskImage) -> None:
         f"{kickstart.name}: '{key}' is of ${name}, which nothing sets" for key, name in kickstart.pending.items()
     ]
     if reasons:
-        several = len(reasons) > 1
-        raise KickstartError(
-            f"{len(reasons)} things cannot be in an image" if several else reasons[0],
-            detail="\n".join(reasons) if several else None,
-            hint="an installation does more: photonbuild kickstart explain FILE",
-        )
+        hint = "an installation does more: photonbuild kickstart explain FILE"
+        raise KickstartError.of(reasons, "things cannot be in an image", hint=hint)
     if kickstart.partitions or kickstart.used_disks[0].size:
         draft.data["disk"] = _disk(draft, base)
     if kickstart.bootmode != DUALBOOT:
@@ -260,9 +256,10 @@ def _system(draft: _Draft, base: DiskImage) -> None:
 
 def _age_script(age: int) -> str:
     """Sets the last change and the most days of root's password; see shadow(5)."""
-    changed, most = ("0", r"\4") if age == 0 else (r"\2", str(NEVER if age < 0 else age))
+    changed, most = aging(age)
     fields = r"^\(root:[^:]*\):\([^:]*\):\([^:]*\):\([^:]*\):"
-    return f"#!/bin/sh\nexec sed -i 's/{fields}/\\1:{changed}:\\3:{most}:/' /etc/shadow\n"
+    replaced = ":".join((r"\1", changed or r"\2", r"\3", most or r"\4", ""))
+    return f"#!/bin/sh\nexec sed -i 's/{fields}/{replaced}/' /etc/shadow\n"
 
 
 def _network(draft: _Draft) -> None:

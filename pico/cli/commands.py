@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photonbuild.errors import PhotonbuildError
-from pico.cli.output import say, tell
+from pico.cli.output import Output
 from pico.context import Context
 
 if TYPE_CHECKING:
     from pico.oci.store import Image
 
 
-def run(context: Context, options: argparse.Namespace) -> int:
+def run(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.cli import options as values
     from pico.cli import terminal
     from pico.containers import run as work
@@ -25,9 +25,10 @@ def run(context: Context, options: argparse.Namespace) -> int:
     request = values.request(options)
     host = context.host()
     image = _image(context, options, pull=options.pull)
-    container = work.start(host, request, image, say)
+    container = work.start(host, request, image, output.say)
     if options.detach:
-        print(work.detach(container, host))
+        machine = work.detach(container, host)
+        output.answer({"id": machine}, f"{machine}\n")
         return 0
     return work.wait(container, partial(terminal.attach, stdin=options.interactive, is_tty=options.tty))
 
@@ -36,7 +37,7 @@ def _image(context: Context, options: argparse.Namespace, *, pull: str = "missin
     return context.image(options.image, pull=pull, verify_tls=options.tls_verify != "false")
 
 
-def execute(context: Context, options: argparse.Namespace) -> int:
+def execute(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.cli import terminal
     from pico.cli.options import environment, window
     from pico.containers import control
@@ -55,91 +56,97 @@ def execute(context: Context, options: argparse.Namespace) -> int:
     )
 
 
-def ps(context: Context, options: argparse.Namespace) -> int:
+def ps(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import gc, listing
 
     gc.ended(context.folder)
     rows = listing.machines_of(context.folder, all_of_them=options.all)
-    if options.json:
-        print(json.dumps(rows, indent=1))
-    elif options.quiet:
-        print("".join(f"{row['id']}\n" for row in rows), end="")
-    else:
-        print(listing.machine_table(rows), end="")
+    ids = "".join(f"{row['id']}\n" for row in rows)
+    output.answer(rows, ids if options.quiet else listing.machine_table(rows))
     return 0
 
 
-def logs(context: Context, options: argparse.Namespace) -> int:
+def logs(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.cli.terminal import write
     from pico.containers import logs as work
     from pico.vm.state import find
 
     tail = None if options.tail == "all" else int(options.tail)
     machine = find(context.folder, options.machine)
-    for stream, data in work.logs(machine, follow=options.follow, timestamps=options.timestamps, tail=tail):
-        write(1 if stream == "stdout" else 2, data)
+    stamped = options.timestamps or options.json
+    for stream, data in work.logs(machine, follow=options.follow, timestamps=stamped, tail=tail):
+        if options.json:
+            when, _, text = data.decode(errors="replace").partition(" ")
+            print(json.dumps({"stream": stream, "time": when, "text": text.removesuffix("\n")}), flush=True)
+        else:
+            write(1 if stream == "stdout" else 2, data)
     return 0
 
 
-def stop(context: Context, options: argparse.Namespace) -> int:
+def stop(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import control
 
-    return _each(context, options.machines, lambda machine: control.stop(machine, options.time))
+    return _each(context, options.machines, output, lambda machine: control.stop(machine, options.time))
 
 
-def kill(context: Context, options: argparse.Namespace) -> int:
+def kill(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import control
     from pico.oci.config import signal_number
 
     number = signal_number(options.signal)
-    return _each(context, options.machines, lambda machine: control.kill(machine, number))
+    return _each(context, options.machines, output, lambda machine: control.kill(machine, number))
 
 
-def rm(context: Context, options: argparse.Namespace) -> int:
+def rm(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import gc
 
-    return _each(context, options.machines, lambda machine: gc.remove(machine, force=options.force))
+    return _each(context, options.machines, output, lambda machine: gc.remove(machine, force=options.force))
 
 
-def _each(context: Context, names: Sequence[str], work: Callable[[Any], None]) -> int:
-    """Do the same to several machines; one that fails does not spare the others."""
+def _each(context: Context, names: Sequence[str], output: Output, work: Callable[[Any], None]) -> int:
+    """Do the same to several machines; one that fails does not spare the others. The answer is those that did not."""
     from pico.vm.state import find
 
     code = 0
-    for name in names:
-        try:
-            work(find(context.folder, name))
-            print(name)
-        except PhotonbuildError as error:
-            tell(error)
-            code = error.exit_code
+
+    def worked() -> Iterator[str]:
+        nonlocal code
+        for name in names:
+            try:
+                work(find(context.folder, name))
+                yield name
+            except PhotonbuildError as error:
+                output.tell(error)
+                code = error.exit_code
+
+    output.each(worked())
     return code
 
 
-def images(context: Context, options: argparse.Namespace) -> int:
+def images(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import listing
 
     rows = listing.images_of(context.folder)
-    print(json.dumps(rows, indent=1) + "\n" if options.json else listing.image_table(rows), end="")
+    output.answer(rows, listing.image_table(rows))
     return 0
 
 
-def pull(context: Context, options: argparse.Namespace) -> int:
-    print(_image(context, options, pull="always").id[:12])
+def pull(context: Context, options: argparse.Namespace, output: Output) -> int:
+    image = _image(context, options, pull="always")
+    output.answer({"id": image.id, "size": image.size}, f"{image.id[:12]}\n")
     return 0
 
 
-def rmi(context: Context, options: argparse.Namespace) -> int:
+def rmi(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import gc
     from pico.oci import reference
 
-    for text in options.images:
-        for gone in gc.remove_image(context.folder, reference.parse(text), force=options.force):
-            print(gone)
+    images = (reference.parse(text) for text in options.images)
+    output.each(name for image in images for name in gc.remove_image(context.folder, image, force=options.force))
     return 0
 
 
-def template(context: Context, options: argparse.Namespace) -> int:
+def template(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.cli import options as values
     from pico.containers import listing
     from pico.factory import pool
@@ -147,11 +154,14 @@ def template(context: Context, options: argparse.Namespace) -> int:
 
     host = context.host()
     if options.list:
-        print(listing.template_table(host), end="")
+        rows = listing.templates_of(host)
+        output.answer(rows, listing.template_table(rows))
         return 0
     if options.remove and options.all:
-        for folder, _ in work.templates(host.folder):
+        gone = [folder for folder, _ in work.templates(host.folder)]
+        for folder in gone:
             work.remove(host, folder)
+        output.answer([str(folder) for folder in gone], "")
         return 0
     hardware = host.hardware(
         memory=values.memory(options.memory) if options.memory else None,
@@ -161,23 +171,23 @@ def template(context: Context, options: argparse.Namespace) -> int:
     folder = work.folder_of(host, hardware)
     if options.remove:
         work.remove(host, folder)
+        output.answer([str(folder)], "")
         return 0
-    work.ensure(host, hardware, say)
+    work.ensure(host, hardware, output.say)
     if not options.volumes and not options.no_spare:
         pool.fill(host, hardware)
-    print(folder)
+    output.answer({"template": str(folder)}, f"{folder}\n")
     return 0
 
 
-def gc(context: Context, options: argparse.Namespace) -> int:
+def gc(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.containers import gc
 
-    for line in gc.collect(context.host(), exited=options.exited):
-        print(line)
+    output.each(gc.collect(context.host(), exited=options.exited))
     return 0
 
 
-def bench(context: Context, options: argparse.Namespace) -> int:
+def bench(context: Context, options: argparse.Namespace, output: Output) -> int:
     from pico.bench import beside, figures
     from pico.bench import measure as work
     from pico.cli.options import memory
@@ -186,17 +196,18 @@ def bench(context: Context, options: argparse.Namespace) -> int:
     host = context.host()
     image = _image(context, options)
     within = memory(options.within)
-    result = work.measure(host, image, options.image, count=options.count, keep=options.alive, within=within, say=say)
+    result = work.measure(
+        host, image, options.image, count=options.count, keep=options.alive, within=within, say=output.say
+    )
     if options.beside:
         medium, named = Path(options.beside), reference.parse(options.image)
-        result["series"] += beside.docker_runs(context.builder, medium, named, options.count, say)
-    print(figures.table(result), end="")
-    for path in figures.save(result, Path(options.output)):
-        print(path)
+        result["series"] += beside.docker_runs(context.builder, medium, named, options.count, output.say)
+    paths = figures.save(result, Path(options.output))
+    output.answer(result, figures.table(result) + "".join(f"{path}\n" for path in paths))
     return 0
 
 
-COMMANDS: dict[str, Callable[[Context, argparse.Namespace], int]] = {
+COMMANDS: dict[str, Callable[[Context, argparse.Namespace, Output], int]] = {
     "run": run,
     "exec": execute,
     "ps": ps,

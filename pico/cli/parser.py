@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 MISUSE = 125
+JSON = "the answer as JSON on standard output, messages as JSON events on standard error"
 MACHINE = "its name, its id or the beginning of that"
 
 
@@ -40,8 +41,7 @@ def parser() -> Parser:
     gone = _command(commands, "rm", "remove machines that have ended")
     gone.add_argument("-f", "--force", action="store_true", help="end those that run")
     _machines(gone)
-    listed = _command(commands, "images", "list images that are ready to run")
-    listed.add_argument("--json", action="store_true", help="as JSON")
+    _command(commands, "images", "list images that are ready to run")
     fetched = _command(commands, "pull", "fetch or convert an image ahead")
     fetched.add_argument("image", metavar="IMAGE")
     _tls(fetched)
@@ -59,6 +59,7 @@ def _command(commands: Any, name: str, text: str, *, add_help: bool = True) -> a
     made: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, add_help=add_help, allow_abbrev=False
     )
+    made.add_argument("--json", action="store_true", help=JSON)
     return made
 
 
@@ -118,7 +119,6 @@ def _exec(made: argparse.ArgumentParser) -> None:
 def _list(made: argparse.ArgumentParser) -> None:
     made.add_argument("-a", "--all", action="store_true", help="also those that have ended, and spares")
     made.add_argument("-q", "--quiet", action="store_true", help="only ids")
-    made.add_argument("--json", action="store_true", help="all that is known, as JSON")
 
 
 def _logs(made: argparse.ArgumentParser) -> None:

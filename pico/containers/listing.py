@@ -77,25 +77,32 @@ def image_table(rows: Sequence[dict[str, Any]]) -> str:
     return _columns(table)
 
 
-def template_table(host: Host) -> str:
-    """Templates with what their clones are like, and how many spares wait."""
-    table = [("TEMPLATE", "MEMORY", "CPUS", "VOLUMES", "CREATED", "STATE", "SPARES")]
+def templates_of(host: Host) -> list[dict[str, Any]]:
+    """A row for each template, with what its clones are like, and how many spares wait."""
+    rows = []
     for folder, facts in template.templates(host.folder):
         machine = facts["hardware"]
-        state = "valid" if facts["host"] == host.digest else "stale"
-        known = pool.spares(host.folder)
-        waiting = [spare for spare in known if spare.folder.parent.name == folder.name and spare.pid()]
-        table.append(
-            (
-                folder.name,
-                f"{machine['memory']} MiB",
-                str(machine["cpus"]),
-                "yes" if machine["volumes"] else "no",
-                ago(facts["created"]),
-                state,
-                str(len(waiting)),
-            )
+        waiting = [each for each in pool.spares(host.folder) if each.folder.parent.name == folder.name and each.pid()]
+        rows.append(
+            {
+                "template": folder.name,
+                "memory": machine["memory"],
+                "cpus": machine["cpus"],
+                "volumes": bool(machine["volumes"]),
+                "created": facts["created"],
+                "state": "valid" if facts["host"] == host.digest else "stale",
+                "spares": len(waiting),
+            }
         )
+    return rows
+
+
+def template_table(rows: Sequence[dict[str, Any]]) -> str:
+    table = [("TEMPLATE", "MEMORY", "CPUS", "VOLUMES", "CREATED", "STATE", "SPARES")]
+    for row in rows:
+        volumes = "yes" if row["volumes"] else "no"
+        facts = (row["template"], f"{row['memory']} MiB", str(row["cpus"]), volumes)
+        table.append((*facts, ago(row["created"]), row["state"], str(row["spares"])))
     return _columns(table)
 
 

@@ -13,7 +13,7 @@ import pytest
 from photonbuild.errors import PhotonbuildError
 from photonbuild.files import sha256_of
 from photonbuild.installer.errors import FetchError, PackageError
-from photonbuild.installer.fetch import tdnf
+from photonbuild.installer.fetch import signatures, tdnf
 from photonbuild.installer.fetch.fetcher import Fetcher
 from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.machine import packages
@@ -24,7 +24,7 @@ from tests.integration.tdnf_fixtures import Lab, certificate, lab, layers, made
 from tests.support import serving
 from tests.support.faulty_web import web
 from tests.support.installer import kickstart, paths
-from tests.support.tdnf_lab import publish
+from tests.support.tdnf_lab import Key, publish
 
 __all__ = ["certificate", "lab", "layers", "made"]
 
@@ -65,10 +65,10 @@ class Live:
         files = (self.folder / "rpm").iterdir()
         return {path.name: sha256_of(path) for path in files if not path.name.endswith("-shm")}
 
-    def fetch(self, baseurl: str, *names: str, fetcher: Fetcher | None = None) -> list[str]:
+    def fetch(self, baseurl: str, *names: str, fetcher: Fetcher | None = None, **more: object) -> list[str]:
         """What an installation adds for these packages, by name and version of the files, without the end."""
         shutil.rmtree(self.folder / "run/work", ignore_errors=True)
-        wanted = kickstart(packages=list(names), repos={"own": {"baseurl": baseurl}} if baseurl else {})
+        wanted = kickstart(packages=list(names), repos={"own": {"baseurl": baseurl, **more}} if baseurl else {})
         with fetcher or self.fetcher() as one:
             files = fetch_packages(wanted, one, frozenset())
         assert all(path.is_file() for path in files)
@@ -77,10 +77,17 @@ class Live:
     def fetcher(self, *, insecure: bool = True, proxy: str = "") -> Fetcher:
         return Fetcher(paths=paths(self.folder), insecure=insecure, proxy=proxy, pause=0)
 
-    def refused(self, kind: type[PhotonbuildError], baseurl: str, *names: str, fetcher: Fetcher | None = None) -> str:
+    def refused(
+        self,
+        kind: type[PhotonbuildError],
+        baseurl: str,
+        *names: str,
+        fetcher: Fetcher | None = None,
+        **more: object,
+    ) -> str:
         """What is said: message, where, detail and hint."""
         with pytest.raises(kind) as caught:
-            self.fetch(baseurl, *names, fetcher=fetcher)
+            self.fetch(baseurl, *names, fetcher=fetcher, **more)
         error = caught.value
         assert error.where
         return f"{error}\n{error.detail or ''}\nhint: {error.hint}"
@@ -94,6 +101,7 @@ def live(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Live:
     (made.folder / "broken.repo").write_text("[broken\n", encoding="utf-8")
     monkeypatch.setattr(tdnf, "run", made.run)
     monkeypatch.setattr(packages, "run", made.run)
+    monkeypatch.setattr(signatures, "run", made.run)
     made.run(["rpm", "--initdb"])
     return made
 
@@ -128,6 +136,27 @@ def test_versions_with_an_epoch(live: Live) -> None:
     assert "there is no 'late' of version 2:2 (there are: late-1:2-1)" in live.refused(
         PackageError, live.lab.url, "late=2:2"
     )
+
+
+def test_signatures_where_they_are_asked_for(live: Live) -> None:
+    """By the keys that the kickstart names, whatever the medium's own system trusts."""
+    live.lab.publish("app", "lib", "late")
+    url, folder = live.lab.url, live.folder / "medium"
+    (folder / "own.asc").write_bytes(live.lab.key.public)
+    (folder / "other.asc").write_bytes(Key.new(live.folder / "other", "Other").public)
+    (folder / "no-key.asc").write_text("none\n")
+    both = f"{folder}/other.asc {folder}/own.asc"
+    assert live.fetch(url, "app", "late", gpgcheck=1, gpgkey=both) == ["app-1", "late-2", "lib-1"]
+    said = live.refused(FetchError, url, "app", gpgcheck=1, gpgkey=f"{folder}/other.asc")
+    assert said.startswith("repos.own: 2 packages are not signed by a key that 'gpgkey' names\napp-1-1.noarch.rpm: not")
+    assert live.fetch(url, "app", gpgcheck=0, gpgkey=f"{folder}/other.asc") == ["app-1", "lib-1"]
+    said = live.refused(FetchError, url, "late", gpgcheck=1)
+    assert "with 'gpgcheck' the key has to be named" in said
+    assert "no-key.asc" in live.refused(FetchError, url, "late", gpgcheck=1, gpgkey=f"{folder}/no-key.asc")
+    shutil.copy(live.lab.unsigned / live.lab.file("late").name, live.lab.repository)
+    publish(live.lab.repository, [], live.lab.key)
+    said = live.refused(FetchError, url, "late", gpgcheck=1, gpgkey=both)
+    assert "late-2-1.noarch.rpm: not signed" in said
 
 
 def test_packages_that_are_not_to_be_had(live: Live) -> None:

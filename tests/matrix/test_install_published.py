@@ -1,6 +1,7 @@
 """Kickstarts of tests/data/kickstarts, each about one feature of the published document: installed, and started.
 
-Those that are not here name what no machine of ours has: a registry, a repository, an Ansible, packages.
+Those that are not here name what no machine has, or are refused; `test_install_content.py` has the same keys with
+packages, a repository and a registry that exist.
 """
 
 from __future__ import annotations

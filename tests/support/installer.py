@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -213,7 +214,10 @@ def answer_of_tdnf(made: FakeMachine, *names: str, listed: Sequence[str] = (), s
         (folder / f"{name}.rpm").write_text(name)
     there = [dict(zip(("Name", "Evr"), text.split("="), strict=True)) for text in listed]
     (folder / "list").write_text(json.dumps(there))
-    (folder / "plan").write_text(json.dumps({"Install": [{"Name": name} for name in names]}))
+    forms = [re.fullmatch(r"(?P<Name>.+)-(?P<Evr>[^-]+-[^-]+)\.(?P<Arch>[^.]+)", name) for name in names]
+    plan = [{**form.groupdict(), "Repo": "own"} for form in forms if form]
+    assert len(plan) == len(names), f"NAME-VERSION-RELEASE.ARCH is expected: {names}"
+    (folder / "plan").write_text(json.dumps({"Install": plan}))
     if said:
         (folder / "said").write_text(said)
 

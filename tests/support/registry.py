@@ -1,4 +1,4 @@
-"""A read-only image registry on this machine's loopback, which the guest sees as 10.0.2.2, over plain HTTP.
+"""A read-only image registry on this machine's loopback, which the guest sees as 10.0.2.2, over HTTP or TLS.
 
 OCI Distribution Specification 1.1, the "pull" workflow: GET and HEAD of ``/v2/``, manifests and blobs.
 https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
@@ -115,10 +115,12 @@ class Registry:
 
 
 @contextlib.contextmanager
-def registry(repositories: Mapping[str, Repository]) -> Iterator[Registry]:
-    """Serve the named repositories; gone when the block ends."""
+def registry(
+    repositories: Mapping[str, Repository], *, certificate: Path | None = None, key: Path | None = None
+) -> Iterator[Registry]:
+    """Serve the named repositories; gone when the block ends. Over TLS with a certificate and its key."""
     asked: list[str] = []
-    with serving.served(_handler(repositories, asked)) as port:
+    with serving.served(_handler(repositories, asked), certificate=certificate, key=key) as port:
         yield Registry(port, asked)
 
 

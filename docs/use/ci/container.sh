@@ -1,5 +1,6 @@
 #!/bin/sh
-# photonbuild ci in a plain container: docs/use/ci/container.sh IMAGE... in a checkout. ENGINE=podman takes that instead.
+# photonbuild in a plain container, in a checkout: docs/use/ci/container.sh ci IMAGE..., or any other of its commands.
+# ENGINE=podman takes that instead of docker.
 set -eu
 engine=${ENGINE:-docker}
 case $engine in
@@ -20,4 +21,4 @@ exec "$engine" run --rm --user root --cap-add SYS_ADMIN \
         apt-get install -y -qq --no-install-recommends python3 python3-venv mmdebstrap uidmap openssh-client \
             gpg gpg-agent debian-archive-keyring ca-certificates >/dev/null &&
         bin/photonbuild doctor &&
-        exec bin/photonbuild ci "$@"' sh "$@"
+        exec bin/photonbuild "$@"' sh "$@"

@@ -1,7 +1,7 @@
 """Packages from repositories, by tdnf(8): its settings, its arguments, and what its errors mean to an installation.
 
 It has settings, repositories, a cache and a memory of its own, below the installer's work folder: of the live system it
-reads the rpm database. Packages are checked by the digests of the metadata, and by signatures where that is asked for.
+reads the rpm database. It checks packages by the digests of the metadata; `signatures` does the rest.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from photonbuild.documents import nearest
 from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import FetchError, MachineError, PackageError
 from photonbuild.installer.fetch.fetcher import ATTEMPTS, Fetcher
+from photonbuild.installer.fetch.signatures import require_signed
 from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.kickstart.model import Repository
 from photonbuild.installer.paths import Paths
@@ -112,7 +113,7 @@ def download(
 ) -> tuple[Path, ...]:
     """The files of packages by name, name=version or path of a file, and of what they require beyond the live system.
 
-    `keys` are the files of each repository's keys; what is signed by one is kept by the live system, in memory.
+    `keys` are the files of each repository's keys.
 
     Raises PackageError naming all that are missing, or what does not go together, and FetchError.
     """
@@ -125,7 +126,17 @@ def download(
     files = tuple(sorted(target.glob("*.rpm")))
     if len(files) != sum(len(plan.get(key, ())) for key in INCOMING):
         raise FetchError("two of the packages have one file name", where=", ".join(wanted))
+    require_signed(files, _origins(plan), repositories, keys or {}, folder)
     return files
+
+
+def _origins(plan: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, str]:
+    """The repository of each package that comes in, by what `signatures.FORM` says of it."""
+    found = {}
+    for package in (package for key in INCOMING for package in plan.get(key, ())):
+        epoch, _, version = package["Evr"].rpartition(":")
+        found[f"{package['Name']} {epoch or 0}:{version} {package['Arch']}"] = package["Repo"]
+    return found
 
 
 def exact(wanted: Sequence[str], listed: Sequence[Mapping[str, str]]) -> list[str]:
@@ -209,6 +220,4 @@ def _unmatched(words: Sequence[str], listed: Sequence[Mapping[str, str]]) -> Pac
             if there
             else f"no repository has '{name}'{nearest(name, [package['Name'] for package in listed])}"
         )
-    several = len(problems) > 1
-    message = f"{len(problems)} packages are not to be had" if several else problems[0]
-    return PackageError(message, where="packages", detail="\n".join(problems) if several else None)
+    return PackageError.of(problems, "packages are not to be had", where="packages")

@@ -5,8 +5,10 @@ The format is the published one of Photon OS's installer (its ks_config document
 
 from __future__ import annotations
 
+from photonbuild.installer.kickstart.keys_content import CONTENT
 from photonbuild.installer.kickstart.keys_disk import DISKS, PARTITION
 from photonbuild.installer.kickstart.keys_network import NETWORK
+from photonbuild.installer.kickstart.keys_packages import PACKAGES
 from photonbuild.installer.kickstart.kinds import (
     Choice,
     Either,
@@ -21,31 +23,19 @@ from photonbuild.installer.kickstart.kinds import (
 )
 from photonbuild.installer.kickstart.model import BIOS, DUALBOOT, EFI, LOG_LEVELS, SERVICE_STATES
 from photonbuild.installer.kickstart.values import (
-    ABSOLUTE_PATH,
-    BASEURL,
     DEVICE,
     FILE,
-    FOLDER,
     HASH,
     HOST_OR_NOTHING,
-    IMAGE,
     KEY_LINE,
-    NAME,
     ONE_LINE,
-    PACKAGE,
     UNIT,
-    VALUE,
-    VARIABLE,
 )
 from photonbuild.installer.kickstart.without_effect import REFUSED, WITHOUT_EFFECT
 
 MSDOS = "msdos"
 # Of libxcrypt: CRYPT_MAX_PASSPHRASE_SIZE.
 PASSWORD_MAXIMUM = 511
-LOOKED_UP = (
-    "A source is `https://…`, `cdrom:/…`, `LABEL=…:/…`, `file:/…`, or a path that is looked up where the "
-    "kickstart came from and then in `search_path`"
-)
 
 
 def _password(value: str) -> str | None:
@@ -55,74 +45,6 @@ def _password(value: str) -> str | None:
     return None
 
 
-REPO = Record(
-    fields=(
-        Field(
-            name="baseurl",
-            kind=BASEURL,
-            doc="Folder that holds `repodata/`: `https://…`, `cdrom:/…` or `file:///…`. $releasever and $basearch are "
-            "the release and the architecture of the medium.",
-            required=True,
-        ),
-        Field(name="name", kind=Text(), doc="What it is called."),
-        Field(
-            name="gpgcheck",
-            kind=Flag(numbers=True),
-            doc="With 1 every package must be signed by a key that is in `gpgkey`. In any case it must have the sha256 "
-            "that the metadata say.",
-            default=False,
-            default_doc="0",
-        ),
-        Field(name="enabled", kind=Flag(numbers=True), doc="With 0 it is not read.", default=True, default_doc="1"),
-        Field(name="gpgkey", kind=FILE, doc="The key, or several with spaces between. " + LOOKED_UP + "."),
-        Field(
-            name="sslverify",
-            kind=Flag(numbers=True),
-            doc="With 0 the server's certificate is not checked.",
-            default=True,
-            default_doc="1",
-        ),
-        Field(name="priority", kind=Number(minimum=0, maximum=999, digits=True), instead="the newest package is taken"),
-        Field(name="metalink", kind=Refused(reason="give one 'baseurl'")),
-        Field(name="mirrorlist", kind=Refused(reason="give one 'baseurl'")),
-        Field(name="skip_if_unavailable", kind=Refused(reason="a repository that is named must be there")),
-    )
-)
-DOCKER = Record(
-    fields=(
-        Field(
-            name="images",
-            kind=Items(
-                of=Record(
-                    fields=(
-                        Field(
-                            name="method",
-                            kind=Choice(values=("pull", "load")),
-                            doc="`pull` fetches `name` at the first start, `load` takes the archive `filename` along.",
-                            required=True,
-                        ),
-                        Field(name="name", kind=IMAGE, doc="What to pull."),
-                        Field(name="filename", kind=FILE, doc="An archive as docker save makes it; a file."),
-                        Field(name="tags", kind=Items(of=IMAGE), doc="More names for it."),
-                        Field(name="drop-tag", kind=Flag(), doc="Take the name away that it came with."),
-                    )
-                )
-            ),
-            doc="Images, loaded into Docker by a unit at the first start: nothing runs before.",
-        ),
-    )
-)
-TAGS = Either(short=ONE_LINE, record=Items(of=ONE_LINE))
-PLAYBOOK = Record(
-    fields=(
-        Field(name="playbook", kind=FILE, doc="A file; looked up as one.", required=True),
-        Field(name="verbosity", kind=Number(minimum=0, maximum=6), doc="How much it says.", default=1),
-        Field(name="extra-vars", kind=TAGS, doc="Variables, or `@FILE`."),
-        Field(name="tags", kind=TAGS, doc="Only these."),
-        Field(name="skip-tags", kind=TAGS, doc="Not these."),
-        Field(name="logfile", kind=ONE_LINE, instead="what it says is in /var/log/installer.log"),
-    )
-)
 SELINUX_OFF = "disabled"
 SECURITY = Record(
     fields=(
@@ -232,42 +154,7 @@ SUPPORTED: tuple[Field, ...] = (
         default_doc="gpt",
         example="gpt",
     ),
-    Field(
-        name="packages",
-        kind=Items(of=PACKAGE),
-        doc="Packages to add to the system, by name or `name=version`, with what they require; those that it has are "
-        "left alone.",
-        example=["file"],
-    ),
-    Field(name="additional_packages", kind=Items(of=PACKAGE), doc="More of `packages`.", example=["file"]),
-    Field(name="packages_x86_64", kind=Items(of=PACKAGE), doc="More of `packages`.", example=["file"]),
-    Field(
-        name="packagelist_file",
-        kind=FILE,
-        doc="A JSON or YAML file with more of `packages` under that key, and under `packages_x86_64`. Looked up as "
-        "`additional_files` are.",
-        example="packages.json",
-    ),
-    Field(name="packagelist_files", kind=Items(of=FILE), doc="Several of them.", example=["packages.json"]),
-    Field(
-        name="additional_rpms_path",
-        kind=FOLDER,
-        doc="A folder of the medium or of this system: every package file in it is installed.",
-        example="cdrom:/rpms",
-    ),
-    Field(
-        name="repos",
-        kind=Names(key=NAME, of=REPO, label="repositories"),
-        doc="Where packages come from.",
-        example={"mine": {"name": "mine", "baseurl": "https://repo.example.org/mine/", "gpgcheck": 0, "enabled": 1}},
-    ),
-    Field(
-        name="insecure_repo",
-        kind=Flag(),
-        doc="With true no certificate of a server of `repos` is checked.",
-        default=False,
-        example=False,
-    ),
+    *PACKAGES,
     Field(
         name="network",
         kind=NETWORK,
@@ -280,78 +167,7 @@ SUPPORTED: tuple[Field, ...] = (
         doc="State of units. What is not named stays as on the medium.",
         example={"docker.service": "disabled"},
     ),
-    Field(
-        name="additional_files",
-        kind=Items(of=Names(key=ONE_LINE, of=ABSOLUTE_PATH, label="sources")),
-        doc="Files to copy, each a mapping of source to destination. " + LOOKED_UP + "; except with https it may "
-        "be a folder. A destination that ends in `/` is a folder.",
-        example=[{"motd": "/etc/motd"}],
-    ),
-    Field(
-        name="postinstall",
-        kind=Items(of=Text()),
-        doc="Lines of one script, run in the installed system at the end; a failure fails the installation.",
-        example=["#!/bin/sh", "echo installed >/etc/motd"],
-    ),
-    Field(
-        name="postinstallscripts",
-        kind=Items(of=FILE),
-        doc="Scripts that are run after `postinstall`, in the installed system too. Looked up as files.",
-        example=["set-up.sh"],
-    ),
-    Field(
-        name="preinstall",
-        kind=Items(of=Text()),
-        doc="Lines of one script, run in the live system when the kickstart is checked and before anything is "
-        "written. What it exports takes the place of values of the form `$NAME`; with those in place all is checked "
-        "once more. A failure ends the installation.",
-        example=["#!/bin/sh", "export DISK=$(ls /dev/disk/by-path/*scsi-0:0:0:0)"],
-    ),
-    Field(
-        name="preinstallscripts",
-        kind=Items(of=FILE),
-        doc="Scripts that are run after `preinstall` in the same way. Looked up as files.",
-        example=["find-disk.sh"],
-    ),
-    Field(
-        name="prepkgsinstall",
-        kind=Items(of=Text()),
-        doc="Lines of one script, run in the live system when the system is copied and before packages are added. "
-        "`$POI_ROOT` is where the new system is.",
-        example=["#!/bin/sh", "mkdir $POI_ROOT/srv/data"],
-    ),
-    Field(
-        name="prepkgsinstallscripts",
-        kind=Items(of=FILE),
-        doc="Scripts that are run after `prepkgsinstall` in the same way. Looked up as files.",
-        example=["prepare.sh"],
-    ),
-    Field(
-        name="environment",
-        kind=Names(key=VARIABLE, of=VALUE, label="variables"),
-        doc="Variables for `preinstall`, and for values of the form `$NAME`.",
-        example={"SITE": "north"},
-    ),
-    Field(
-        name="search_path",
-        kind=Items(of=FOLDER),
-        doc="Folders in which files, scripts and lists are looked up: of the live system, or in a form of "
-        "`additional_files`. `/mnt/media` is the medium.",
-        example=["/mnt/media/files", "https://server.example/files/"],
-    ),
-    Field(
-        name="docker",
-        kind=DOCKER,
-        doc="Container images.",
-        example={"images": [{"method": "load", "filename": "app.tar", "tags": ["app:1"]}]},
-    ),
-    Field(
-        name="ansible",
-        kind=Items(of=PLAYBOOK),
-        doc="Playbooks, run by the live system on the installed one before `postinstall`. The medium as it is made "
-        "here has no ansible-playbook; then an installation stops before anything is written.",
-        example=[{"playbook": "harden.yaml"}],
-    ),
+    *CONTENT,
     Field(
         name="user_grub_cfg_file",
         kind=FILE,

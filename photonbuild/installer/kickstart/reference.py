@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from photonbuild.installer.kickstart import samples
 from photonbuild.installer.kickstart.keys import SUPPORTED
 from photonbuild.installer.kickstart.kinds import Choice, Field, Kind, Names, Refused, fields_of
 from photonbuild.installer.kickstart.without_effect import REFUSED, WITHOUT_EFFECT
@@ -142,6 +143,11 @@ is in no argument of a program and in no log, and nothing but the container's ke
   for a machine that starts unattended; add it with `cryptsetup luksAddKey`. Without the medium the passphrase is
   asked for.
 """
+SAMPLES_NOTE = (
+    "A file for each feature of the published document and its samples. Each that says *installed and started* is, in "
+    "a machine of the tests, by `tests/matrix/test_install_published.py`, or by `test_install_content.py` with "
+    "packages, repositories and images that exist there."
+)
 
 
 def reference() -> str:
@@ -157,6 +163,9 @@ def reference() -> str:
     parts.append("## Published keys that are refused\n")
     rows = [f"| `{name}` | {reason} |" for name, reason in sorted([*REFUSED.items(), *_inner_refused()])]
     parts.append("\n".join(["| key | why |", "|---|---|", *rows]) + "\n")
+    parts.append("## What the published samples do\n")
+    parts.append("\n".join(textwrap.wrap(SAMPLES_NOTE, WIDTH, break_on_hyphens=False)) + "\n")
+    parts.append(f"{samples.table()}\n")
     return "\n".join(parts)
 
 

@@ -120,6 +120,10 @@ ABSOLUTE_PATH = Text(check=_absolute)
 ONE_LINE = Text(pattern=r"[^\n\x00]+")
 # A script, list or archive: see photonbuild.installer.fetch.
 FILE = Text(pattern=r"[^\s\x00]([^\n\x00]*[^\s\x00])?", expected="a file's name, path or address")
+LOOKED_UP = (
+    "A source is `https://…`, `cdrom:/…`, `LABEL=…:/…`, `file:/…`, or a path that is looked up where the "
+    "kickstart came from and then in `search_path`"
+)
 FOLDER = Text(pattern=r"(/|cdrom:/|file:/|LABEL=[^:]+:/|https?://)[^\n\x00]*", expected="a folder: /… or an address")
 DISK_ID = Text(pattern=r"[A-Za-z0-9_./:-]+", expected="the name of one of 'disks'")
 VARIABLE = Text(pattern=r"[A-Za-z_][A-Za-z0-9_]*", expected="the name of an environment variable")

@@ -58,12 +58,7 @@ def make_plan(kickstart: Kickstart, facts: Facts) -> Plan:
 def require_installable(kickstart: Kickstart) -> None:
     """Raises MachineError for what no installation can do, KickstartError for values that nobody has set."""
     if kickstart.refusals:
-        several = len(kickstart.refusals) > 1
-        raise MachineError(
-            f"{len(kickstart.refusals)} things cannot be installed" if several else kickstart.refusals[0],
-            detail="\n".join(kickstart.refusals) if several else None,
-            hint="nothing was written",
-        )
+        raise MachineError.of(kickstart.refusals, "things cannot be installed", hint="nothing was written")
     if kickstart.pending:
         waiting = ", ".join(f"'{key}' of ${name}" for key, name in kickstart.pending.items())
         raise KickstartError(f"preinstall has to be run first: {waiting}", where=kickstart.name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -51,6 +53,26 @@ def test_what_is_no_error_of_ours_is_shown_whole(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(options, "open_session", broken)
     assert isinstance(CliRunner().invoke(main, ["plan"]).exception, AssertionError)
+
+
+def commands(group: click.Group, *words: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command below a group, by its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        if isinstance(found, click.Group):
+            yield from commands(found, *words, name)
+        else:
+            yield " ".join([*words, name]), found
+
+
+def test_every_command_has_json() -> None:
+    """`pico` has a parser of its own, and a test of its own in tests/unit/pico/cli."""
+    known = dict(commands(main))
+    assert len(known) > 40
+    without = {name for name, found in known.items() if not any("--json" in each.opts for each in found.params)}
+    assert without == {"pico"}
 
 
 def test_timings_of_a_named_store(tmp_path: Path) -> None:

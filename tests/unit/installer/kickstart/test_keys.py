@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from photonbuild.installer.kickstart.keys import KICKSTART, REPO, SUPPORTED
+from photonbuild.installer.kickstart.keys import KICKSTART, SUPPORTED
+from photonbuild.installer.kickstart.keys_packages import REPO
 from photonbuild.installer.kickstart.kinds import Field, Kind, Refused, check, fields_of
 from photonbuild.installer.kickstart.without_effect import REFUSED, WITHOUT_EFFECT
 from tests.support.installer import ROOT_PARTITION, wrong

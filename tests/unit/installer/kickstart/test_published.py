@@ -10,10 +10,12 @@ from photonbuild.installer.errors import MachineError
 from photonbuild.installer.explain import explain
 from photonbuild.installer.kickstart.model import Kickstart
 from photonbuild.installer.kickstart.parse import load, parse
+from photonbuild.installer.kickstart.samples import SAMPLES, STARTS, STOPS
 from photonbuild.installer.machine.facts import Disk, Facts, LocalFile
 from photonbuild.installer.machine.kernel import Card
 from photonbuild.installer.plan.make import make_plan
 from photonbuild.installer.plan.steps import describe
+from tests.matrix.test_install_published import CASES
 from tests.support.installer import GIB, facts
 
 FOLDER = Path(__file__).parents[3] / "data/kickstarts"
@@ -115,7 +117,15 @@ def machine(kickstart: Kickstart) -> Facts:
 
 
 def test_every_file_is_in_the_table() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {*PLANS, *REFUSALS}
+    assert {path.name for path in FOLDER.iterdir()} == {*PLANS, *REFUSALS} == {*SAMPLES}
+
+
+def test_the_page_says_of_each_what_it_does() -> None:
+    """The matrix installs what is said to be installed; only a machine tells that there is no Ansible."""
+    stops = {name for name, (_, what) in SAMPLES.items() if what.startswith(STOPS)}
+    assert stops == {*REFUSALS, "ansible.yaml"}
+    starts = {name for name, (_, what) in SAMPLES.items() if what.startswith(STARTS)}
+    assert starts == {*CASES, "packages.yaml", "repositories.yaml", "containers.yaml"}
 
 
 @pytest.mark.parametrize("name", PLANS)

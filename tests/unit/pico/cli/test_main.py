@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from photonbuild.events import EVENT, Error
 
 ROOT = Path(__file__).resolve().parents[4]
 SLOW = ("click", "pydantic", "yaml", "rich", "requests", "asyncio", "photonbuild.config.load")
@@ -26,6 +29,19 @@ def test_pico_and_its_alias(tmp_path: Path, command: list[str]) -> None:
     missing = python(tmp_path, "-m", *command, "logs", "none")
     assert (missing.returncode, missing.stdout) == (125, "")
     assert missing.stderr == "error: there is no machine 'none'\n\nhint: pico ps --all\n"
+
+
+def test_json(tmp_path: Path) -> None:
+    """The answer is a document, and what goes wrong an event of photonbuild's schema."""
+    assert json.loads(python(tmp_path, "-m", "pico", "ps", "--json").stdout) == []
+    assert json.loads(python(tmp_path, "-m", "pico", "images", "--json").stdout) == []
+    failed = python(tmp_path, "-m", "pico", "stop", "--json", "none", "neither")
+    assert (failed.returncode, json.loads(failed.stdout)) == (125, [])
+    errors = [EVENT.validate_json(line) for line in failed.stderr.splitlines()]
+    assert [(each.event, each.message) for each in errors if isinstance(each, Error)] == [
+        ("error", "there is no machine 'none'"),
+        ("error", "there is no machine 'neither'"),
+    ]
 
 
 def test_a_start_imports_nothing_slow(tmp_path: Path) -> None:

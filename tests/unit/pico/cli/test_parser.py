@@ -23,5 +23,6 @@ def test_misuse_has_dockers_exit_code(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_every_command_has_its_options() -> None:
     (commands,) = (action for action in parser.parser()._actions if action.dest == "chosen")
-    assert commands.choices is not None
+    assert isinstance(commands.choices, dict)
     assert set(commands.choices) == COMMANDS.keys()
+    assert [name for name, each in commands.choices.items() if "--json" not in each._option_string_actions] == []
