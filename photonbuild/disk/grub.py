@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from photonbuild.disk.gpt import SECTOR
 
 GRUB = "/usr/lib/grub"
-# Where packages put kernels, each in a folder named after its version.
-KERNELS = "/usr/lib/modules"
 # Everything the menu needs is in the core image: nothing is loaded from the medium, on either firmware.
 MODULES = (
     "all_video", "boot", "configfile", "echo", "fat", "halt", "iso9660", "linux", "ls", "minicmd", "normal",
@@ -65,21 +63,13 @@ def quoted(text: str) -> str:
 
 
 def disk_menu(
-    *,
-    title: str,
-    root: str,
-    arguments: Sequence[str],
-    timeout: int,
-    filesystem: str = "",
-    initramfs: str = "",
-    kernels: str = KERNELS,
+    *, title: str, root: str, arguments: Sequence[str], timeout: int, filesystem: str = "", initramfs: str = ""
 ) -> str:
     """grub.cfg of an installed system: an entry for each kernel that its packages have brought, the newest first.
 
     It is written once: what changes is in the environment block beside it, see docs/adr/0011-updates.md. `root` is the
     kernel's argument of that name. `filesystem` is the UUID of the root file system where the menu lies in another one;
-    `initramfs` a file of the root file system, for kernels that have none of their own. `kernels` is the folder of
-    kernels in the file system with the menu, where the root file system is not readable.
+    `initramfs` a file of the root file system, for kernels that have none of their own.
     """
     words = " ".join([f"root={root}", "ro", "rootwait", PANIC, *arguments])
     search = f"search --no-floppy --set=root --fs-uuid {filesystem}\n" if filesystem else ""
@@ -93,17 +83,17 @@ def disk_menu(
     return (
         f"{CONSOLES}set default=0\nset timeout={timeout}\n{search}{COUNTING}"
         "for version in $kernels; do\n"
-        f'  folder="$tree{kernels}/$version"\n'
-        f'  if [ ! -f "$folder/vmlinuz" ]; then folder="{kernels}/$version"; fi\n'
+        '  folder="$tree/usr/lib/modules/$version"\n'
+        '  if [ ! -f "$folder/vmlinuz" ]; then folder="/usr/lib/modules/$version"; fi\n'
         '  if [ -f "$folder/vmlinuz" ]; then\n'
         f"{entry}"
         "  any=1\n"
         "  fi\n"
         "done\n"
         'if [ -z "$any" ]; then\n'
-        f"for kernel in {kernels}/*/vmlinuz; do\n"
+        "for kernel in /usr/lib/modules/*/vmlinuz; do\n"
         "  regexp --set=1:folder '(.*)/vmlinuz' \"$kernel\"\n"
-        f"  regexp --set=1:version '{kernels}/(.*)' \"$folder\"\n"
+        "  regexp --set=1:version '/usr/lib/modules/(.*)' \"$folder\"\n"
         f"{entry}"
         "done\n"
         "fi\n"

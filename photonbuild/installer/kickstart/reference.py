@@ -131,8 +131,8 @@ is in no argument of a program and in no log, and nothing but the container's ke
 - **With `/` encrypted** the initramfs asks for its passphrase at each start, on the screen and on the serial port,
   three times before it offers a shell; letters are those of a US keyboard. Everything else that is encrypted has a
   key file in `/etc/cryptsetup-keys.d` besides, which only root reads, and is opened by itself; its passphrase, that
-  of `/` where it has none of its own, opens it on another machine. Kernels lie in `/boot/kernels`, in the clear, each
-  with its initramfs: `update-initramfs` puts a new one there when a package brings it. What is in `/boot` is neither
+  of `/` where it has none of its own, opens it on another machine. Kernels lie in the clear, below `/boot`, each with
+  its initramfs: `update-initramfs` puts a new one there when a package brings it. What is in `/boot` is neither
   secret nor protected from change.
 - **With `/` in the clear** each start waits for the passphrases of the others; whoever has the disk would have a key
   file as well.

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from photonbuild.disk import efi, gpt, grub
 from photonbuild.installer.kickstart.model import DUALBOOT, EFI, XFS, Kickstart
 from photonbuild.installer.machine.facts import Facts
-from photonbuild.installer.plan.encryption import KERNELS, kernel_steps
-from photonbuild.installer.plan.encryption import kernel_arguments as encryption_arguments
+from photonbuild.installer.plan.encryption import initramfs_arguments, kernel_steps
 from photonbuild.installer.plan.layout import Layout
 from photonbuild.installer.plan.steps import BootCode, BootEntry, Command, Copy, Folder, Step, Write
 
@@ -57,14 +56,13 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
         root=_root_argument(layout),
         arguments=[
             *([f"rd.lvm.lv={lvm.vg_name}/{lvm.lv_name}"] if lvm else []),
-            *encryption_arguments(layout),
+            *initramfs_arguments(layout),
             *arguments,
             *facts.user_arguments,
         ],
         timeout=MENU_TIMEOUT,
         filesystem=root.uuid if layout.boot is not root and not root.container else "",
         initramfs=INITRAMFS if layout.needs_initramfs and not root.container else "",
-        kernels=KERNELS.removeprefix("/boot") if root.container else grub.KERNELS,
     )
     steps: list[Step] = [
         Folder(title=f"make {folder}", path=folder),

@@ -15,8 +15,9 @@ from photonbuild.installer.plan.steps import Command, Folder, Step, Write
 # Where systemd-cryptsetup@.service(8) looks for keys.
 KEYS = "/etc/cryptsetup-keys.d"
 CRYPTTAB = "/etc/crypttab"
-# Kernels and their initramfs where GRUB cannot read /usr; update-initramfs(8) looks whether it is there.
-KERNELS = "/boot/kernels"
+# Kernels and their initramfs where GRUB cannot read /usr: by the same path in the file system of /boot, so that its
+# menu and the count of boots need not know. update-initramfs looks whether the folder is there.
+KERNELS = "/boot/usr/lib/modules"
 # KiB that Argon2 takes: what cryptsetup takes by itself at most, and a quarter of a smaller machine's memory.
 MEMORY_MAXIMUM, MEMORY_MINIMUM = 1 << 20, 1 << 15
 # A key file is random, and needs no work factor.
@@ -93,8 +94,8 @@ def key_steps(layout: Layout, facts: Facts) -> list[Step]:
     return steps
 
 
-def kernel_arguments(layout: Layout) -> list[str]:
-    """Words for the initramfs."""
+def initramfs_arguments(layout: Layout) -> list[str]:
+    """Words for it on the command line of the kernel."""
     return [f"rd.luks.uuid={layout.root.container.uuid}"] if layout.root.container else []
 
 

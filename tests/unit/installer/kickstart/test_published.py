@@ -173,3 +173,10 @@ def test_what_needs_no_machine_is_explained() -> None:
         "first:    'disk' is then what it has set $DISK to",
         "first:    'hostname' is then what it has set $NAME to",
     ]
+
+
+def test_what_is_encrypted_is_explained() -> None:
+    text = explain(read("encrypted.yaml"))
+    assert "ext4 for /, 3000 MiB, encrypted with LUKS, opened by a passphrase that is asked for at each start\n" in text
+    assert "xfs for /data, what is left, encrypted with LUKS, opened by a key file in the encrypted /\n" in text
+    assert "plain and" not in text

@@ -48,7 +48,8 @@ def test_an_encrypted_root() -> None:
     assert all(each.startswith("/dev/mapper/luks-") for each in (root, data, swap))
     menu = texts["/boot/grub/grub.cfg"]
     assert f"root={root} ro rootwait panic=10 rd.luks.uuid={root.removeprefix('/dev/mapper/luks-')} " in menu
-    assert 'folder="$tree/kernels/$version"' in menu and "/usr/lib/modules" not in menu and "--fs-uuid" not in menu
+    assert "--fs-uuid" not in menu, "GRUB finds kernels where the menu is"
+    assert any(getattr(step, "path", "") == "/boot/usr/lib/modules" for step in made.steps)
     assert "initrd /usr/lib" not in menu
     assert "chroot /run/installer/target /usr/sbin/update-initramfs" in commands(made)
 
