@@ -90,7 +90,9 @@ def test_the_tutorial(install: Callable[[Path], Path], store: Store, tmp_path: P
     assert bool(named) == (install is from_checkout), named
     plan, _, rest = done.stdout.partition("greeter-1.0-1.phos1.noarch.rpm")
     states = [line.split()[:2] for line in plan.splitlines() if re.match(r"(cached|will|may|error) ", line)]
-    assert [name for state, name in states if state != "cached"] == ["edge-hello"]
+    assert "edge-hello" in {name for _, name in states}
+    # A run before this one may have left it in the store.
+    assert {name for state, name in states if state != "cached"} <= {"edge-hello"}
     assert len(states) > 20
     assert rest.endswith(
         "own       build/images/edge.yaml\nown       build/profiles/edge.yaml\n"
