@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from photonbuild.cli.options import answer, command
-from photonbuild.config.load import unknown
+from photonbuild.config.checks import unknown
 from photonbuild.pipeline.session import Session
 from photonbuild.seeds import seed
 

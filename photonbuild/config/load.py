@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from photonbuild import documents
 from photonbuild.config import local as config_local
 from photonbuild.config import validation as config_yaml
 from photonbuild.config.advisories import Advisory
+from photonbuild.config.checks import check_images, check_profiles, unknown
 from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.models import (
-    BootImage,
     DiskImage,
     Distribution,
     Image,
@@ -147,9 +147,9 @@ def load(roots: Roots, formats: ImageModels, *, user: User) -> Config:
     }
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
     images = {name: _image(document, formats) for name, document in documents["images"].items()}
-    _check_profiles(profiles, documents["profiles"])
+    check_profiles(profiles, documents["profiles"])
     filesystems = _load(roots, "filesystems.yaml", FileSystems).filesystems
-    _check_images(images, profiles, filesystems, documents["images"])
+    check_images(images, profiles, filesystems, documents["images"])
     return Config(
         roots=roots,
         distribution=_distribution(roots),
@@ -257,77 +257,12 @@ def _distribution(roots: Roots) -> Distribution:
     return found
 
 
-def unknown(what: str, name: str, known: Iterable[str], *, where: str | None = None) -> ConfigError:
-    names = sorted(known)
-    return ConfigError(
-        f"unknown {what} '{name}'{nearest(name, names)}",
-        where=where,
-        hint=f"known: {', '.join(names) or 'none'}",
-    )
-
-
-def _check_profiles(profiles: Mapping[str, Profile], documents: Mapping[str, Document]) -> None:
-    for stem, profile in profiles.items():
-        document = documents[stem]
-        if profile.name != stem:
-            raise ConfigError(
-                f"key 'name': '{profile.name}' must be the name of the file, '{stem}'",
-                where=document.where("name"),
-            )
-        if profile.extends is not None and profile.extends not in profiles:
-            raise unknown("profile", profile.extends, profiles, where=document.where("extends"))
-    for stem in profiles:
-        chain = [stem]
-        while (parent := profiles[chain[-1]].extends) is not None:
-            if parent in chain:
-                loop = " extends ".join([*chain, parent])
-                raise ConfigError(f"profiles extend each other: {loop}", where=documents[stem].where("extends"))
-            chain.append(parent)
-
-
 def _image(document: Document, formats: ImageModels) -> Image:
     """One image, by the model of its format."""
     name = document.data.get("format") if isinstance(document.data, dict) else None
     if isinstance(name, str) and name not in formats:
         raise unknown("format", name, formats, where=document.where("format"))
     return config_yaml.validate(document, formats.get(str(name), DiskImage))
-
-
-def _profile_names(model: Model, *loc: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The names of profiles in the settings of an image, each with the place of its key."""
-    for key in type(model).model_fields:
-        value = getattr(model, key)
-        if isinstance(value, Model):
-            yield from _profile_names(value, *loc, key)
-        elif key == "profile" or key.endswith("_profile"):
-            yield (*loc, key), value
-
-
-def _check_images(
-    images: Mapping[str, Image],
-    profiles: Mapping[str, Profile],
-    filesystems: Iterable[str],
-    documents: Mapping[str, Document],
-) -> None:
-    for stem, image in images.items():
-        for kind in image.disk.filesystems if isinstance(image, DiskImage) else ():
-            if kind not in filesystems:
-                where = documents[stem].where("disk")
-                raise ConfigError(f"build/filesystems.yaml does not know '{kind}'", where=where)
-        for loc, name in _profile_names(image):
-            if name not in profiles:
-                raise unknown("profile", name, profiles, where=documents[stem].where(*loc))
-        seen: dict[str, int] = {}
-        for index, file in enumerate(image.files):
-            where = documents[stem].where("files", index, "path")
-            if file.path in seen:
-                raise ConfigError(f"file '{file.path}' is already set in line {seen[file.path]}", where=where)
-            seen[file.path] = documents[stem].line(("files", index, "path"))
-        if image.services and not isinstance(image, BootImage):
-            raise ConfigError(
-                "nothing starts services in an image that does not boot",
-                where=documents[stem].where("services", key=True),
-            )
 
 
 def _text_of(roots: Roots, name: str, index: int, file: ImageFile) -> str | None:

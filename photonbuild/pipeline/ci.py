@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from photonbuild import events
-from photonbuild.config.load import unknown
+from photonbuild.config.checks import unknown
 from photonbuild.errors import PhotonbuildError, VerifyError
 from photonbuild.files import write_text
 from photonbuild.machines.hardware import FIRMWARES, Firmware

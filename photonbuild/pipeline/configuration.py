@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild.config import load
+from photonbuild.config.checks import unknown
 from photonbuild.config.load import Config
 from photonbuild.images.formats import FORMATS
 from photonbuild.paths import default_store
@@ -32,5 +33,5 @@ def load_config(
 def schema(kind: str) -> dict[str, Any]:
     """JSON schema of one kind of file, a name of `SCHEMAS`. Raises ConfigError."""
     if kind not in SCHEMAS:
-        raise load.unknown("schema", kind, SCHEMAS)
+        raise unknown("schema", kind, SCHEMAS)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[kind].model_json_schema()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from photonbuild.config.load import unknown
+from photonbuild.config.checks import unknown
 from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed
