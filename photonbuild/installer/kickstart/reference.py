@@ -24,9 +24,9 @@ it up: unattended by a *kickstart*, or after a few questions on the console. Thi
     photonbuild kickstart schema          # JSON schema, for editors
 
 A kickstart is JSON or YAML in the published format of Photon OS's installer. A published key that has no meaning here
-is accepted, and a line says what happens instead. What is right and cannot be installed, as Btrfs or an OSTree, is told
-by `check` and `explain`, and an installation stops for it before anything is written. An unknown key is an error that
-names the nearest one.
+is accepted, and a line says what happens instead. What is right and cannot be installed, as `/` on Btrfs or an OSTree,
+is told by `check` and `explain`, and an installation stops for it before anything is written. An unknown key is an
+error that names the nearest one.
 
 In YAML `!param NAME=DEFAULT` stands for a value that is given with `--param NAME=VALUE`, of each of these commands and
 of the installer, or on the kernel command line with `ks.param=NAME=VALUE`; without a default it has to be given. A
@@ -76,8 +76,8 @@ kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-w
 A line says what becomes of a key that is another thing there: the image starts by BIOS and UEFI; `/boot` stays in the
 root; `eth0` is every Ethernet card; `repos` are not asked. `postinstall` is run in the new system in a sandbox without
 a network. Files are those beside the kickstart or in `search_path`. What needs a machine is refused before anything is
-built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `luks`, `ab`, Btrfs, images that are
-pulled.
+built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `luks`, `ab`, mounts of subvolumes,
+images that are pulled.
 
 ## What is safe
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is
@@ -113,8 +113,8 @@ initramfs, but for `/` on a logical volume or encrypted. Root's password counts 
 
 Packages, those on the medium, in `/packages`, and those of `repos`, are found and fetched by tdnf, with settings of its
 own instead of the live system's. What a package requires is added, with its versions and conditions, but no weak
-dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes, XFS and LUKS
-the installer adds their tools by itself.
+dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes, XFS,
+Btrfs and LUKS the installer adds tools and modules by itself.
 
 ### Encrypted disks
 `luks` of a partition makes it a LUKS 2 container: aes-xts-plain64 with a key of 512 bits, and Argon2id that takes a

@@ -145,6 +145,11 @@ network:
         ("preinstall: [x]\n", "preinstall is run in the machine"),
         ("partitions: [{mountpoint: /, size: 0, filesystem: btrfs}]\n", "Btrfs"),
         (
+            "partitions: [{mountpoint: /, size: 0}, {mountpoint: /srv, size: 500, filesystem: btrfs, "
+            "btrfs: {subvols: [{name: a, mountpoint: /a}]}}]\n",
+            "mounts of subvolumes",
+        ),
+        (
             "partitions: [{mountpoint: /, size: 0, filesystem: ext4, lvm: {vg_name: v, lv_name: r}}]\n",
             "no logical volume",
         ),
@@ -167,3 +172,18 @@ def test_what_an_image_cannot_have(asked: Asked, text: str, reason: str) -> None
 
 def test_only_a_disk_image_is_one(asked: Asked) -> None:
     assert "'iso' is no disk image" in asked.refused("disk: /dev/sda\n", base="iso")
+
+
+def test_btrfs_beside_the_root(asked: Asked) -> None:
+    image, _ = asked.image(
+        """
+disks: {default: {filename: root.img, size: 8192}}
+partitions:
+  - {mountpoint: /, size: 2048}
+  - {mountpoint: /var, size: 0, filesystem: btrfs, btrfs: {subvols: [{name: lib, subvols: [{name: docker}]}]}}
+  - {mountpoint: /srv, size: 500, filesystem: btrfs, btrfs: {subvols: [{name: a}]}}
+"""
+    )
+    disk = image.disk
+    assert (disk.filesystem, disk.var_filesystem, disk.var_subvolumes) == ("ext4", "btrfs", ("lib", "lib/docker"))
+    assert [(part.filesystem, part.subvolumes) for part in disk.partitions] == [("btrfs", ("a",))]
