@@ -221,13 +221,13 @@ def test_a_disk_with_everything(checkout: Path) -> None:
     assert [line.split()[1] for line in fstab] == [
         "/", "/var", "/srv/data", "/var/lib/docker", "none", "/home", "/root", "/boot/efi",
     ]  # fmt: skip
-    places = layout.mounts(image.disk)  # type: ignore[attr-defined]
+    places = {each.name: each.path for each in layout.filesystems(image.disk, "i") if each.path}  # type: ignore[attr-defined]
     home = {path: filesystems.home_of(f".{path}", places) for path in ("/", "/var", "/var/lib", "/var/lib/docker/x")}
     assert home == {"/": "root", "/var": "root", "/var/lib": "var", "/var/lib/docker/x": "docker"}
-    argvs = {argv[3].split("/")[-1]: argv[4:] for argv in filesystems.split_argvs(places)}
-    assert argvs["var.tar"][:2] == ["--exclude=./var/lib/docker/?*", "--include=./var"]
+    argvs = {name: filesystems.split_argv(name, places)[4:] for name in places}
+    assert argvs["var"][:2] == ["--exclude=./var/lib/docker/?*", "--include=./var"]
     without = [f"--exclude=./{path}/?*" for path in ("var", "srv/data", "var/lib/docker")]
-    assert argvs["root-only.tar"][:3] == without
+    assert argvs["root"][:3] == without
     paths = {entry.path for entry in customise(config, "raw", image).entries}
     assert {"/srv/data", "/var/lib/layers/root/upper", "/etc/ssh/sshd_config.d/10-host-keys.conf"} <= paths
 
