@@ -62,8 +62,7 @@ REFUSED: dict[str, JsonValue] = {
     "raid": "an array that a firmware or hypervisor has not made is put together by mdadm on the machine's own disks",
 }
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]{1,12}$")]
-# Hyphens and dots would be others in names of devices.
-VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
+VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 Options = tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=:-]+$")], ...]
 
 

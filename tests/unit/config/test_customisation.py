@@ -125,7 +125,7 @@ DISKS = [
             ("{name: r, filesystem: swap}", "only a file system takes what is left"),
             ("{name: r, path: /r, size: 8 MiB, filesystem: xfs}", "'r': xfs needs at least 300 MiB"),
             ("{name: snapshot1, path: /r}", "LVM has names like this"),
-            ("{name: a-b, path: /r}", "key 'disk.volume_groups.0.volumes.0.name': "),
+            ("{name: 1a, path: /r}", "key 'disk.volume_groups.0.volumes.0.name': "),
             ("{name: r, path: /r, filesystem: ext5}", "unknown value 'ext5', did you mean 'ext4'"),
         ]
     ),
