@@ -71,6 +71,8 @@ def boot_drive(
         )
     how = attachment(image)
     bus = "usb-xhci" if how.bus == "cd" and as_disk else bus or how.bus
+    # What nothing is started from stays on the platform's bus.
+    others = bus
     if firmware == "uefi":
         bus = UNREAD_BY_UEFI.get(bus, bus)
     files = [image, *further_files(image)]
@@ -82,7 +84,7 @@ def boot_drive(
                 for number, file in enumerate(files)
                 for disk in extract_members(file, how.member, folder / str(number))
             ]
-        further = tuple(Drive(file=file, format=how.format, bus=bus) for file in files[1:])
+        further = tuple(Drive(file=file, format=how.format, bus=others) for file in files[1:])
         yield BootDrive(file=files[0], format=how.format, bus=bus, card=how.card, further=further)
 
 

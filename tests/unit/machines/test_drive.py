@@ -69,7 +69,8 @@ def test_an_appliance_has_its_further_disks_in_it(tmp_path: Path) -> None:
         for name in ("a.ovf", "a-disk1.vmdk", "a-disk2.vmdk"):
             (tmp_path / name).write_bytes(name.encode())
             archive.add(tmp_path / name, name)
-    with boot_drive(tmp_path / "a.ova") as drive:
+    with boot_drive(tmp_path / "a.ova", firmware="uefi") as drive:
+        assert (drive.bus, drive.further[0].bus) == ("sata", "pvscsi")
         assert drive.file.name == "a-disk1.vmdk" and [each.file.name for each in drive.further] == ["a-disk2.vmdk"]
         assert drive.further[0].file.read_bytes() == b"a-disk2.vmdk"
 
