@@ -1,16 +1,20 @@
-"""What a disk and the machine of an appliance may be, in ``build/images/*.yaml``; ``build/filesystems.yaml``."""
+"""What the disks of an image may be, in ``build/images/*.yaml``; ``build/filesystems.yaml``."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from photonbuild.config.customisation import Growing
 from photonbuild.config.validation import Model, Names
 from photonbuild.config.values import InnerPath
+from photonbuild.disk.gpt import BIOS_BOOT_SIZE, MARGIN, ROOT, VAR
 from photonbuild.disk.limits import BTRFS_MINIMUM, ESP_SIZE, XFS_MINIMUM
+from photonbuild.disk.lvm import DATA_START, EXTENT, extents_for, extents_in
+from photonbuild.documents import nearest
 
 
 def _bytes(value: object) -> object:
@@ -33,6 +37,8 @@ MINIMUMS: dict[str, int] = {"xfs": XFS_MINIMUM, "btrfs": BTRFS_MINIMUM}
 GIB = 1 << 30
 # What FAT16 can hold: from 4085 clusters of 2 KiB on.
 LEAST_ESP, MOST_ESP = 16 << 20, GIB
+# A SCSI controller of an appliance takes 15 disks.
+MOST_FURTHER = 14
 MOST_DISK = 16 << 40  # ext4 with 32-bit block numbers
 
 
@@ -45,44 +51,113 @@ class FileSystemNeeds(Model):
 
 
 class FileSystems(Model):
-    """``build/filesystems.yaml``."""
+    """``build/filesystems.yaml``. `lvm`: what it takes to have volume groups."""
 
     filesystems: dict[FileSystem, FileSystemNeeds]
+    lvm: FileSystemNeeds = FileSystemNeeds()
 
 
-# Names that partitions have already.
-TAKEN = {"bios", "esp", "root", "var", "swap"}
 # What users of other tools look for here.
 REFUSED: dict[str, JsonValue] = {
-    "lvm": "logical volumes are made by an installation (kickstart), not in an image",
+    "lvm": "groups are in 'volume_groups', and the partition or disk that one lies on says 'volume_group: NAME'",
     "luks": "an encrypted disk needs a key of its own machine: an installation makes one, not an image",
-    "btrfs": "it is a value: 'filesystem: btrfs' of one of 'partitions', or 'var_filesystem: btrfs'",
-    "subvolumes": "they are of one file system: a key of one of 'partitions', or 'var_subvolumes'",
-    "raid": "an image is one disk: arrays are made by an installation or afterwards",
-    "disks": "an image is one disk: further ones are made by an installation or at the first boot",
+    "btrfs": "it is a value: 'filesystem: btrfs' of a partition or volume, or 'var_filesystem: btrfs'",
+    "subvolumes": "they are of one file system: a key of one of 'partitions' or 'volumes', or 'var_subvolumes'",
+    "raid": "an array that a firmware or hypervisor has not made is put together by mdadm on the machine's own disks",
 }
+Label = Annotated[str, Field(pattern=r"^[a-z0-9]{1,12}$")]
+VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+Options = tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=:-]+$")], ...]
+
+
+# Names that partitions have already, and folders that the system has to have in its root.
+TAKEN = {"bios", "esp", "root", "var", "swap"}
+NOT_APART = {"/boot", "/usr", "/etc", "/boot/efi"}
+# Of lvm(8), "Reserved names": what begins so, or has this in it, is a part of another volume.
+RESERVED = re.compile(
+    r"snapshot|pvmove|.*_([cimtv]data|[cirt]meta|[civ]orig(in)?|wcorig|[mr]image|mlog|pmspare|cvol|vorigin)"
+)
 
 
 class DataPartition(Growing):
     """A partition with a file system of its own, mounted at `path`, with what the image has there in it.
 
     `name`: the label. `filesystem`: that of the root, if not set. `subvolumes`: paths within a btrfs, made as such.
+    With `volume_group` in place of a path it belongs to that one, and what has no size then takes what is left of its
+    disk.
     """
 
-    added = frozenset({"subvolumes"})
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]{1,12}$")]
-    path: InnerPath
-    size: Size
+    added = frozenset({"volume_group", "subvolumes"})
+    name: Label
+    path: InnerPath | None = None
+    size: Size | None = None
     filesystem: FileSystem | None = None
-    options: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=:-]+$")], ...] = ("nodev", "nosuid")
+    options: Options = ("nodev", "nosuid")
     subvolumes: tuple[Subvolume, ...] = ()
+    volume_group: VolumeName | None = None
 
     @model_validator(mode="after")
-    def _subvolumes(self) -> DataPartition:
+    def _one_use(self) -> DataPartition:
+        if (self.path is None) == (self.volume_group is None):
+            raise ValueError("either 'path' or 'volume_group' is needed, and not both")
+        if self.volume_group and self.model_fields_set & {"filesystem", "options", "subvolumes"}:
+            raise ValueError("'filesystem', 'options' and 'subvolumes' belong to the volumes of a group")
         if self.subvolumes and self.filesystem != "btrfs":
             raise ValueError(f"partition '{self.name}': subvolumes are of btrfs")
+        if self.path and self.size is None:
+            raise ValueError("'size' is missing: only what belongs to a volume group takes what is left")
         return self
+
+
+class FurtherDisk(Model):
+    """A disk besides the first, in a file of its own: with `partitions`, a volume group's as a whole, or blank."""
+
+    name: Label
+    size: Size
+    partitions: tuple[DataPartition, ...] = ()
+    volume_group: VolumeName | None = None
+
+    @model_validator(mode="after")
+    def _one_use(self) -> FurtherDisk:
+        if self.partitions and self.volume_group:
+            raise ValueError("either 'partitions' or 'volume_group', and not both")
+        return self
+
+
+class Volume(Growing):
+    """A logical volume with a file system, mounted at `path`, or with swap. Without `size` it takes what is left."""
+
+    added = frozenset({"subvolumes"})
+    name: VolumeName
+    path: InnerPath | None = None
+    size: Size | None = None
+    filesystem: Literal[FileSystem, "swap"] | None = None
+    options: Options = ("nodev", "nosuid")
+    subvolumes: tuple[Subvolume, ...] = ()
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _no_root(cls, value: object) -> object:
+        if value == "/":
+            raise ValueError("the root needs an initramfs on a volume, which an image has not: /var and others can")
+        return value
+
+    @model_validator(mode="after")
+    def _one_use(self) -> Volume:
+        if (self.path is None) != (self.filesystem == "swap"):
+            raise ValueError("a volume has a 'path', or 'filesystem: swap' and none")
+        if self.path is None and self.size is None:
+            raise ValueError("'size' is missing: only a file system takes what is left")
+        if self.subvolumes and self.filesystem != "btrfs":
+            raise ValueError(f"volume '{self.name}': subvolumes are of btrfs")
+        return self
+
+
+class VolumeGroup(Model):
+    """A volume group of LVM; the partitions and disks that it lies on name it."""
+
+    name: VolumeName
+    volumes: tuple[Volume, ...] = ()
 
 
 class Disk(Growing):
@@ -90,11 +165,11 @@ class Disk(Growing):
 
     `filesystem` is that of the root and, without `var_filesystem`, of /var. `partitions` and `swap` come before the
     root. With `read_only` the root is mounted so for ever; what changes is in /var, that of /root and /home in layers
-    there.
+    there. `disks` are further ones, `volume_groups` lie on partitions and further disks.
     """
 
     model_config = ConfigDict(json_schema_extra={"refused": REFUSED})
-    added = frozenset({"swap", "partitions", "read_only", "var_filesystem", "var_subvolumes"})
+    added = frozenset({"swap", "partitions", "read_only", "var_filesystem", "var_subvolumes", "disks", "volume_groups"})
     size: Size
     esp_size: Size = ESP_SIZE
     var: bool = False
@@ -105,12 +180,52 @@ class Disk(Growing):
     swap: Size | None = None
     partitions: tuple[DataPartition, ...] = ()
     read_only: bool = False
+    disks: Annotated[tuple[FurtherDisk, ...], Field(max_length=MOST_FURTHER)] = ()
+    volume_groups: tuple[VolumeGroup, ...] = ()
 
     @property
     def filesystems(self) -> tuple[FileSystem, ...]:
-        """Every kind on the disk, the root's first."""
-        own = [self.var_filesystem, *(part.filesystem for part in self.partitions)]
-        return tuple(dict.fromkeys([self.filesystem, *(kind for kind in own if kind)]))
+        """Every kind on the disks, the root's first."""
+        own = [self.var_filesystem, *(part.filesystem for part in self.all_partitions)]
+        found = [self.filesystem, *(kind for kind in own if kind)]
+        found += [volume.filesystem for volume in self.volumes if volume.filesystem and volume.filesystem != "swap"]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def all_partitions(self) -> tuple[DataPartition, ...]:
+        """Those of all disks besides the system's own."""
+        return (*self.partitions, *(part for further in self.disks for part in further.partitions))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of all disks."""
+        return (self.size, *(further.size for further in self.disks))
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        return tuple(volume for group in self.volume_groups for volume in group.volumes)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where partitions and volumes are mounted, besides the root and a /var of `var`."""
+        found = (*(part.path for part in self.all_partitions), *(volume.path for volume in self.volumes))
+        return tuple(path for path in found if path)
+
+    @property
+    def last(self) -> str:
+        """The partition of the first disk that takes what is left, by name."""
+        unsized = next((part.name for part in self.partitions if part.size is None), None)
+        return unsized or (VAR if self.var else ROOT)
+
+    @property
+    def rest(self) -> int:
+        """Size of the last partition of the first disk."""
+        return self.size - self._fixed
+
+    @property
+    def _fixed(self) -> int:
+        more = (self.swap or 0) + sum(part.size or 0 for part in self.partitions)
+        return 2 * MARGIN + BIOS_BOOT_SIZE + self.esp_size + more + (self.root_size or 0)
 
     @model_validator(mode="after")
     def _btrfs(self) -> Disk:
@@ -127,48 +242,105 @@ class Disk(Growing):
 
     @model_validator(mode="after")
     def _parts(self) -> Disk:
-        if self.read_only and not self.var:
+        var_apart = self.var or "/var" in self.paths
+        if self.read_only and not var_apart:
             raise ValueError("a root that is read_only needs 'var: true', for all that changes")
-        names, paths = [part.name for part in self.partitions], [part.path for part in self.partitions]
-        for values, taken in ((names, TAKEN), (paths, {"/var", "/boot", "/usr", "/etc", "/boot/efi"})):
-            twice = [value for value in values if values.count(value) > 1 or value in taken]
-            if twice:
-                raise ValueError(f"partition '{twice[0]}': there is one already, or it cannot be one of its own")
-        for part in self.partitions:
-            kind = part.filesystem or self.filesystem
-            if part.size < MINIMUMS.get(kind, 0):
-                raise ValueError(f"partition '{part.name}': {kind} needs at least {MINIMUMS[kind] >> 20} MiB")
+        if problem := next(_name_problems(self), None):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
     def _sizes(self) -> Disk:
-        if self.size > MOST_DISK:
+        if max(self.sizes) > MOST_DISK:
             raise ValueError(f"size is at most {MOST_DISK >> 40} TiB")
         if not LEAST_ESP <= self.esp_size <= MOST_ESP:
             raise ValueError(f"esp_size is {LEAST_ESP >> 20} MiB to {MOST_ESP >> 20} MiB")
-        if self.var != (self.root_size is not None):
-            raise ValueError("var and root_size go together")
-        more = (self.swap or 0) + sum(part.size for part in self.partitions)
-        fixed = self.esp_size + more + (self.root_size or 0) + (4 << 20)
-        if fixed >= self.size:
-            raise ValueError(f"the parts, {fixed >> 20} MiB without the last one, are larger than size")
-        kinds = [(self.filesystem, self.root_size or self.size - fixed)]
-        kinds += [(self.var_filesystem or self.filesystem, self.size - fixed)] if self.var else []
+        if (self.last != ROOT) != (self.root_size is not None):
+            with_var = "a partition without size" if self.last not in (ROOT, VAR) else "var"
+            raise ValueError(f"{with_var} and root_size go together")
+        if self.rest <= MARGIN:
+            fixed = (self._fixed + MARGIN) >> 20
+            raise ValueError(f"the parts, {fixed} MiB without the last one, are larger than size")
+        rest = self.rest - MARGIN
+        kinds = [(self.filesystem, self.root_size or rest)]
+        kinds += [(self.var_filesystem or self.filesystem, rest)] if self.var else []
         for kind, size in kinds:
             if size < (least := MINIMUMS.get(kind, 0)):
                 raise ValueError(f"an {kind} file system needs at least {least >> 20} MiB, here are {size >> 20} MiB")
+        if problem := next(_size_problems(self), None):
+            raise ValueError(problem)
         return self
 
 
-class Hardware(Model):
-    """The virtual machine that an appliance describes; `hardware_family` as VMware numbers them.
+def _name_problems(disk: Disk) -> Iterator[str]:
+    """Names and paths that are there twice or cannot be, groups that are not there or lie on nothing."""
+    parts = disk.all_partitions
+    var = {"/var"} if disk.var or any(part.path == "/var" for part in disk.partitions) else set()
+    paths = list(disk.paths)
+    for values, taken in (([part.name for part in parts], TAKEN), (paths, NOT_APART | var)):
+        twice = [value for value in values if values.count(value) > 1 or value in taken]
+        if twice:
+            yield f"partition '{twice[0]}': there is one already, or it cannot be one of its own"
+    groups = [group.name for group in disk.volume_groups]
+    named = [("disk", [each.name for each in disk.disks]), ("volume group", groups)]
+    named += [(f"volume of '{group.name}'", [each.name for each in group.volumes]) for group in disk.volume_groups]
+    for what, names in named:
+        for name in names:
+            if names.count(name) > 1:
+                yield f"{what} '{name}' is there twice"
+    for volume in disk.volumes:
+        if RESERVED.match(volume.name):
+            yield f"volume '{volume.name}': LVM has names like this for parts of volumes"
+    used = [part.volume_group for part in parts] + [further.volume_group for further in disk.disks]
+    for asked in used:
+        if asked is not None and asked not in groups:
+            yield f"there is no volume group '{asked}' in volume_groups{nearest(asked, groups)}"
+    for name in groups:
+        if name not in used:
+            yield f"volume group '{name}' lies on nothing: a partition or a further disk says 'volume_group: {name}'"
 
-    `ovf` is the version of the descriptor's format: 1.1, which every importer takes, or 2.0, which VMware's refuse.
-    """
 
-    processors: Annotated[int, Field(ge=1)]
-    memory: Size
-    scsi: Literal["VirtualSCSI", "lsilogic"] = "VirtualSCSI"
-    network: Literal["VMXNET3", "E1000"] = "VMXNET3"
-    hardware_family: Annotated[str, Field(pattern=r"^vmx-[0-9]{2}$")] = "vmx-14"
-    ovf: Literal["1.1", "2.0"] = "1.1"
+def _size_problems(disk: Disk) -> Iterator[str]:
+    """What does not fit into its disk or its group, or is too small for what it is to be."""
+    for where, parts in (
+        ("the first disk", disk.partitions),
+        *((f"disk '{d.name}'", d.partitions) for d in disk.disks),
+    ):
+        unsized = [part.name for part in parts if part.size is None]
+        if len(unsized) > 1:
+            yield f"partitions '{unsized[0]}' and '{unsized[1]}': one of {where} at most takes what is left"
+    if disk.var and disk.last != "var":
+        yield f"partition '{disk.last}' has no size, and with 'var: true' it is /var that takes what is left"
+    for further in disk.disks:
+        fixed = 2 * MARGIN + sum(part.size or MARGIN for part in further.partitions)
+        if further.partitions and fixed > further.size:
+            yield f"disk '{further.name}': its partitions take {fixed >> 20} MiB, and it has {further.size >> 20}"
+    made = [(each.name, each.filesystem, each.size) for each in disk.all_partitions if each.path]
+    made += [(each.name, each.filesystem, each.size) for each in disk.volumes if each.filesystem != "swap"]
+    for name, own, size in made:
+        kind = own or disk.filesystem
+        if size is not None and size < (least := MINIMUMS.get(kind, 0)):
+            yield f"partition '{name}': {kind} needs at least {least >> 20} MiB"
+    for group in disk.volume_groups:
+        unsized = [volume.name for volume in group.volumes if volume.size is None]
+        if len(unsized) > 1:
+            yield f"volumes '{unsized[0]}' and '{unsized[1]}': one of '{group.name}' at most takes what is left"
+        places = _physical_sizes(disk, group.name)
+        if any(extents_in(size) < 1 for size in places):
+            yield f"what volume group '{group.name}' lies on has to have {(DATA_START + EXTENT) >> 20} MiB at least"
+        there = sum(map(extents_in, places))
+        wanted = sum(extents_for(volume.size or EXTENT) for volume in group.volumes)
+        if wanted > there:
+            sizes = f"{wanted * EXTENT >> 20} MiB, and it has {there * EXTENT >> 20}"
+            yield f"the volumes of '{group.name}' take {sizes}, in extents of {EXTENT >> 20} MiB"
+
+
+def _physical_sizes(disk: Disk, group: str) -> list[int]:
+    """Bytes of each partition and each whole disk that the group lies on, those of the first disk first."""
+    sizes = [part.size or disk.rest for part in disk.partitions if part.volume_group == group]
+    for further in disk.disks:
+        if further.volume_group == group:
+            sizes.append(further.size)
+        left = further.size - 2 * MARGIN - sum(part.size or 0 for part in further.partitions)
+        sizes += [part.size or left for part in further.partitions if part.volume_group == group]
+    return sizes

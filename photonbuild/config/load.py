@@ -66,6 +66,7 @@ class Config:
     images: Mapping[str, Image]
     runtimes: tuple[Runtime, ...]
     filesystems: Mapping[FileSystem, FileSystemNeeds]
+    lvm: FileSystemNeeds
     rebuilds: Mapping[str, int]
     user: User
 
@@ -148,8 +149,8 @@ def load(roots: Roots, formats: ImageModels, *, user: User) -> Config:
     profiles = {name: config_yaml.validate(document, Profile) for name, document in documents["profiles"].items()}
     images = {name: _image(document, formats) for name, document in documents["images"].items()}
     check_profiles(profiles, documents["profiles"])
-    filesystems = _load(roots, "filesystems.yaml", FileSystems).filesystems
-    check_images(images, profiles, filesystems, documents["images"])
+    made = _load(roots, "filesystems.yaml", FileSystems)
+    check_images(images, profiles, made.filesystems, documents["images"])
     return Config(
         roots=roots,
         distribution=_distribution(roots),
@@ -158,7 +159,8 @@ def load(roots: Roots, formats: ImageModels, *, user: User) -> Config:
         profiles=profiles,
         images=images,
         runtimes=_load(roots, "runtimes.yaml", Runtimes).runtimes,
-        filesystems=filesystems,
+        filesystems=made.filesystems,
+        lvm=made.lvm,
         rebuilds=load_rebuilds(roots),
         user=user,
     )

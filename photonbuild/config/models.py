@@ -12,7 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from photonbuild.config import values
 from photonbuild.config.customisation import Customisation, Growing
-from photonbuild.config.disk import Disk, Hardware
+from photonbuild.config.disk import Disk
+from photonbuild.config.hardware import Hardware
 from photonbuild.config.repositories import ClientRepository
 from photonbuild.config.validation import Model, Name, Names
 

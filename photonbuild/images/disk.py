@@ -9,62 +9,73 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild.config.disk import Disk
 from photonbuild.config.models import DiskImage, Image
-from photonbuild.disk import grub
-from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, SWAP, VAR, Partition, sfdisk_script
+from photonbuild.disk import grub, lvm
+from photonbuild.disk.gpt import BIOS_BOOT, ESP, ROOT, SECTOR, TYPES, VAR, Partition, sfdisk_script
 from photonbuild.errors import ImageError
 from photonbuild.images.filesystems import OPTIONS, make_filesystems
-from photonbuild.images.layout import LAYERED, LAYERS, filesystem_of, partition, partitions
-from photonbuild.images.request import ImageRequest, tools
+from photonbuild.images.layout import (
+    LAYERED,
+    LAYERS,
+    filesystems,
+    further_partitions,
+    partition,
+    partitions,
+    volume_groups,
+)
+from photonbuild.images.request import ImageRequest, disk_request, tools
 from photonbuild.images.rootfs import RootfsFile
+
+RAW = "disk.raw"
 
 
 def root_files(image: Image, identity: str, title: str) -> list[RootfsFile]:
     """Files of the root file system that depend on the disk: mounts, growth, the boot menu."""
     assert isinstance(image, DiskImage)
-    table = partitions(image.disk, identity)
-    last = table[-1].name
+    table, last = partitions(image.disk, identity), image.disk.last
     root = partition(table, ROOT)
-    grow = {name: ",x-systemd.growfs" if name == last else "" for name in (ROOT, VAR)}
     options, check = OPTIONS[image.disk.filesystem]
     how = options.removesuffix("rw") + "ro" if image.disk.read_only else options
-    fstab = [f"UUID={root.filesystem_uuid} / {how}{grow[ROOT]} 0 {check}"]
-    if image.disk.var:
-        var = partition(table, VAR).filesystem_uuid
-        options, check = OPTIONS[filesystem_of(image.disk, VAR)]
-        fstab.append(f"UUID={var} /var {options},nodev,nosuid{grow[VAR]} 0 {2 * check}")
-    fstab += more_mounts(image.disk, table)
+    grow = ",x-systemd.growfs"
+    fstab = [f"UUID={root.filesystem_uuid} / {how}{grow if last == ROOT else ''} 0 {check}"]
+    fstab += more_mounts(image.disk, identity, {VAR: grow} if last == VAR else {})
     fstab.append(f"PARTUUID={partition(table, ESP).uuid} /boot/efi vfat umask=0077,noauto,x-systemd.automount 0 0")
-    menu = grub.disk_menu(
-        title=title, root=f"PARTUUID={root.uuid}", arguments=image.kernel_args, timeout=image.menu_timeout
-    )
+    arguments = image.kernel_args
+    if image.disk.read_only and not any(each.startswith("systemd.machine_id=") for each in arguments):
+        # Nobody can write one down in /etc: without this each start has another one, see machine-id(5).
+        arguments = (*arguments, "systemd.machine_id=firmware")
+    menu = grub.disk_menu(title=title, root=f"PARTUUID={root.uuid}", arguments=arguments, timeout=image.menu_timeout)
     more = []
     if image.disk.filesystem == "xfs":
         # Without an initramfs the kernel calls the root's device /dev/root; xfsprogs look for a node of that name.
         rule = f'SUBSYSTEM=="block", ENV{{ID_PART_ENTRY_UUID}}=="{root.uuid}", SYMLINK+="root"\n'
         more.append(RootfsFile(path="/etc/udev/rules.d/70-root.rules", text=rule))
+    # systemd has names of its own for the types of root and /var only.
+    kind = last if last in (ROOT, VAR) else TYPES[partition(table, last).kind].lower()
     return [
         *more,
         RootfsFile(path="/etc/fstab", text="\n".join(fstab) + "\n"),
-        RootfsFile(path=f"/etc/repart.d/50-{last}.conf", text=f"[Partition]\nType={last}\n"),
+        RootfsFile(path=f"/etc/repart.d/50-{last}.conf", text=f"[Partition]\nType={kind}\n"),
         RootfsFile(path="/boot/grub/grub.cfg", text=menu),
         RootfsFile(path="/boot/grub/grubenv", text=grub.environment_block()),
     ]
 
 
-def more_mounts(disk: Disk, table: Sequence[Partition]) -> list[str]:
-    """Lines of fstab(5) for partitions besides root and /var, and for what a root that is read-only has in layers."""
+def more_mounts(disk: Disk, identity: str, more: Mapping[str, str]) -> list[str]:
+    """Lines of fstab(5) for all but the root, `more` options of some by name, and for what a root that is read-only
+    has in layers."""
     lines = []
-    for part in sorted(disk.partitions, key=lambda part: part.path):
-        options, check = OPTIONS[part.filesystem or disk.filesystem]
-        made = partition(table, part.name).filesystem_uuid
-        lines.append(f"UUID={made} {part.path} {','.join([options, *part.options])} 0 {2 * check}")
-    if disk.swap:
-        lines.append(f"UUID={partition(table, SWAP).filesystem_uuid} none swap defaults 0 0")
+    found = filesystems(disk, identity)
+    for each in sorted(found, key=lambda each: (each.name != VAR, each.path)):
+        if each.path not in ("", "/"):
+            options, check = OPTIONS[each.kind]
+            words = ",".join([options, *each.options]) + more.get(each.name, "")
+            lines.append(f"UUID={each.uuid} {each.path} {words} 0 {2 * check}")
+    lines += [f"UUID={each.uuid} none swap defaults 0 0" for each in found if not each.path]
     for name in LAYERED if disk.read_only else ():
         upper = f"upperdir={LAYERS}/{name}/upper,workdir={LAYERS}/{name}/work"
         options = f"lowerdir=/{name},{upper},nodev,nosuid,x-systemd.requires-mounts-for=/var"
@@ -73,21 +84,51 @@ def more_mounts(disk: Disk, table: Sequence[Partition]) -> list[str]:
 
 
 def make_raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
-    """The disk as one sparse file, in the work folder. Raises ImageError."""
+    """The first disk as one sparse file, in the work folder; others see `disk_request`. Raises ImageError."""
     image, identity = request.image, request.identity
     assert isinstance(image, DiskImage)
     started = time.monotonic()
     table = partitions(image.disk, identity)
-    disk = request.folder / "disk.raw"
-    with disk.open("wb") as handle:
-        handle.truncate(image.disk.size)
-    script = sfdisk_script(table, identity)
-    tools(request, ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "/work/disk.raw"], input=script)
-    make_filesystems(request, table, image.disk)
+    write_table(request, image.disk.size, table)
+    for each in image.disk.disks:
+        write_table(disk_request(request, each.name), each.size, further_partitions(each, identity))
+    host, epoch = request.distribution.id, request.workspace.epoch
+    for group in volume_groups(image.disk, identity, host=host, time=epoch):
+        for number, place in enumerate(group.places):
+            with (disk_request(request, place.disk).folder / RAW).open("r+b") as handle:
+                handle.seek(place.start)
+                handle.write(lvm.header(group.group, number))
+    make_filesystems(request, filesystems(image.disk, identity), image.disk.last)
     started = timed(seconds, "root", started)
     write_loaders(request, table)
     timed(seconds, "boot loader", started)
-    return disk
+    return request.folder / RAW
+
+
+def write_table(request: ImageRequest, size: int, table: Sequence[Partition]) -> None:
+    """A disk of that size with this table, or blank without partitions."""
+    with (request.folder / RAW).open("wb") as handle:
+        handle.truncate(size)
+    if table:
+        script = sfdisk_script(table, request.identity)
+        tools(request, ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", f"/work/{RAW}"], input=script)
+
+
+def further_disks(
+    request: ImageRequest, convert: Callable[[ImageRequest, Path], Path] | None = None
+) -> dict[str, Path]:
+    """The further disks of a finished first one, by name; each as `convert` makes it of its request and ``disk.raw``.
+
+    Their files are called so that `publish` puts the disk's name before the suffix.
+    """
+    assert isinstance(request.image, DiskImage)
+    found = {}
+    for each in request.image.disk.disks:
+        mine = disk_request(request, each.name)
+        made = mine.folder / RAW
+        made = convert(mine, made) if convert else made
+        found[each.name] = made.rename(request.folder / f"disk.{each.name}{''.join(made.suffixes)}")
+    return found
 
 
 def write_loaders(request: ImageRequest, table: tuple[Partition, ...]) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from photonbuild import code
-from photonbuild.config.disk import Disk
-from photonbuild.disk.gpt import MIB, ROOT, SWAP, Partition, named_uuid
+from photonbuild.disk.gpt import MIB, ROOT, Partition, named_uuid
 from photonbuild.disk.grub import EXT4_FEATURES
 from photonbuild.errors import ImageError
-from photonbuild.images.layout import filesystem_of, mounts, partition, subvolumes_of
-from photonbuild.images.request import ImageRequest, tools
+from photonbuild.images.layout import SWAP_KIND, FileSystem
+from photonbuild.images.request import ImageRequest, disk_request, tools
+from photonbuild.images.sparse import copy_data
 from photonbuild.sandbox.sandbox import Bind
 
 BLOCK = 4096
+PART_TAR = "/work/part.tar"
 # A file system's own structures: journal and tables, of which the size of its inodes is the most.
 OVERHEAD, INODE = 32 * MIB, 512
 XFS_PROGRAM = code.program("photonbuild.images.inside.xfs")
@@ -25,19 +27,41 @@ BTRFS_PROGRAM = code.program("photonbuild.images.inside.btrfs")
 OPTIONS = {"ext4": ("ext4 rw", 1), "xfs": ("xfs rw", 0), "btrfs": ("btrfs rw", 0)}
 
 
-def make_filesystems(request: ImageRequest, table: Sequence[Partition], disk: Disk) -> None:
-    """The root's, those of its own of /var and others, and swap. Raises ImageError, which says how much is missing."""
-    places = mounts(disk)
-    sources = {ROOT: "/root.tar"}
-    check_room(table, needed(request.rootfs.tar, places))
-    if len(places) > 1:
-        for argv in split_argvs(places):
-            tools(request, argv)
-        sources = {name: f"/work/{name}{'-only' if name == ROOT else ''}.tar" for name in places}
-    for name, source in sources.items():
-        MAKERS[filesystem_of(disk, name)](request, partition(table, name), source, subvolumes_of(disk, name))
-    if disk.swap:
-        make_swap(request, partition(table, SWAP))
+def make_filesystems(request: ImageRequest, found: Sequence[FileSystem], last: str) -> None:
+    """Those of all disks and volumes, the root's first, and swap. `last`: the partition that takes what is left.
+
+    Raises ImageError, which says how much is missing.
+    """
+    places = {each.name: each.path for each in found if each.path}
+    check_room({each.name: each.size for each in found}, needed(request.rootfs.tar, places), last)
+    for each in found:
+        with _file_of(request, each) as mine:
+            if each.kind == SWAP_KIND:
+                make_swap(mine, each.part)
+            elif len(places) == 1:
+                MAKERS[each.kind](mine, each.part, "/root.tar", each.subvolumes)
+            else:
+                tools(mine, split_argv(each.name, places))
+                MAKERS[each.kind](mine, each.part, PART_TAR, each.subvolumes)
+                (mine.folder / PART_TAR.rpartition("/")[2]).unlink()
+
+
+@contextlib.contextmanager
+def _file_of(request: ImageRequest, each: FileSystem) -> Iterator[ImageRequest]:
+    """A request whose ``disk.raw`` the file system is made in: its disk's, or one that is copied to where it lies."""
+    if len(each.places) == 1:
+        yield disk_request(request, each.places[0].disk)
+        return
+    alone = disk_request(request, "volume")
+    file = alone.folder / "disk.raw"
+    with file.open("wb") as handle:
+        handle.truncate(each.size)
+    yield alone
+    start = 0
+    for place in each.places:
+        copy_data(file, start, place.size, disk_request(request, place.disk).folder / "disk.raw", place.start)
+        start += place.size
+    file.unlink()
 
 
 def home_of(name: str, places: Mapping[str, str]) -> str:
@@ -59,34 +83,30 @@ def needed(tar: Path, places: Mapping[str, str]) -> dict[str, int]:
     return sizes
 
 
-def check_room(table: Sequence[Partition], sizes: Mapping[str, int]) -> None:
-    """Raises ImageError when a partition is smaller than what has to go into it."""
-    for name, size in sizes.items():
-        part = partition(table, name)
-        if size > part.size:
-            keys = {ROOT: "disk.root_size", table[-1].name: "disk.size"}
-            missing = -(-(size - part.size) // MIB)
+def check_room(sizes: Mapping[str, int], wanted: Mapping[str, int], last: str) -> None:
+    """Raises ImageError when a file system is smaller than what has to go into it. `last`: the one without a size."""
+    for name, size in wanted.items():
+        if size > sizes[name]:
+            keys = {ROOT: "disk.root_size", last: "disk.size"}
+            missing = -(-(size - sizes[name]) // MIB)
             raise ImageError(
-                f"'{name}' needs {-(-size // MIB)} MiB and has {part.size // MIB} MiB",
+                f"'{name}' needs {-(-size // MIB)} MiB and has {sizes[name] // MIB} MiB",
                 where="disk",
                 hint=f"make {keys.get(name, 'its size')} at least {missing} MiB larger in build/images",
             )
 
 
-def split_argvs(places: Mapping[str, str]) -> list[list[str]]:
-    """bsdtar(1): of the root's tar, for each file system what is below its mount point and not below a further one."""
-    common = ["bsdtar", "--create", "--format=pax"]
-    argvs = []
-    for name, place in places.items():
-        below = [other for other in places.values() if other != place and other.startswith(f"{place.rstrip('/')}/")]
-        # Not the mount points themselves, whose names end in a slash: a root that is read-only has to have them.
-        without = [f"--exclude=.{other}/?*" for other in below]
-        if name == ROOT:
-            argvs.append([*common, "--file=/work/root-only.tar", *without, "@/root.tar"])
-            continue
-        own = [f"--include=.{place}", f"--include=.{place}/*", f"-s,^\\.{place},.,"]
-        argvs.append([*common, f"--file=/work/{name}.tar", *without, *own, "@/root.tar"])
-    return argvs
+def split_argv(name: str, places: Mapping[str, str]) -> list[str]:
+    """bsdtar(1): of the root's tar, what is below the mount point of this file system and not below a further one."""
+    common = ["bsdtar", "--create", "--format=pax", f"--file={PART_TAR}"]
+    place = places[name]
+    below = [other for other in places.values() if other != place and other.startswith(f"{place.rstrip('/')}/")]
+    # Not the mount points themselves, whose names end in a slash: a root that is read-only has to have them.
+    without = [f"--exclude=.{other}/?*" for other in below]
+    if place == "/":
+        return [*common, *without, "@/root.tar"]
+    own = [f"--include=.{place}", f"--include=.{place}/*", f"-s,^\\.{place},.,"]
+    return [*common, *without, *own, "@/root.tar"]
 
 
 def make_swap(request: ImageRequest, part: Partition) -> None:

@@ -44,7 +44,8 @@ class Format:
     """One image format, all that is true of it.
 
     `model`: what a file of ``build/images`` with this `name` as its ``format`` may hold. `suffix` is that of the
-    published image, `extras` are those of the files beside it. `sets`: the install sets that the settings ask for
+    published image, `extras` are those of the files beside it, `further` those of each further disk's own files, by
+    default the image's; each has the disk's name before it. `sets`: the install sets that the settings ask for
     besides that of the root; `root_files`: files of the root besides those of packages, by settings, identity and the
     distribution's title. Both are pure. `machine_seed`: its tools come from the machine seed, too. `data`: what it
     reads of ``build/``. `attachment` is None for what does not boot by itself. `sign` makes the folder of a signed
@@ -55,6 +56,7 @@ class Format:
     model: type[Image]
     suffix: str
     extras: Sequence[str] = ()
+    further: Sequence[str] | None = None
     build: Callable[[ImageRequest], ImageResult]
     sets: Callable[[Image], Mapping[Role, SetProfile]] = no_sets
     root_files: Callable[[Image, str, str], Sequence[RootfsFile]] = no_root_files
@@ -63,6 +65,10 @@ class Format:
     attachment: Attachment | None = None
     sign: Callable[[Path, Path, Signer], None] | None = None
     network: bool = False
+
+    def names(self, stem: str, disk: str) -> Sequence[str]:
+        """Names of the files of a further disk, where those of the image begin with `stem`."""
+        return [f"{stem}.{disk}{suffix}" for suffix in ([self.suffix] if self.further is None else self.further)]
 
     @property
     def boots(self) -> bool:

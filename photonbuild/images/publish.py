@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from photonbuild.files import sha256_of
@@ -35,8 +36,12 @@ def manifest(
     sha256: str,
     size: int,
     facts: Mapping[str, str],
+    disks: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The manifest of an image: all that is in it, by version and digest, and what it was made from."""
+    """The manifest of an image: all that is in it, by version and digest, and what it was made from.
+
+    `disks`: name, file, SHA-256 and size of each further disk that has a file of its own.
+    """
     distribution = request.distribution
     kernels = ", ".join(Path(kernel).parent.name for kernel in request.rootfs.kernels)
     listed = {role: chosen.listed() for role, chosen in request.sets.items()}
@@ -47,6 +52,7 @@ def manifest(
         "configured": sorted({*(file.path for file in request.image.files), *request.rootfs.changed}),
         "sha256": sha256,
         "size": size,
+        **({"disks": list(disks)} if disks else {}),
         "distribution": {
             "name": distribution.name,
             "id": distribution.id,
@@ -67,12 +73,14 @@ def publish(
     seconds: Mapping[str, float],
     facts: Mapping[str, str] | None = None,
     extras: Sequence[Path] = (),
+    disks: Mapping[str, Path] = MappingProxyType({}),
     listed: bool = False,
 ) -> ImageResult:
     """Move `image` to the output folder beside its checksum and manifest; none is ever seen half-written.
 
     It is called after the distribution, its variant and its own suffixes; `extras` go along under their own suffixes.
-    `facts` are what the manifest says besides the kernel. With `listed` the checksum file has the extras, too.
+    `facts` are what the manifest says besides the kernel. With `listed` the checksum file has the extras, too. `disks`
+    are the files of further disks, by name; they are in the manifest and in the checksum file.
     """
 
     def name_of(path: Path) -> str:
@@ -81,11 +89,17 @@ def publish(
     name, outdir = name_of(image), request.outdir
     sha256 = sha256_of(image)
     size = image.stat().st_size
-    content = manifest(request, file=name, sha256=sha256, size=size, facts=facts or {})
+    more: list[dict[str, Any]] = [
+        {"name": each, "file": name_of(path), "sha256": sha256_of(path), "size": path.stat().st_size}
+        for each, path in disks.items()
+    ]
+    content = manifest(request, file=name, sha256=sha256, size=size, facts=facts or {}, disks=more)
     outdir.mkdir(parents=True, exist_ok=True)
     texts = {f"{name}.manifest.json": json.dumps(content, indent=2, sort_keys=True) + "\n"}
     sums = {name: sha256, **({name_of(extra): sha256_of(extra) for extra in extras} if listed else {})}
+    sums |= {each["file"]: each["sha256"] for each in more}
     texts[f"{name}.sha256"] = "".join(f"{digest}  {file}\n" for file, digest in sums.items())
+    extras = [*disks.values(), *extras]
     for extra in extras:
         move(extra, outdir / f".{name_of(extra)}.new")
     move(image, outdir / f".{name}.new")

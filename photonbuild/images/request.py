@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from photonbuild.config.models import Distribution, Image
@@ -43,6 +44,16 @@ class ImageRequest:
     def folder(self) -> Path:
         """The work folder, /work for the tools."""
         return self.workspace.folder
+
+
+def disk_request(request: ImageRequest, name: str) -> ImageRequest:
+    """The same for a further disk, in a folder of its own; for the first, which has no name, the request itself."""
+    if not name:
+        return request
+    folder = request.folder / f"disk-{name}"
+    folder.mkdir(exist_ok=True)
+    identity = hashlib.sha256(f"{request.identity} {name}".encode()).hexdigest()
+    return replace(request, workspace=replace(request.workspace, folder=folder), identity=identity)
 
 
 def tools(

@@ -53,6 +53,17 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         offset += CHUNK
 
 
+def copy_data(source: Path, start: int, size: int, target: Path, place: int) -> None:
+    """Copy `size` bytes of `source` from `start` on to `place` in the file `target`, but for what is zero there."""
+    with source.open("rb") as content, target.open("r+b") as handle:
+        for offset, length in data_ranges(source):
+            first, end = max(offset, start), min(offset + length, start + size)
+            for at in range(first, end, CHUNK):
+                content.seek(at)
+                handle.seek(place + at - start)
+                handle.write(content.read(min(CHUNK, end - at)))
+
+
 def write_sparse_tar(target: Path, name: str, source: Path, epoch: int) -> None:
     """An archive of one file of mode 0644 that belongs to root; its holes are those of `data_ranges`."""
     ranges, size = data_ranges(source), source.stat().st_size

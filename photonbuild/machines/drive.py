@@ -12,6 +12,7 @@ from pathlib import Path
 from photonbuild.errors import VerifyError
 from photonbuild.images.format import Attachment, Bus, Card
 from photonbuild.images.formats import FORMATS
+from photonbuild.machines.manifest import further_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +33,10 @@ class Drive:
 
 @dataclass(frozen=True, kw_only=True)
 class BootDrive(Drive):
-    """The drive that a machine starts from, and the network card that belongs to its platform."""
+    """The drive that a machine starts from, those of the image's `further` disks, and its platform's network card."""
 
     card: Card = "virtio"
+    further: tuple[Drive, ...] = ()
 
 
 # Debian's build of the UEFI firmware has no driver of it.
@@ -56,7 +58,7 @@ def attachment(image: Path) -> Attachment:
 def boot_drive(
     image: Path, *, as_disk: bool = False, bus: Bus | None = None, firmware: str = "bios"
 ) -> Iterator[BootDrive]:
-    """The drive of `image`; the disk in an archive is extracted for as long as it is used.
+    """The drive of `image`, with those of its further disks; one in an archive is extracted for as long as it is used.
 
     `bus` is that of the machine's platform, where it is not the one of the image's format. With UEFI a bus that the
     firmware cannot read is replaced. Raises VerifyError when the image is not there or is not one of ours.
@@ -69,23 +71,34 @@ def boot_drive(
         )
     how = attachment(image)
     bus = "usb-xhci" if how.bus == "cd" and as_disk else bus or how.bus
+    # What nothing is started from stays on the platform's bus.
+    others = bus
     if firmware == "uefi":
         bus = UNREAD_BY_UEFI.get(bus, bus)
+    files = [image, *further_files(image)]
     with contextlib.ExitStack() as stack:
         if how.member:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="photonbuild-"))
-            image = extract_member(image, how.member, Path(folder))
-        yield BootDrive(file=image, format=how.format, bus=bus, card=how.card)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="photonbuild-")))
+            files = [
+                disk
+                for number, file in enumerate(files)
+                for disk in extract_members(file, how.member, folder / str(number))
+            ]
+        further = tuple(Drive(file=file, format=how.format, bus=others) for file in files[1:])
+        yield BootDrive(file=files[0], format=how.format, bus=bus, card=how.card, further=further)
 
 
-def extract_member(image: Path, suffix: str, folder: Path) -> Path:
-    """The first regular file of an archive that has this suffix, put into `folder`. Raises VerifyError."""
+def extract_members(image: Path, suffix: str, folder: Path) -> list[Path]:
+    """The regular files of an archive that have this suffix, in its order, put into `folder`. Raises VerifyError."""
+    found = []
     try:
         with tarfile.open(image) as archive:
             for member in archive:
                 if member.isreg() and member.name.endswith(suffix):
                     archive.extract(member, folder, filter="data")
-                    return folder / member.name
+                    found.append(folder / member.name)
     except (tarfile.TarError, OSError) as error:
         raise VerifyError(f"cannot be read: {error}", where=str(image)) from None
-    raise VerifyError("there is no disk in this archive", where=str(image))
+    if not found:
+        raise VerifyError("there is no disk in this archive", where=str(image))
+    return found

@@ -44,7 +44,8 @@ def processors() -> int:
 class Hardware:
     """A machine's devices. `forwards`: TCP port of the guest to port of this machine's loopback.
 
-    `drives` come after the `boot_drive`. `kernel` (and `initrd`) are booted directly, with `append` as command line.
+    `drives` come after the `boot_drive` and the further disks of its image. `kernel` (and `initrd`) are booted
+    directly, with `append` as command line.
     `ssh_key` is a private key that the guest lets in by itself; without it a one-time key goes in as a credential.
     `smbios` are values of QEMU's option of that name, `network` more options of its user network, `options` further
     words of its command line.
@@ -119,8 +120,9 @@ def qemu_argv(hardware: Hardware) -> list[str]:
 
 def drives_of(hardware: Hardware) -> list[tuple[str, Drive]]:
     """The drives by the names that QEMU has for them, what is booted first."""
-    drives = [("image", hardware.boot_drive)] if hardware.boot_drive is not None else []
-    return [*drives, *((f"drive{number}", drive) for number, drive in enumerate(hardware.drives, 1))]
+    drives: list[tuple[str, Drive]] = [("image", hardware.boot_drive)] if hardware.boot_drive is not None else []
+    more = [*(hardware.boot_drive.further if hardware.boot_drive is not None else ()), *hardware.drives]
+    return [*drives, *((f"drive{number}", drive) for number, drive in enumerate(more, 1))]
 
 
 def _drive(name: str, drive: Drive, *, boot: bool) -> list[str]:

@@ -23,6 +23,23 @@ class Manifest:
     packages: frozenset[str] | None = None
 
 
+def further_files(image: Path) -> list[Path]:
+    """The files of an image's further disks, in order, which lie beside it. Raises VerifyError where one is missing.
+
+    Without a manifest there are none; what is wrong with one is said by `read_manifest`.
+    """
+    path = image.with_name(f"{image.name}.manifest.json")
+    try:
+        disks = json.loads(path.read_text(encoding="utf-8")).get("disks", [])
+        files = [image.with_name(Path(disk["file"]).name) for disk in disks]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    for file in files:
+        if not file.is_file():
+            raise VerifyError("a disk of the image is not there", where=str(file), hint="keep its files together")
+    return files
+
+
 def read_manifest(image: Path, *, platform: str | None = None) -> Manifest:
     """What the manifest beside `image` says; with `platform`, a name or ``none``, that is taken for granted.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from photonbuild.config.models import DiskImage
 from photonbuild.images.formats import FORMATS
 from photonbuild.pipeline.installsets import set_requests
 from photonbuild.pipeline.recipe import image_with
@@ -22,6 +23,9 @@ def description(session: Session, name: str, *, profile: str | None = None) -> d
     image = image_with(session, name, profile)
     found = FORMATS[image.format]
     stem = f"{config.distribution.prefix}{image.variant}"
+    disks = image.disk.disks if isinstance(image, DiskImage) else ()
+    output = [f"{stem}{suffix}" for suffix in (found.suffix, *found.extras)]
+    output += [name for each in disks for name in found.names(stem, each.name)]
     settings = image.model_dump(mode="json", context={"whole": True})
     texts = {file.path: text for file, text in config.image_files(name)}
     settings["files"] = [{**file, "text": texts[file["path"]]} for file in settings["files"]]
@@ -40,7 +44,7 @@ def description(session: Session, name: str, *, profile: str | None = None) -> d
             for role, asked in set_requests(config, image).items()
         },
         "authorized_keys": list(dict.fromkeys([*settings.get("authorized_keys", ()), *config.user.authorized_keys])),
-        "output": [f"stage/images/{stem}{suffix}" for suffix in (found.suffix, *found.extras)],
+        "output": [f"stage/images/{name}" for name in output],
     }
 
 

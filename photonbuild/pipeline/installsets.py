@@ -37,6 +37,8 @@ def filesystem_needs(config: Config, image: Image) -> FileSystemNeeds:
     """What it takes to make and to have the file systems of the image's disk."""
     kinds = image.disk.filesystems if isinstance(image, DiskImage) else ()
     needs = [config.filesystems[kind] for kind in kinds]
+    if isinstance(image, DiskImage) and image.disk.volume_groups:
+        needs.append(config.lvm)
     return FileSystemNeeds(
         tools=tuple(dict.fromkeys(name for need in needs for name in need.tools)),
         packages=tuple(dict.fromkeys(name for need in needs for name in need.packages)),

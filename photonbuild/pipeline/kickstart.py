@@ -16,27 +16,17 @@ from typing import Any
 
 from photonbuild.config.load import load
 from photonbuild.config.models import DiskImage
-from photonbuild.disk.gpt import MIB
 from photonbuild.errors import ConfigError
 from photonbuild.installer.errors import FetchError, KickstartError
 from photonbuild.installer.fetch.source import Source, candidates, parse_source
 from photonbuild.installer.kickstart import parse
-from photonbuild.installer.kickstart.model import (
-    BTRFS,
-    DUALBOOT,
-    ESP_MOUNTPOINT,
-    EXT4,
-    SWAP,
-    Interface,
-    Kickstart,
-    Partition,
-    Scripts,
-)
+from photonbuild.installer.kickstart.model import DUALBOOT, Interface, Kickstart, Scripts
 from photonbuild.installer.passwords import aging
 from photonbuild.installer.plan import networkd
 from photonbuild.installer.plan.additions import script
 from photonbuild.installer.plan.make import unit_name
 from photonbuild.pipeline.configuration import IMAGE_MODELS
+from photonbuild.pipeline.kickstart_disks import disk_settings
 from photonbuild.pipeline.session import Session
 from photonbuild.roots import BUILD, Root, Roots
 
@@ -139,8 +129,6 @@ def _fill(draft: _Draft, base: DiskImage) -> None:
     kickstart = draft.kickstart
     reasons = [*kickstart.image_refusals]
     reasons += [f"{kickstart.name}: {text}" for key, text in IMPOSSIBLE.items() if getattr(kickstart, key)]
-    if len(kickstart.used_disks) > 1:
-        reasons.append(f"{kickstart.name}: an image is one disk, and partitions are on {len(kickstart.used_disks)}")
     reasons += [
         f"{kickstart.name}: '{key}' is of ${name}, which nothing sets" for key, name in kickstart.pending.items()
     ]
@@ -148,7 +136,7 @@ def _fill(draft: _Draft, base: DiskImage) -> None:
         hint = "an installation does more: photonbuild kickstart explain FILE"
         raise KickstartError.of(reasons, "things cannot be in an image", hint=hint)
     if kickstart.partitions or kickstart.used_disks[0].size:
-        draft.data["disk"] = _disk(draft, base)
+        draft.data["disk"] = disk_settings(kickstart, base, draft.notes)
     if kickstart.bootmode != DUALBOOT:
         draft.notes.append(f"{kickstart.name}: the image is started by BIOS and by UEFI, not by one of them alone")
     if kickstart.repos:
@@ -156,82 +144,6 @@ def _fill(draft: _Draft, base: DiskImage) -> None:
     _system(draft, base)
     _network(draft)
     _added(draft)
-
-
-def _disk(draft: _Draft, base: DiskImage) -> dict[str, Any]:
-    """`disk` of the image's settings; sizes in MiB, as the kickstart has them."""
-    kickstart = draft.kickstart
-    whole = kickstart.used_disks[0].size or base.disk.size // MIB
-    sizes: dict[str, int] = {}
-    parts: list[Partition] = []
-    for part in kickstart.partitions:
-        _require_plain(kickstart, part)
-        if part.mountpoint in ("/boot", "/usr", "/etc"):
-            draft.notes.append(f"{kickstart.name}: {part.mountpoint} stays in the root's file system")
-            continue
-        sizes[_place(part)] = part.size if part.size is not None else whole * (part.sizepercent or 0) // 100
-        parts.append(part)
-    kinds = {part.mountpoint: part for part in parts if part.mountpoint in ("/", "/var")}
-    disk: dict[str, Any] = {"filesystem": kinds["/"].filesystem if "/" in kinds else EXT4}
-    if "/var" in kinds and kinds["/var"].filesystem != disk["filesystem"]:
-        disk["var_filesystem"] = kinds["/var"].filesystem
-    if "/var" in kinds and kinds["/var"].subvolumes:
-        disk["var_subvolumes"] = [each.path for each in kinds["/var"].subvolumes]
-    if sizes.get(ESP_MOUNTPOINT):
-        disk["esp_size"] = f"{sizes[ESP_MOUNTPOINT]} MiB"
-    if sizes.get(SWAP):
-        disk["swap"] = f"{sizes[SWAP]} MiB"
-    more = [part for part in parts if _place(part) not in ("/", "/var", ESP_MOUNTPOINT, SWAP)]
-    unsized = [part.mountpoint for part in more if not sizes[part.mountpoint]]
-    if unsized:
-        message = f"{unsized[0]} takes what is left, which in an image only the root or /var can: give it a size"
-        raise KickstartError(message, where=kickstart.name)
-    if more:
-        disk["partitions"] = [_data_partition(part, sizes[part.mountpoint]) for part in more]
-    esp = sizes.get(ESP_MOUNTPOINT) or base.disk.esp_size // MIB
-    fixed = 4 + esp + sizes.get(SWAP, 0) + sum(sizes[part.mountpoint] for part in more)
-    root, var = sizes.get("/", 0), sizes.get("/var")
-    if var is not None:
-        # The last partition takes what is left, and in an image that is /var.
-        root = root or whole - fixed - var
-        disk |= {"var": True, "root_size": f"{max(root, 1)} MiB"}
-    least = fixed + root + (var or 0)
-    if kickstart.used_disks[0].size == 0 and least > whole:
-        whole = least
-        draft.notes.append(f"{kickstart.name}: the disk is {whole} MiB, what its partitions take")
-    return {"size": f"{whole} MiB", **disk}
-
-
-def _require_plain(kickstart: Kickstart, part: Partition) -> None:
-    """Raises KickstartError for what only an installation makes."""
-    what = part.mountpoint or part.filesystem
-    reasons = {
-        "a logical volume": part.lvm is not None,
-        "an encrypted partition (luks: a key is of its own machine)": part.luks is not None,
-        "a second one of its kind (ab)": part.ab,
-        "a disk without a partition table": part.all_disk,
-        "btrfs as its root": part.filesystem == BTRFS and part.mountpoint == "/",
-        "mounts of subvolumes": any(each.mountpoint for each in part.subvolumes),
-        "mkfs_options": bool(part.mkfs_options),
-    }
-    for reason, found in reasons.items():
-        if found:
-            raise KickstartError(
-                f"partition {what}: an image has no {reason.removeprefix('an ').removeprefix('a ')}",
-                where=kickstart.name,
-            )
-
-
-def _place(part: Partition) -> str:
-    return part.mountpoint or part.filesystem
-
-
-def _data_partition(part: Partition, size: int) -> dict[str, Any]:
-    name = re.sub(r"[^a-z0-9]", "", part.mountpoint.lower())[-12:] or "data"
-    options = {"options": [each for each in part.fs_options.split(",") if each]} if part.fs_options else {}
-    subvolumes = {"subvolumes": [each.path for each in part.subvolumes]} if part.subvolumes else {}
-    place = {"name": name, "path": part.mountpoint, "size": f"{size} MiB"}
-    return {**place, "filesystem": part.filesystem, **options, **subvolumes}
 
 
 def _system(draft: _Draft, base: DiskImage) -> None:

@@ -9,7 +9,7 @@ import shutil
 import struct
 import tarfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from photonbuild.errors import ConfigError
 from photonbuild.files import sha256_of, write_json
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.publish import ImageResult
-from photonbuild.images.request import ImageRequest
+from photonbuild.images.request import ImageRequest, disk_request
 from photonbuild.images.sign import Signer, sign_image, signer
 from photonbuild.log import Reporter
 from photonbuild.machines.clouds import ovf
+from photonbuild.machines.drive import boot_drive
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.run import run
@@ -55,6 +56,13 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
 
     def raw(request: ImageRequest, seconds: dict[str, float]) -> Path:
         assert isinstance(request.image, DiskImage)
+        for each in request.image.disk.disks:
+            further = disk_request(request, each.name).folder / "disk.raw"
+            with further.open("wb") as handle:
+                handle.truncate(each.size)
+                handle.seek(3 * MIB)
+                handle.write(random.Random(f"{request.identity} {each.name}").randbytes(5000))
+            run(["cp", "--sparse=always", further, tmp_path / f"{each.name}.raw"])
         path, some = request.folder / "disk.raw", random.Random(request.identity)
         with path.open("wb") as handle:
             handle.truncate(request.image.disk.size)
@@ -72,12 +80,19 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
         if issubclass(found.model, DiskImage):
             monkeypatch.setattr(f"{found.build.__module__}.make_raw", raw)
 
-    def made(name: str, folder: str = "out", identity: str = "0123456789abcdef", *, dense: bool = False) -> ImageResult:
+    def made(
+        name: str,
+        folder: str = "out",
+        identity: str = "0123456789abcdef",
+        *,
+        dense: bool = False,
+        disks: Sequence[Mapping[str, str]] = (),
+    ) -> ImageResult:
         nonlocal without_holes
         without_holes = dense
         work = tmp_path / f"work-{folder}"
         image = session.config.image(name).model_dump(mode="json")
-        image["disk"]["size"] = "1 GiB"
+        image["disk"] |= {"size": "1 GiB", **({"disks": disks} if disks else {})}
         for path in (tmp_path / "nothing", work):
             path.mkdir(exist_ok=True)
         (work / "root.tar").touch()
@@ -88,9 +103,10 @@ def make(tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> M
             identity=identity, outdir=tmp_path / folder,
         )  # fmt: skip
         result = found.build(request)
-        names = [path.name.removeprefix(f"{request.distribution.prefix}{request.image.variant}")
-                 for path in (result.path, *result.extras)]  # fmt: skip
-        assert names == [found.suffix, *found.extras]
+        stem = f"{request.distribution.prefix}{request.image.variant}"
+        wanted = [f"{stem}{suffix}" for suffix in (found.suffix, *found.extras)]
+        wanted += [file for disk in disks for file in found.names(stem, disk["name"])]
+        assert sorted(path.name for path in (result.path, *result.extras)) == sorted(wanted)
         return result
 
     return made
@@ -108,6 +124,42 @@ def compare(session: Session, tmp_path: Path, form: str, path: Path) -> None:
     assert said == "Images are identical.\n"
     facts: dict[str, Any] = json.loads(qemu_img(session, tmp_path, "info", "--output=json", "-f", form, inside))
     assert facts["virtual-size"] == GIB
+
+
+DISKS = [{"name": "data", "size": "1 GiB"}, {"name": "more", "size": "1 GiB"}]
+
+
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.long) for name in ("ami", "azure", "gce", "raw")), "ova", "qcow2"]
+)
+def test_further_disks(make: Make, session: Session, tmp_path: Path, name: str) -> None:
+    """Each is that disk, byte for byte; twice the same; the manifest and the checksums have what lies apart."""
+    result, again = make(name, disks=DISKS), make(name, "again", disks=DISKS)
+    for one, other in zip((result.path, *result.extras), (again.path, *again.extras), strict=True):
+        assert one.name == other.name and sha256_of(one) == sha256_of(other)
+    (tmp_path / "first.raw").hardlink_to(tmp_path / "disk.raw")
+    with boot_drive(result.path) as drive:
+        for source, each in zip(("first", "data", "more"), (drive, *drive.further), strict=True):
+            inside = tmp_path / "drive"
+            inside.unlink(missing_ok=True)
+            shutil.copyfile(each.file, inside)
+            words = ["-f", "raw", "-F", each.format, f"/test/{source}.raw", "/test/drive"]
+            assert qemu_img(session, tmp_path, "compare", *words) == "Images are identical.\n"
+    listed = json.loads(result.manifest.read_text(encoding="utf-8")).get("disks", [])
+    lines = [line.split() for line in result.checksum.read_text(encoding="utf-8").splitlines()]
+    if name == "ova":
+        assert listed == [] and len(lines) == 1
+        assert package_problems(result.path) == []
+        devices = by_govmomi(session, result.path, {})["Machine"]["Devices"]
+        assert devices.count("*types.VirtualDisk") == 3
+        return
+    assert [disk["name"] for disk in listed] == ["data", "more"]
+    assert lines == [[sha256_of(result.path.with_name(file)), file] for _, file in lines]
+    assert [file for _, file in lines] == [result.path.name, *(disk["file"] for disk in listed)]
+    if name == "ami":
+        imports = [path for path in result.extras if path.name.endswith(".import.json")]
+        keys = {json.loads(path.read_text())["UserBucket"]["S3Key"] for path in imports}
+        assert keys == {path.name for path in result.extras if path.suffix == ".vmdk"} and len(keys) == 3
 
 
 def test_qcow2(make: Make, session: Session, tmp_path: Path) -> None:

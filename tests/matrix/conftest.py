@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,9 @@ def variant(checkout: Path, store: Store) -> Variant:
         settings["disk"] |= disk or {}
         settings |= changes
         words = "".join([*map(str, (disk or {}).values()), *changes]).lower()
-        settings["variant"] = "-" + "".join(filter(str.isalnum, words))
+        short = "".join(filter(str.isalnum, words))
+        # A file's name has an end.
+        settings["variant"] = f"-{short if len(short) <= 120 else hashlib.sha256(short.encode()).hexdigest()[:16]}"
         name = base + settings["variant"]
         (checkout / "build" / "images" / f"{name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         return make_image(session_of(load_config(checkout), store), name, [])[0].path

@@ -16,6 +16,7 @@ from photonbuild.machines.hardware import Hardware
 from photonbuild.machines.qemu import Machine
 from photonbuild.store import Store
 from tests.matrix.conftest import Variant
+from tests.support import updates
 from tests.support.site import KEY, PASSWORD, USER_DATA, settings, write_site
 
 pytestmark = pytest.mark.matrix
@@ -30,6 +31,9 @@ DISK = {
     "read_only": True,
     "partitions": [{"name": "data", "path": "/srv/data", "size": "400 MiB", "filesystem": "xfs"}],
 }
+UUID = "6a1f54c9-02de-4b8f-9c33-5d0e7a8b1c42"
+# systemd takes the id of QEMU's machines from their firmware in any case, and those of VMware where it is told to.
+OF_VMWARE = ("-uuid", UUID, "-cpu", "qemu64,-hypervisor", "-smbios", "type=1,manufacturer=VMware")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,8 @@ def site(checkout: Path, machine_seed: Path) -> Path:
 def machine(variant: Variant, site: Path, store: Store, machine_seed: Path) -> Iterator[Machine]:
     """A machine of the image with a root that is read-only."""
     with boot_drive(variant("raw", disk=DISK, keyboard="de-latin1", packages=["kbd"], **settings())) as plugged:
-        hardware = Hardware(boot_drive=plugged, accel=best_accel(machine_seed, store.scratch))
+        accel = best_accel(machine_seed, store.scratch)
+        hardware = Hardware(boot_drive=plugged, accel=accel, options=OF_VMWARE, restarts=True)
         with Machine(hardware, seed=machine_seed, scratch=store.scratch) as started:
             started.wait_for_ssh(PATIENCE)
             yield started
@@ -164,6 +169,17 @@ def test_what_is_done_once_is_not_done_again(host: Host) -> None:
         host.run_expect([0], f"systemctl stop {unit} && systemctl start {unit}")
         assert host.check_output(f"systemctl show -P ConditionResult {unit}") == "no"
     assert host.file("/var/lib/site-once").content_string == "once\n"
+
+
+def test_the_id_of_the_machine_stays(machine: Machine) -> None:
+    """It is that of the firmware at each start; the image has none, and none is written down."""
+    host = updates.Host(machine)
+    assert host.ssh("systemd-detect-virt", check=False).strip() == "vmware"
+    for _ in range(2):
+        assert host.ssh("cat /etc/machine-id").strip() == UUID.replace("-", "")
+        assert host.ssh("unshare --mount sh -c 'umount /etc/machine-id && wc -c </etc/machine-id'").strip() == "0"
+        host.restart(timeout=PATIENCE)
+    assert host.ssh("cat /etc/machine-id").strip() == UUID.replace("-", "")
 
 
 def test_user_data_of_the_image(variant: Variant, site: Path, store: Store, machine_seed: Path) -> None:

@@ -23,7 +23,10 @@ PATIENCE = 900.0
 CRYPTED = sha512_crypt("correct horse", "saltsaltsaltsalt")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f tester"
 KICKSTART = f"""
-disks: {{default: {{filename: root.img, size: 6144}}}}
+disks:
+  default: {{filename: root.img, size: 6144}}
+  data: {{filename: data.img, size: 1024}}
+  pool: {{filename: pool.img, size: 512}}
 live: false
 hostname: !param host
 linux_flavor: linux-esx
@@ -32,9 +35,11 @@ public_key: "{KEY}"
 packages: [file]
 partitions:
   - {{mountpoint: /, size: 2500, filesystem: ext4}}
-  - {{mountpoint: /var, size: 0, filesystem: ext4}}
+  - {{mountpoint: /var, size: 0, filesystem: ext4, lvm: {{vg_name: sys-vg, lv_name: var}}}}
   - {{mountpoint: /srv/data, size: 400, filesystem: xfs, fs_options: nodev}}
-  - {{size: 256, filesystem: swap}}
+  - {{size: 256, filesystem: swap, lvm: {{vg_name: sys-vg, lv_name: swap}}}}
+  - {{disk_id: data, mountpoint: /srv/files, size: 0, filesystem: ext4}}
+  - {{disk_id: pool, all_disk: true, mountpoint: /srv/pool, filesystem: ext4, lvm: {{vg_name: pool, lv_name: one}}}}
 network:
   version: 2
   ethernets: {{lan: {{match: {{name: eth0}}, dhcp4: yes, nameservers: {{search: [example.org]}}}}}}
@@ -100,8 +105,17 @@ def test_what_is_in_it(host: Host) -> None:
 
 
 def test_disk(host: Host) -> None:
-    for path, kind in (("/", "ext4"), ("/var", "ext4"), ("/srv/data", "xfs")):
+    for path, kind in (("/", "ext4"), ("/srv/data", "xfs")):
         assert host.mount_point(path).filesystem == kind
+    places = {"/var": "/dev/mapper/sys--vg-var", "/srv/files": "/dev/vdb1", "/srv/pool": "/dev/mapper/pool-one"}
+    for path, device in places.items():
+        assert (host.mount_point(path).device, host.mount_point(path).filesystem) == (device, "ext4")
+    assert host.check_output("pvs --noheadings -o pv_name,vg_name").split() == [
+        "/dev/vda5",
+        "sys-vg",
+        "/dev/vdc",
+        "pool",
+    ]
     assert "nodev" in host.mount_point("/srv/data").options
     assert host.check_output("swapon --noheadings --show=SIZE --bytes") == str((256 << 20) - 4096)
     assert host.check_output(

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from photonbuild.config.disk import Disk
 from photonbuild.config.load import Config
 from photonbuild.config.models import DiskImage, Image
 from photonbuild.documents import Document
@@ -28,6 +29,7 @@ ARCHIVE = "/usr/share/containers/preload.oci.tar"
 SEED = "/var/lib/cloud/seed/nocloud"
 PROGRAMS = {"ipv4": "/usr/sbin/iptables-restore", "ipv6": "/usr/sbin/ip6tables-restore"}
 UNITS = "/etc/systemd/system"
+GROW = "/usr/libexec/grow-volume-group"
 READ_ONLY = {
     "/etc/ssh/sshd_config.d/10-host-keys.conf": "units/read-only-host-keys.conf",
     f"{UNITS}/sshd-keygen.service.d/10-read-only.conf": "units/read-only-sshd-keygen.conf",
@@ -45,8 +47,9 @@ def settings(config: Config, image: Image, document: Document) -> Iterator[Part]
 def _disk(config: Config, image: Image, document: Document) -> Iterator[Part]:
     if not isinstance(image, DiskImage):
         return
-    for index, data in enumerate(image.disk.partitions):
-        yield Entry(path=data.path, kind="folder", mode=0, where=document.where("disk", "partitions", index, "path"))
+    for path in image.disk.paths:
+        yield Entry(path=path, kind="folder", mode=0, where=document.where("disk"))
+    yield from _volume_groups(config, image.disk, document)
     if not image.disk.read_only:
         return
     where = document.where("disk", "read_only")
@@ -65,6 +68,22 @@ def _disk(config: Config, image: Image, document: Document) -> Iterator[Part]:
     for path, source in READ_ONLY.items():
         text = existing(config.roots, source, where=where).read_text(encoding="utf-8")
         yield text_entry(path, text, where=where)
+
+
+def _volume_groups(config: Config, disk: Disk, document: Document) -> Iterator[Part]:
+    """What gives a group, at each start, the room that its disks have got since."""
+    if not disk.volume_groups:
+        return
+    where = document.where("disk", "volume_groups")
+    program = existing(config.roots, f"units/{Path(GROW).name}", where=where).read_text(encoding="utf-8")
+    yield text_entry(GROW, program, mode=0o755, where=where)
+    if disk.read_only:
+        text = existing(config.roots, "units/read-only-lvm.conf", where=where).read_text(encoding="utf-8")
+        yield text_entry("/etc/lvm/lvmlocal.conf", text, where=where)
+    for group in disk.volume_groups:
+        rest = next((volume.name for volume in group.volumes if volume.size is None), None)
+        facts = {"group": group.name, "volume": rest}
+        yield from _unit(config, "volume-group", facts, name=f"volume-group-{group.name}", where=where)
 
 
 def _kernel(config: Config, image: Image, document: Document) -> Iterator[Part]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from photonbuild.config.models import DiskImage
 from photonbuild.images import vmdk
-from photonbuild.images.disk import make_raw, root_files, timed
+from photonbuild.images.disk import further_disks, make_raw, root_files, timed
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest
@@ -26,12 +26,17 @@ def build_ami(request: ImageRequest) -> ImageResult:
     seconds: dict[str, float] = {}
     disk = make_raw(request, seconds)
     started = time.monotonic()
-    streamed = vmdk.stream_optimized(request)
+    streamed = [vmdk.stream_optimized(request)]
+    more = further_disks(request, lambda mine, disk: vmdk.stream_optimized(mine))
+    streamed += more.values()
     timed(seconds, "vmdk", started)
-    description = request.folder / "image.import.json"
-    text = json.dumps(disk_container(request, streamed), indent=2, sort_keys=True)
-    description.write_text(text + "\n", encoding="utf-8")
-    return publish(request, disk, seconds=seconds, extras=[streamed, description])
+    extras = []
+    for each in streamed:
+        description = each.with_suffix(".import.json")
+        text = json.dumps(disk_container(request, each), indent=2, sort_keys=True)
+        description.write_text(text + "\n", encoding="utf-8")
+        extras += [each, description]
+    return publish(request, disk, seconds=seconds, extras=extras, disks=further_disks(request))
 
 
 def disk_container(request: ImageRequest, streamed: Path) -> dict[str, object]:
@@ -49,6 +54,7 @@ FORMAT = Format(
     model=AmiImage,
     suffix=".raw",
     extras=(".vmdk", ".import.json"),
+    further=(".raw", ".vmdk", ".import.json"),
     build=build_ami,
     root_files=root_files,
     machine_seed=True,

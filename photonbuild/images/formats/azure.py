@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
@@ -11,7 +12,7 @@ from pydantic import model_validator
 from photonbuild.config.disk import GIB
 from photonbuild.config.models import DiskImage
 from photonbuild.disk.gpt import MIB, named_uuid
-from photonbuild.images.disk import make_raw, root_files
+from photonbuild.images.disk import further_disks, make_raw, root_files
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest
@@ -31,7 +32,7 @@ class AzureImage(DiskImage):
 
     @model_validator(mode="after")
     def _largest_disk(self) -> AzureImage:
-        if self.disk.size > MOST_VHD:
+        if max(self.disk.sizes) > MOST_VHD:
             raise ValueError(f"a VHD holds at most {MOST_VHD // GIB} GiB: 'disk.size'")
         return self
 
@@ -40,14 +41,18 @@ def build_azure(request: ImageRequest) -> ImageResult:
     """Make and publish the image. Raises ImageError."""
     seconds: dict[str, float] = {}
     disk = make_raw(request, seconds)
+    image, disks = _with_footer(request, disk), further_disks(request, _with_footer)
+    description = request.folder / "image.azure.json"
+    description.write_text(json.dumps(generations(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return publish(request, image, seconds=seconds, extras=[description], disks=disks)
+
+
+def _with_footer(request: ImageRequest, disk: Path) -> Path:
     size = disk.stat().st_size
     assert size % MIB == 0
     with disk.open("ab") as handle:
         handle.write(vhd_footer(size, identity=request.identity, epoch=request.workspace.epoch))
-    image = disk.rename(request.folder / "disk.vhd")
-    description = request.folder / "image.azure.json"
-    description.write_text(json.dumps(generations(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return publish(request, image, seconds=seconds, extras=[description])
+    return disk.rename(request.folder / "disk.vhd")
 
 
 def generations() -> list[dict[str, str]]:

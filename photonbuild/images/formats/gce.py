@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
 
 from photonbuild.config.disk import GIB
 from photonbuild.config.models import DiskImage
-from photonbuild.images.disk import make_raw, root_files, timed
+from photonbuild.images.disk import further_disks, make_raw, root_files, timed
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest, tools
@@ -23,7 +24,7 @@ class GceImage(DiskImage):
 
     @model_validator(mode="after")
     def _whole_gibibytes(self) -> GceImage:
-        if self.disk.size % GIB:
+        if any(size % GIB for size in self.disk.sizes):
             raise ValueError("disks of Compute Engine are whole GiB: 'disk.size'")
         return self
 
@@ -33,10 +34,16 @@ def build_gce(request: ImageRequest) -> ImageResult:
     seconds: dict[str, float] = {}
     disk = make_raw(request, seconds)
     started = time.monotonic()
+    image, disks = _packed(request, disk), further_disks(request, _packed)
+    timed(seconds, "tar", started)
+    return publish(request, image, seconds=seconds, disks=disks)
+
+
+def _packed(request: ImageRequest, disk: Path) -> Path:
+    """An image of Compute Engine is one disk: each gets an archive, in which it has the name that is asked for."""
     write_sparse_tar(request.folder / "image.tar", disk.name, disk, request.workspace.epoch)
     tools(request, ["gzip", "-n", "-6", "/work/image.tar"])
-    timed(seconds, "tar", started)
-    return publish(request, request.folder / "image.tar.gz", seconds=seconds)
+    return request.folder / "image.tar.gz"
 
 
 FORMAT = Format(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +18,7 @@ from photonbuild.images.archive import pack
 from photonbuild.images.disk import make_raw, root_files, timed
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
-from photonbuild.images.request import ImageRequest
+from photonbuild.images.request import ImageRequest, disk_request
 from photonbuild.images.sign import sign_image
 from photonbuild.images.sparse import data_ranges
 
@@ -35,29 +37,44 @@ class OvaImage(DiskImage):
         return self
 
 
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """A disk as the package has it, the size that it has in a machine, and bytes of it that are not zero."""
+
+    file: Path
+    capacity: int
+    populated: int
+
+
 def build_ova(request: ImageRequest) -> ImageResult:
     """Make and publish the appliance. Raises ImageError."""
     seconds: dict[str, float] = {}
-    disk = make_raw(request, seconds)
-    capacity, populated = disk.stat().st_size, sum(length for _, length in data_ranges(disk))
+    first = make_raw(request, seconds)
+    image = request.image
+    assert isinstance(image, OvaImage)
     started = time.monotonic()
-    streamed = vmdk.stream_optimized(request)
-    started = timed(seconds, "vmdk", started)
     base = request.distribution.prefix
-    streamed = streamed.rename(request.folder / f"{base}-disk1.vmdk")
+    disks = []
+    for number, name in enumerate(("", *(each.name for each in image.disk.disks)), 1):
+        mine = disk_request(request, name)
+        disk = mine.folder / first.name
+        populated = sum(length for _, length in data_ranges(disk))
+        streamed = vmdk.stream_optimized(mine).rename(request.folder / f"{base}-disk{number}.vmdk")
+        disks.append(Streamed(file=streamed, capacity=disk.stat().st_size, populated=populated))
+    started = timed(seconds, "vmdk", started)
     descriptor = request.folder / f"{base}.ovf"
-    descriptor.write_text(ovf(request, streamed, capacity, populated), encoding="utf-8")
-    listing = request.folder / f"{base}.mf"
-    listing.write_text("".join(f"SHA256({path.name})= {sha256_of(path)}\n" for path in (descriptor, streamed)))
-    image = request.folder / "image.ova"
+    descriptor.write_text(ovf(request, disks), encoding="utf-8")
+    listing, files = request.folder / f"{base}.mf", [each.file for each in disks]
+    listing.write_text("".join(f"SHA256({path.name})= {sha256_of(path)}\n" for path in (descriptor, *files)))
+    package = request.folder / "image.ova"
     # The order is DSP0243's: the descriptor first, then the manifest.
-    members = {path.name: path for path in (descriptor, listing, streamed)}
-    pack(image, members, request.workspace.epoch)
+    members = {path.name: path for path in (descriptor, listing, *files)}
+    pack(package, members, request.workspace.epoch)
     timed(seconds, "ova", started)
-    return publish(request, image, seconds=seconds)
+    return publish(request, package, seconds=seconds)
 
 
-def ovf(request: ImageRequest, streamed: Path, capacity: int, populated: int) -> str:
+def ovf(request: ImageRequest, disks: Sequence[Streamed]) -> str:
     """The descriptor, from ``build/ovf/machine.ovf.j2``; sizes in bytes."""
     image, distribution = request.image, request.distribution
     assert isinstance(image, OvaImage)
@@ -66,12 +83,15 @@ def ovf(request: ImageRequest, streamed: Path, capacity: int, populated: int) ->
     return environment.from_string(path.read_text(encoding="utf-8")).render(
         distribution=distribution,
         machine=image.machine,
-        disk={
-            "file": streamed.name,
-            "size": streamed.stat().st_size,
-            "capacity": capacity,
-            "populated": populated,
-        },
+        disks=[
+            {
+                "file": each.file.name,
+                "size": each.file.stat().st_size,
+                "capacity": each.capacity,
+                "populated": each.populated,
+            }
+            for each in disks
+        ],
     )
 
 
@@ -79,6 +99,7 @@ FORMAT = Format(
     name="ova",
     model=OvaImage,
     suffix=".ova",
+    further=(),
     build=build_ova,
     root_files=root_files,
     machine_seed=True,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Literal
 
 from photonbuild.config.models import DiskImage
-from photonbuild.images.disk import make_raw, root_files, timed
+from photonbuild.images.disk import further_disks, make_raw, root_files, timed
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest, tools
@@ -21,12 +22,17 @@ class Qcow2Image(DiskImage):
 def build_qcow2(request: ImageRequest) -> ImageResult:
     """Make and publish the image. Raises ImageError."""
     seconds: dict[str, float] = {}
-    make_raw(request, seconds)
+    disk = make_raw(request, seconds)
     started = time.monotonic()
-    argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd"]
-    tools(request, [*argv, "/work/disk.raw", "/work/disk.qcow2"], seed=request.machine_seed)
+    image, disks = _convert(request, disk), further_disks(request, _convert)
     timed(seconds, "qcow2", started)
-    return publish(request, request.folder / "disk.qcow2", seconds=seconds)
+    return publish(request, image, seconds=seconds, disks=disks)
+
+
+def _convert(request: ImageRequest, disk: Path) -> Path:
+    argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd"]
+    tools(request, [*argv, f"/work/{disk.name}", "/work/disk.qcow2"], seed=request.machine_seed)
+    return request.folder / "disk.qcow2"
 
 
 FORMAT = Format(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from photonbuild.config.models import DiskImage
-from photonbuild.images.disk import make_raw, root_files
+from photonbuild.images.disk import further_disks, make_raw, root_files
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish
 from photonbuild.images.request import ImageRequest
@@ -20,7 +20,8 @@ class RawImage(DiskImage):
 def build_raw(request: ImageRequest) -> ImageResult:
     """Make and publish the disk. Raises ImageError."""
     seconds: dict[str, float] = {}
-    return publish(request, make_raw(request, seconds), seconds=seconds)
+    disk = make_raw(request, seconds)
+    return publish(request, disk, seconds=seconds, disks=further_disks(request))
 
 
 FORMAT = Format(

@@ -76,8 +76,9 @@ kickstart says goes over them. Its name has that of the file: `phos-1.0-x86_64-w
 A line says what becomes of a key that is another thing there: the image starts by BIOS and UEFI; `/boot` stays in the
 root; `eth0` is every Ethernet card; `repos` are not asked. `postinstall` is run in the new system in a sandbox without
 a network. Files are those beside the kickstart or in `search_path`. What needs a machine is refused before anything is
-built: `preinstall`, `prepkgsinstall`, `ansible`, several disks, logical volumes, `luks`, `ab`, mounts of subvolumes,
-images that are pulled.
+built: `preinstall`, `prepkgsinstall`, `ansible`, `/` on a logical volume or Btrfs, `luks`, `ab`, mounts of subvolumes,
+images that are pulled. `disks` other than the default become further files beside the first, groups of `lvm` those of
+an image: see [images.md](images.md#several-disks-and-volume-groups).
 
 ## What is safe
 - Nothing is written before the whole kickstart is checked, the disk is found, free and large enough, everything that is

@@ -17,7 +17,8 @@ SAMPLES: Mapping[str, tuple[str, str]] = {
     ),
     "ansible.yaml": ("`ansible`", f"{STOPS}: the medium has no ansible-playbook"),
     "bond.yaml": ("bonds and a VLAN on one", f"{STARTS}; a card that is not there is told"),
-    "btrfs.yaml": ("`filesystem: btrfs` with subvolumes", f"{STOPS}: the kernel has no Btrfs"),
+    "btrfs.yaml": ("`filesystem: btrfs` with subvolumes", STARTS),
+    "btrfs-root.yaml": ("`/` as a Btrfs", f"{STOPS}: it would need an initramfs"),
     "containers.yaml": (
         "`docker`, `photon_docker_image`",
         f"{STARTS}; images are loaded and pulled at the first start",

@@ -77,14 +77,57 @@ def test_refused(checkout: Path, text: str, line: int, message: str) -> None:
     assert "secret" not in said and error.exit_code == 2
 
 
+IN_GROUP = "  disks: [{name: a, size: 99 MiB, volume_group: b}]\n  volume_groups: ["
 DISKS = [
-    ("  lvm: {}\n", "key 'disk.lvm': logical volumes are made by an installation (kickstart), not in an image"),
+    ("  lvm: {}\n", "key 'disk.lvm': groups are in 'volume_groups'"),
     ("  luks: {}\n", "key 'disk.luks': an encrypted disk needs a key of its own machine"),
     ("  read_only: true\n", "a root that is read_only needs 'var: true'"),
     ("  swap: 3 GiB\n", "are larger than size"),
     (
         "  partitions: [{name: data, path: /data, size: 100 MiB, filesystem: xfs}]\n",
         "'data': xfs needs at least 300 MiB",
+    ),
+    *(
+        (f"  {text}\n", message)
+        for text, message in [
+            ("disks: [{name: a}]", "key 'size' is missing"),
+            ("disks: [{name: a, size: 9 MiB, sizes: 3}]", "unknown key 'sizes', did you mean 'size'"),
+            ("disks: [{name: A, size: 9 MiB}]", "key 'disk.disks.0.name': "),
+            ("disks: [{name: a, size: 9 MiB}, {name: a, size: 9 MiB}]", "disk 'a' is there twice"),
+            (
+                "disks: [{name: a, size: 9 MiB, partitions: [{name: d, path: /d, size: 8 MiB}]}]",
+                "partitions take 10 MiB",
+            ),
+            ("disks: [{name: a, size: 9 MiB, partitions: [{name: d, path: /usr, size: 1 MiB}]}]", "partition '/usr': "),
+            ("disks: [{name: a, size: 9 MiB, partitions: [{name: d, path: /d}]}]", "'size' is missing"),
+            (
+                "disks: [{name: a, size: 9 MiB, partitions: [{name: d, size: 1 MiB}]}]",
+                "either 'path' or 'volume_group'",
+            ),
+            ("disks: [{name: a, size: 99 MiB, volume_group: b}]", "no volume group 'b' in volume_groups"),
+            ("volume_groups: [{name: b}]", "volume group 'b' lies on nothing"),
+            (
+                "partitions: [{name: pv, volume_group: b}]\n  volume_groups: [{name: b}]",
+                "size and root_size go together",
+            ),
+            ("raid: {}", "key 'disk.raid': an array"),
+        ]
+    ),
+    *(
+        (f"{IN_GROUP}{{name: b, volumes: [{text}]}}]\n", message)
+        for text, message in [
+            ("{name: r, path: /}", "the root needs an initramfs on a volume"),
+            ("{name: r, path: /r, size: 97 MiB}", "the volumes of 'b' take 100 MiB, and it has 96"),
+            ("{name: r, path: /r}, {name: s, path: /s}", "volumes 'r' and 's': one of 'b' at most"),
+            ("{name: r, path: /r}, {name: r, path: /s, size: 4 MiB}", "volume of 'b' 'r' is there twice"),
+            ("{name: r, path: /r}, {name: s, path: /r, size: 4 MiB}", "partition '/r': there is one already"),
+            ("{name: r, path: /r, filesystem: swap}", "'filesystem: swap' and none"),
+            ("{name: r, filesystem: swap}", "only a file system takes what is left"),
+            ("{name: r, path: /r, size: 8 MiB, filesystem: xfs}", "'r': xfs needs at least 300 MiB"),
+            ("{name: snapshot1, path: /r}", "LVM has names like this"),
+            ("{name: 1a, path: /r}", "key 'disk.volume_groups.0.volumes.0.name': "),
+            ("{name: r, path: /r, filesystem: ext5}", "unknown value 'ext5', did you mean 'ext4'"),
+        ]
     ),
     ("  partitions: [{name: root, path: /data, size: 100 MiB}]\n", "partition 'root': there is one already"),
     ("  partitions: [{name: data, path: /usr, size: 100 MiB}]\n", "partition '/usr': there is one already"),
@@ -106,7 +149,7 @@ def test_disks_that_cannot_be(checkout: Path, text: str, message: str) -> None:
 
 def test_what_nobody_asked_for_is_in_no_dump(checkout: Path) -> None:
     """A dump is in an image's identity: new keys must not make others of the images that there are."""
-    new = KEYS | {"owner", "group", "swap", "partitions", "read_only"}
+    new = KEYS | {"owner", "group", "swap", "partitions", "read_only", "disks", "volume_groups"}
     for image in load_config(checkout).images.values():
         dump = image.model_dump(mode="json")
         disk = dump.get("disk") or {}

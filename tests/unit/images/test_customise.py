@@ -21,6 +21,7 @@ from photonbuild.images.customise.collect import customise
 from photonbuild.images.customise.customised import Customised
 from photonbuild.images.customise.texts import Text
 from photonbuild.pipeline.configuration import load_config
+from photonbuild.pipeline.installsets import filesystem_needs
 from tests.support.oci_images import LAYER, configuration, file, layer, oci_layout, packed
 
 ROOT = Path(__file__).parents[3]
@@ -221,15 +222,40 @@ def test_a_disk_with_everything(checkout: Path) -> None:
     assert [line.split()[1] for line in fstab] == [
         "/", "/var", "/srv/data", "/var/lib/docker", "none", "/home", "/root", "/boot/efi",
     ]  # fmt: skip
-    places = layout.mounts(image.disk)  # type: ignore[attr-defined]
+    places = {each.name: each.path for each in layout.filesystems(image.disk, "i") if each.path}  # type: ignore[attr-defined]
     home = {path: filesystems.home_of(f".{path}", places) for path in ("/", "/var", "/var/lib", "/var/lib/docker/x")}
     assert home == {"/": "root", "/var": "root", "/var/lib": "var", "/var/lib/docker/x": "docker"}
-    argvs = {argv[3].split("/")[-1]: argv[4:] for argv in filesystems.split_argvs(places)}
-    assert argvs["var.tar"][:2] == ["--exclude=./var/lib/docker/?*", "--include=./var"]
+    argvs = {name: filesystems.split_argv(name, places)[4:] for name in places}
+    assert argvs["var"][:2] == ["--exclude=./var/lib/docker/?*", "--include=./var"]
     without = [f"--exclude=./{path}/?*" for path in ("var", "srv/data", "var/lib/docker")]
-    assert argvs["root-only.tar"][:3] == without
+    assert argvs["root"][:3] == without
     paths = {entry.path for entry in customise(config, "raw", image).entries}
     assert {"/srv/data", "/var/lib/layers/root/upper", "/etc/ssh/sshd_config.d/10-host-keys.conf"} <= paths
+
+
+def test_volume_groups_grow_by_a_unit_each(checkout: Path) -> None:
+    groups = [
+        {"name": "a.b", "volumes": [{"name": "var", "path": "/var"}]},
+        {"name": "c", "volumes": [{"name": "x", "path": "/srv/x", "size": "8 MiB"}]},
+    ]
+    disks = [{"name": name, "size": "1 GiB", "volume_group": group} for name, group in (("d", "a.b"), ("e", "c"))]
+    wanted = {"size": "2 GiB", "disks": disks, "volume_groups": groups, "read_only": True}
+    found = made(checkout, disk=wanted, kernel_args=["quiet"])
+    entries = {entry.path: entry for entry in found.entries}
+    assert {"/srv/x", "/usr/libexec/grow-volume-group", "/etc/lvm/lvmlocal.conf"} <= entries.keys()
+    assert entries["/usr/libexec/grow-volume-group"].mode == 0o755
+    enabled = {unit.unit for unit in found.units if unit.state == "enabled"}
+    assert {"volume-group-a.b.service", "volume-group-c.service"} <= enabled
+    texts = []
+    for name in ("a.b", "c"):
+        make = entries[f"/etc/systemd/system/volume-group-{name}.service"].make
+        assert make is not None
+        make(checkout / "unit")
+        texts.append((checkout / "unit").read_text(encoding="utf-8"))
+    assert "ExecStart=/usr/libexec/grow-volume-group a.b var\n" in texts[0]
+    assert "ExecStart=/usr/libexec/grow-volume-group c\n" in texts[1]
+    config = load_config(checkout)
+    assert "lvm2" in filesystem_needs(config, config.image("raw")).packages
 
 
 SCHEMA = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.images.sparse import BLOCK, CHUNK, data_ranges, number, sparse_header, write_sparse_tar
+from photonbuild.images.sparse import BLOCK, CHUNK, copy_data, data_ranges, number, sparse_header, write_sparse_tar
 from photonbuild.run import run
 
 
@@ -21,6 +21,14 @@ def file_of(path: Path, size: int, places: dict[int, bytes], *, dense: bool = Fa
             out.seek(place)
             out.write(data)
     return path
+
+
+def test_data_is_copied_to_another_place(tmp_path: Path) -> None:
+    source = file_of(tmp_path / "source", 4 * CHUNK, {0: b"no", CHUNK - 1: b"ab", 3 * CHUNK: b"c" * BLOCK})
+    target = file_of(tmp_path / "target", 5 * CHUNK, {})
+    copy_data(source, CHUNK // 2, 2 * CHUNK, target, CHUNK)
+    copied = source.read_bytes()[CHUNK // 2 : CHUNK // 2 + 2 * CHUNK]
+    assert target.read_bytes() == bytes(CHUNK) + copied + bytes(2 * CHUNK)
 
 
 SOME = {1: b"a", 3 * BLOCK - 1: b"bc", 2 * CHUNK + 5: b"d" * BLOCK, 5 * CHUNK - 1: b"e"}

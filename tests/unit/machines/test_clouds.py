@@ -143,7 +143,9 @@ def test_what_an_appliance_does_not_ask_for_cannot_be_filled_in(missing: str) ->
 def test_the_appliance_asks_for_what_cloud_init_knows(tmp_path: Path) -> None:
     """Its keys are bare, and each is one of cloudinit/sources/DataSourceOVF.py."""
     (tmp_path / "disk.vmdk").write_bytes(b"")
-    text = ova.ovf(image_request(tmp_path, "ova"), tmp_path / "disk.vmdk", 8 << 30, 1)
+    text = ova.ovf(
+        image_request(tmp_path, "ova"), [ova.Streamed(file=tmp_path / "disk.vmdk", capacity=8 << 30, populated=1)]
+    )
     filled_in = ovf.properties(INSTANCE)
     assert ovf.environment_values(text, filled_in) == filled_in
     as_shipped = ovf.environment_values(text, {})

@@ -11,7 +11,7 @@ import pytest
 from photonbuild.errors import VerifyError
 from photonbuild.images.format import Bus
 from photonbuild.machines.drive import BootDrive, Drive, boot_drive
-from photonbuild.machines.hardware import Hardware, qemu_argv, sandbox_for
+from photonbuild.machines.hardware import Hardware, drives_of, qemu_argv, sandbox_for
 from photonbuild.machines.netboot import from_network, serve_image
 
 
@@ -79,6 +79,17 @@ def test_a_machine_that_lets_in_by_itself_gets_no_credential() -> None:
     argv = qemu_argv(Hardware(ssh_key=Path("key"), smbios=["type=3,asset=here"], network=["net=192.0.2.0/24"]))
     assert option(argv, "-smbios") == ["type=3,asset=here"]
     assert option(argv, "-netdev") == ["user,id=net,net=192.0.2.0/24"]
+
+
+def test_further_disks_come_after_the_first_and_before_other_drives() -> None:
+    one, two, disc = (Drive(file=Path(name), format="raw") for name in ("one", "two", "disc"))
+    image = BootDrive(file=Path("image"), format="raw", further=(one, two))
+    hardware = Hardware(boot_drive=image, drives=[disc])
+    assert [(name, drive.file.name) for name, drive in drives_of(hardware)] == [
+        ("image", "image"), ("drive1", "one"), ("drive2", "two"), ("drive3", "disc"),
+    ]  # fmt: skip
+    devices = [value for value in option(qemu_argv(hardware), "-device") if value.startswith("virtio-blk-pci")]
+    assert devices == [f"virtio-blk-pci,drive={name}" for name in ("image,bootindex=0", "drive1", "drive2", "drive3")]
 
 
 def test_a_restart_ends_a_machine_unless_asked_otherwise() -> None:

@@ -116,6 +116,48 @@ partitions:
     assert any("/boot stays in the root's" in line for line in asked.said)
 
 
+def test_several_disks_and_volumes(asked: Asked) -> None:
+    image, _ = asked.image(
+        """
+disks:
+  default: {filename: a.img, size: 6144}
+  Data-1: {filename: b.img, size: 1024}
+  pool: {filename: c.img, size: 512}
+partitions:
+  - {mountpoint: /, size: 2048, filesystem: ext4}
+  - {mountpoint: /var, size: 0, filesystem: ext4, lvm: {vg_name: sys-vg, lv_name: var}}
+  - {size: 255, filesystem: swap, lvm: {vg_name: sys-vg, lv_name: swap}}
+  - {disk_id: Data-1, mountpoint: /srv/files, size: 0, filesystem: xfs, fs_options: nodev}
+  - {disk_id: Data-1, mountpoint: /srv/logs, sizepercent: 25, filesystem: ext4, lvm: {vg_name: logs, lv_name: all}}
+  - {disk_id: pool, all_disk: true, mountpoint: /srv/pool, size: 0, lvm: {vg_name: pool, lv_name: one}}
+"""
+    )
+    disk = image.disk
+    assert (disk.size, disk.root_size, disk.var, disk.last) == (6 * GIB, 2 * GIB, False, "pv1")
+    assert [(part.name, part.volume_group, part.size) for part in disk.partitions] == [("pv1", "sys-vg", None)]
+    data, pool = disk.disks
+    assert (data.name, data.size, pool.name, pool.size, pool.volume_group) == ("data1", GIB, "pool", GIB // 2, "pool")
+    assert [(part.name, part.path, part.size) for part in data.partitions] == [
+        ("data11", "/srv/files", (1024 - 2 - 256 - 8) * MIB), ("pvdata11", None, (256 + 8) * MIB),
+    ]  # fmt: skip
+    assert {group.name: [(v.name, v.path, v.size) for v in group.volumes] for group in disk.volume_groups} == {
+        "sys-vg": [("var", "/var", None), ("swap", None, 255 * MIB)],
+        "logs": [("all", "/srv/logs", 256 * MIB)],
+        "pool": [("one", "/srv/pool", None)],
+    }
+    image, _ = asked.image(
+        """
+disk: /dev/sda
+partitions:
+  - {mountpoint: /, size: 600, filesystem: ext4}
+  - {mountpoint: /var, size: 500, filesystem: ext4}
+  - {mountpoint: /srv, size: 0, filesystem: ext4, lvm: {vg_name: v, lv_name: srv}}
+"""
+    )
+    assert image.disk.last == "var" and image.disk.rest == 501 * MIB
+    assert image.disk.partitions[0].size == (2048 - 4 - 32 - 600 - 500) * MIB
+
+
 def test_what_a_disk_of_no_size_has_to_hold(asked: Asked) -> None:
     image, _ = asked.image("disk: /dev/sda\npartitions:\n  - {mountpoint: /, size: 40000, filesystem: ext4}\n")
     assert image.disk.size == (40000 + 4 + 32) * MIB
@@ -151,7 +193,16 @@ network:
         ),
         (
             "partitions: [{mountpoint: /, size: 0, filesystem: ext4, lvm: {vg_name: v, lv_name: r}}]\n",
-            "no logical volume",
+            "no root on a logical volume",
+        ),
+        (
+            "partitions: [{mountpoint: /, size: 9, filesystem: ext4},"
+            " {mountpoint: /d, all_disk: true, filesystem: ext4, disk: /dev/sdb}]\n",
+            "no disk without a partition table",
+        ),
+        (
+            "partitions: [{mountpoint: /, size: 9, filesystem: ext4}, {size: 9, filesystem: swap, disk: /dev/sdb}]\n",
+            "swap is on the first disk or on a volume",
         ),
         (
             "partitions: [{mountpoint: /, size: 500}, {mountpoint: /srv, size: 0, luks: {}}]\n",

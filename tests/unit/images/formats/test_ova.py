@@ -8,6 +8,7 @@ import re
 import struct
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,21 +27,25 @@ GIB = 1 << 30
 OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 
 
-def descriptor(tmp_path: Path, **machine: str) -> str:
+def streamed(file: Path) -> ova.Streamed:
+    return ova.Streamed(file=file, capacity=8 * GIB, populated=300 << 20)
+
+
+def descriptor(tmp_path: Path, *, disks: int = 1, **machine: str) -> str:
     disk = tmp_path / "phos-disk1.vmdk"
     disk.write_bytes(struct.pack("<4sIIQ", b"KDMV", 3, 0, 8 * GIB // 512).ljust(1024, b"\0"))
     image = load_config(ROOT).image("ova").model_dump(mode="json")
     image["machine"] |= machine
     changed = ova.OvaImage.model_validate_json(json.dumps(image))
-    return ova.ovf(image_request(tmp_path, changed), disk, 8 * GIB, 300 << 20)
+    return ova.ovf(image_request(tmp_path, changed), [streamed(disk)] * disks)
 
 
 def test_ovf_references_and_hardware(tmp_path: Path) -> None:
-    streamed = tmp_path / "phos-disk1.vmdk"
-    streamed.write_bytes(b"x" * 7)
-    root = ElementTree.fromstring(ova.ovf(image_request(tmp_path, "ova"), streamed, 8 * GIB, 300 << 20))
+    disk = tmp_path / "phos-disk1.vmdk"
+    disk.write_bytes(b"x" * 7)
+    root = ElementTree.fromstring(ova.ovf(image_request(tmp_path, "ova"), [streamed(disk)]))
     (file,), (entry,) = root.iter(f"{OVF}File"), root.iter(f"{OVF}Disk")
-    assert (file.get(f"{OVF}href"), file.get(f"{OVF}size")) == (streamed.name, "7")
+    assert (file.get(f"{OVF}href"), file.get(f"{OVF}size")) == (disk.name, "7")
     assert entry.get(f"{OVF}fileRef") == file.get(f"{OVF}id")
     assert entry.get(f"{OVF}capacity") == str(8 * GIB)
     ids = [element.text for element in root.iter() if element.tag.endswith("}InstanceID")]
@@ -52,11 +57,21 @@ def test_ovf_references_and_hardware(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1.1", "2.0"])
 @pytest.mark.parametrize("hardware", [{}, {"scsi": "lsilogic", "network": "E1000"}])
-def test_the_descriptor_keeps_the_rules(tmp_path: Path, version: str, hardware: dict[str, str]) -> None:
+def test_the_descriptor_keeps_the_rules(tmp_path: Path, version: str, hardware: dict[str, Any]) -> None:
     text = descriptor(tmp_path, ovf=version, **hardware)
     assert descriptor_problems(text) == []
     assert text.startswith("<?xml") and f"/ovf/envelope/{version[0]}" in text
     assert all(word in text for word in hardware.values())
+
+
+@pytest.mark.parametrize("version", ["1.1", "2.0"])
+def test_further_disks_keep_the_rules_and_off_the_address_of_the_controller(tmp_path: Path, version: str) -> None:
+    text = descriptor(tmp_path, disks=15, ovf=version)
+    # The files are one and the same here: of a package each has its own name.
+    assert {problem for problem in descriptor_problems(text) if "phos-disk1.vmdk" not in problem} == set()
+    addresses = [int(number) for number in re.findall(r"AddressOnParent>(\d+)<", text)]
+    assert addresses == [*range(7), *range(8, 16)]
+    assert re.findall(r"ovf:/disk/(disk\d+)", text) == [f"disk{number}" for number in range(1, 16)]
 
 
 def test_settings_for_the_guest(tmp_path: Path) -> None:
