@@ -74,14 +74,14 @@ def test_a_btrfs_with_subvolumes() -> None:
         f"btrfs subvolume create {volume}/home",
         f"btrfs subvolume create {volume}/home/a",
         f"btrfs subvolume create {volume}/plain",
-        f"mount -t btrfs -o subvol=/home/a {device} /run/target/b",
-        f"mount -t btrfs -o subvol=/home {device} /run/target/home",
-        f"mount -t btrfs {device} /run/target/srv",
+        f"mount -t btrfs -o subvol=/home/a {device} /run/installer/target/b",
+        f"mount -t btrfs -o subvol=/home {device} /run/installer/target/home",
+        f"mount -t btrfs {device} /run/installer/target/srv",
     ]
     fstab = [line.split(None, 1)[1] for line in written(plan)["/etc/fstab"].splitlines() if "btrfs" in line]
     assert fstab == [
-        "/b btrfs rw,subvol=/home/a 0 0",
-        "/home btrfs rw,subvol=/home,nodev 0 0",
+        "/b btrfs rw,subvol=/home/a,noatime 0 0",
+        "/home btrfs rw,subvol=/home,noatime,nodev 0 0",
         "/srv btrfs rw,noatime 0 0",
     ]
 
