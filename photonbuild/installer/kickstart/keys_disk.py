@@ -44,7 +44,12 @@ def subvolumes(depth: int) -> Items:
                 Field(name="name", kind=SUBVOLUME, doc="Name.", required=True),
                 Field(name="mountpoint", kind=MOUNTPOINT, doc="Where it is mounted, from the root of the system on."),
                 Field(name="label", kind=ONE_LINE, instead="a subvolume has no label: the volume has one"),
-                Field(name="fs_options", kind=MOUNT_OPTIONS, doc="Mount options."),
+                Field(
+                    name="fs_options",
+                    kind=MOUNT_OPTIONS,
+                    doc="Mount options, after the partition's. Those of Btrfs' own "
+                    "(`compress` and others) are the same for all of the volume: they belong to the partition.",
+                ),
                 *inner,
             )
         )

@@ -166,7 +166,8 @@ def fstab(layout: Layout) -> str:
             check = 0 if partition.filesystem in (XFS, BTRFS) else 1 if partition.mountpoint == "/" else 2
             lines.append(f"{device} {partition.mountpoint} {partition.filesystem} rw{options} 0 {check}")
             for each in partition.subvolumes:
-                words = [f"subvol=/{each.path}", *filter(None, [each.fs_options])]
+                # Btrfs' own options are those of whatever is mounted first: all have the volume's.
+                words = [f"subvol=/{each.path}", *filter(None, [partition.fs_options, each.fs_options])]
                 if each.mountpoint:
                     lines.append(f"{device} {each.mountpoint} {BTRFS} rw,{','.join(words)} 0 0")
     return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"

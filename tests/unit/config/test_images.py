@@ -46,7 +46,12 @@ def refused(checkout: Path, name: str, old: str, new: str) -> str:
         ("raw", "size: 2 GiB", "size: 2 GiB\n  root_size: 1 GiB", "var and root_size go together"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  var: true\n  root_size: 3 GiB", "are larger than size"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  esp_size: 1 MiB", "esp_size is 16 MiB to 1024 MiB"),
-        ("raw", "size: 2 GiB", "size: 2 GiB\n  filesystem: jfs2", "unknown value 'jfs2'"),
+        (
+            "raw",
+            "size: 2 GiB",
+            "size: 2 GiB\n  filesystem: reiser4",
+            "unknown value 'reiser4' (one of: ext4, xfs, btrfs)",
+        ),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  filesystem: btrfs", "a root on btrfs needs an initramfs"),
         ("raw", "size: 2 GiB", "size: 2 GiB\n  var_filesystem: btrfs", "var_filesystem needs 'var: true'"),
         ("raw", "size: 2 GiB", f"size: 2 GiB\n  {VAR}\n  var_subvolumes: [lib]", "need 'var_filesystem: btrfs'"),

@@ -80,8 +80,8 @@ def test_a_btrfs_with_subvolumes() -> None:
     ]
     fstab = [line.split(None, 1)[1] for line in written(plan)["/etc/fstab"].splitlines() if "btrfs" in line]
     assert fstab == [
-        "/b btrfs rw,subvol=/home/a 0 0",
-        "/home btrfs rw,subvol=/home,nodev 0 0",
+        "/b btrfs rw,subvol=/home/a,noatime 0 0",
+        "/home btrfs rw,subvol=/home,noatime,nodev 0 0",
         "/srv btrfs rw,noatime 0 0",
     ]
 
