@@ -167,5 +167,9 @@ def signed(size: int) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    """A value of a manifest in words."""
+    if isinstance(value, Mapping):
+        value = [f"{key} {_short(each)}" for key, each in value.items()]
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = "none" if value in (None, []) else text
     return text if len(text) <= 200 else f"{text[:199]}…"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError, ImageError
 from photonbuild.files import read_sealed
 from photonbuild.images.difference import Files, ImageDifference, changed_packages, difference, packages_of
@@ -62,7 +63,8 @@ def manifest_of(session: Session, name: str) -> Path:
     path = place.with_name(f"{place.name}{SUFFIX}") if place.name else place
     if not path.is_file():
         known = ", ".join(sorted(session.config.images))
-        raise ConfigError(f"no image '{name}', and no manifest {path}", hint=f"an image file, or one of: {known}")
+        message = f"no image '{name}'{nearest(name, session.config.images)}, and no manifest {path}"
+        raise ConfigError(message, hint=f"an image file, or one of: {known}")
     return path
 
 

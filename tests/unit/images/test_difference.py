@@ -17,13 +17,17 @@ def row(name: str, evr: str, size: int = 1_000_000, sha256: str = "") -> dict[st
 OLD = {
     "size": 10_000_000,
     "format": "raw",
+    "configured": [],
     "facts": {"kernel": "1"},
+    "platform": None,
     "packages": [row("same", "1-1"), row("up", "1:1.9-1"), row("down", "2-1"), row("gone", "1-1"), row("again", "1-1")],
 }
 NEW = {
     "size": 12_500_000,
     "format": "raw",
+    "configured": ["/etc/a", "/etc/b"],
     "facts": {"kernel": "2"},
+    "platform": "nocloud",
     "packages": [
         row("same", "1-1"),
         row("up", "1:1.10-1", 3_000_000),
@@ -37,7 +41,9 @@ NEW = {
 def test_packages_and_sizes() -> None:
     assert difference(OLD, NEW, KEYS).lines() == [
         "size 10.0 MB -> 12.5 MB (+2.5 MB)",
-        "facts {'kernel': '1'} -> {'kernel': '2'}",
+        "platform none -> nocloud",
+        "configured none -> /etc/a, /etc/b",
+        "facts kernel 1 -> kernel 2",
         "packages (+2.0 MB installed)",
         "  + come-here 1-1 (1.0 MB)",
         "  - gone 1-1 (1.0 MB)",
