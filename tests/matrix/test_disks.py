@@ -69,7 +69,9 @@ MOUNTED = {
 
 @pytest.fixture(scope="module")
 def image(variant: Variant) -> Path:
-    return variant("raw", disk=DISK, files=FILES, packages=["file"])
+    # Udev finds volumes some steps after partitions: 90 s are few where processors are emulated and shared.
+    patient = ["console=ttyS0,115200", "no_timer_check", "systemd.default_device_timeout_sec=600"]
+    return variant("raw", disk=DISK, files=FILES, kernel_args=patient)
 
 
 @pytest.fixture(scope="module")
