@@ -22,7 +22,8 @@ CALL = re.compile(r"(?:bin/)?photonbuild ((?:doctor|ci|gc|report|verify|completi
 
 
 def calls(path: Path) -> list[str]:
-    return [found.replace('"$@"', "iso") for found in CALL.findall(path.read_text(encoding="utf-8"))]
+    """With what the page gives to the container's."""
+    return CALL.findall(path.read_text(encoding="utf-8").replace('"$@"', "ci iso"))
 
 
 @pytest.mark.parametrize("name", ["github.yaml", "gitlab-ci.yml", "Jenkinsfile", "container.sh"])
@@ -79,14 +80,14 @@ def test_the_container_gets_the_flags(engine: str, paths: str, tmp_path: Path) -
     fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
     fake.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ENGINE": engine}
-    argv = [str(RECIPES / "container.sh"), "iso", "two words"]
+    argv = [str(RECIPES / "container.sh"), "ci", "iso", "two words"]
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=tmp_path, check=True)
     words = done.stdout.splitlines()
     assert words[:6] == ["run", "--rm", "--user", "root", "--cap-add", "SYS_ADMIN"]
     given = [words[place + 1] for place, word in enumerate(words) if word == "--security-opt"]
     assert given == ["seccomp=unconfined", "apparmor=unconfined", paths]
-    assert words[-2:] == ["iso", "two words"] and f"{tmp_path}:/work" in words
-    script = "\n".join(words[words.index("-c") + 1 : -3])
+    assert words[-3:] == ["ci", "iso", "two words"] and f"{tmp_path}:/work" in words
+    script = "\n".join(words[words.index("-c") + 1 : -4])
     assert subprocess.run(["sh", "-n", "-c", script], check=False).returncode == 0
 
 
