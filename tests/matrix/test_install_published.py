@@ -67,6 +67,34 @@ CASES = {
         asks={"ls /dev/disk/by-partlabel | grep -c root": "2", "findmnt -no FSTYPE /srv": "ext4"},
         said=("the second partition of / stays empty",),
     ),
+    "btrfs.yaml": Case(
+        asks={
+            "findmnt -no SOURCE,FSTYPE,FSROOT /srv": "/dev/sda3 btrfs /",
+            "findmnt -no FSROOT /srv/data": "/data",
+            "findmnt -no FSROOT /opt/deep": "/data/deep",
+            "findmnt -no OPTIONS /srv/data | grep -oE 'nodev|compress=zstd'": "nodev\ncompress=zstd",
+            "findmnt -no OPTIONS /opt/deep | grep -oE 'nodev|compress=zstd'": "compress=zstd",
+            "btrfs subvolume list /srv | sed 's/.* path //'": "data\ndata/deep\nquiet",
+            "btrfs filesystem label /srv": "main",
+            "rpm -q --qf '%{NAME}\n' btrfs-progs linux-btrfs linux-btrfs-modules":
+                "btrfs-progs\nlinux-btrfs\nlinux-btrfs-modules",
+            "btrfs scrub start -B /srv | grep -o 'no errors found'": "no errors found",
+            "systemctl is-system-running --wait": "running",
+        },
+        said=("a subvolume has no label",),
+    ),
+    "btrfs-root.yaml": Case(
+        asks={
+            "findmnt -no FSTYPE,FSROOT / | tr -s ' '": "btrfs /",
+            "findmnt -no FSROOT /srv": "/data",
+            "findmnt -no FSTYPE /boot": "ext4",
+            "ls /boot/usr/lib/modules/$(uname -r)": "initrd\nvmlinuz",
+            "btrfs subvolume list / | sed 's/.* path //'": "data\ndata/deep",
+            "rm /boot/usr/lib/modules/*/initrd && update-initramfs && ls /boot/usr/lib/modules/*": "initrd\nvmlinuz",
+            "btrfs scrub start -B / | grep -o 'no errors found'": "no errors found",
+            "systemctl is-system-running --wait": "running",
+        },
+    ),
     "lvm.yaml": Case(
         asks={
             "lsblk -no NAME $(findmnt -no SOURCE /)": "vg_root-lv_root",

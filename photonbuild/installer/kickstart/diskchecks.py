@@ -56,22 +56,26 @@ def partition_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(loc=("partitions", number, "disk_id"), message=message)
     yield from _repeated(entries)
     yield from _groups(entries, disks)
-    yield from _encrypted_root(entries)
+    yield from _kernels(entries)
     if "/" not in [entry.get("mountpoint") for entry in entries]:
         yield Fault(loc=("partitions",), message="no partition is mounted at '/'", key=True)
     for disk in dict.fromkeys(disks):
         yield from _sizes([(number, entry) for number, entry in enumerate(entries) if disks[number] == disk])
 
 
-def _encrypted_root(entries: list[Entry]) -> Iterator[Fault]:
-    mountpoints = [entry.get("mountpoint") for entry in entries]
+def _kernels(entries: list[Entry]) -> Iterator[Fault]:
+    """They need a place of their own where GRUB does not read `/`."""
+    if "/boot" in [entry.get("mountpoint") for entry in entries]:
+        return
     for number, entry in enumerate(entries):
-        if "luks" in entry and entry.get("mountpoint") == "/" and "/boot" not in mountpoints:
-            message = (
-                f"partition {number + 1}: '/' is encrypted, and GRUB asks for no passphrase: "
-                "add a partition with 'mountpoint: /boot' for the kernels"
-            )
-            yield Fault(loc=("partitions", number, "luks"), message=message)
+        reasons = {
+            "luks": "'/' is encrypted, and GRUB asks for no passphrase" if "luks" in entry else "",
+            "filesystem": "'/' is a Btrfs, where GRUB cannot count starts" if entry["filesystem"] == BTRFS else "",
+        }
+        for key, reason in reasons.items():
+            if reason and entry.get("mountpoint") == "/":
+                message = f"partition {number + 1}: {reason}: add a partition with 'mountpoint: /boot' for the kernels"
+                yield Fault(loc=("partitions", number, key), message=message)
 
 
 def _repeated(entries: list[Entry]) -> Iterator[Fault]:

@@ -198,6 +198,11 @@ class Kickstart:
         return any(each.luks and each.mountpoint == "/" for each in self.partitions)
 
     @property
+    def kernels_in_boot(self) -> bool:
+        """Whether GRUB does not read `/`, where kernels are otherwise."""
+        return self.encrypted_root or ("/", BTRFS) in [(each.mountpoint, each.filesystem) for each in self.partitions]
+
+    @property
     def lacks_passphrase(self) -> bool:
         """Whether a partition is to be encrypted with a passphrase that is not here."""
         root = next((each.luks.passphrase for each in self.partitions if each.luks and each.mountpoint == "/"), "")

@@ -24,9 +24,9 @@ it up: unattended by a *kickstart*, or after a few questions on the console. Thi
     photonbuild kickstart schema          # JSON schema, for editors
 
 A kickstart is JSON or YAML in the published format of Photon OS's installer. A published key that has no meaning here
-is accepted, and a line says what happens instead. What is right and cannot be installed, as `/` on Btrfs or an OSTree,
-is told by `check` and `explain`, and an installation stops for it before anything is written. An unknown key is an
-error that names the nearest one.
+is accepted, and a line says what happens instead. What is right and cannot be installed, as an OSTree, is told by
+`check` and `explain`, and an installation stops for it before anything is written. An unknown key is an error that
+names the nearest one.
 
 In YAML `!param NAME=DEFAULT` stands for a value that is given with `--param NAME=VALUE`, of each of these commands and
 of the installer, or on the kernel command line with `ks.param=NAME=VALUE`; without a default it has to be given. A
@@ -110,12 +110,18 @@ an image: see [images.md](images.md#several-disks-and-volume-groups).
 GUID partition table with a BIOS boot partition, an ESP and what `partitions` says; GRUB for BIOS and UEFI, at the
 removable-media path of the ESP, with no entry in the firmware; the kernel arguments of the medium's entry. Identifiers
 of partitions and file systems are random; machine id and ssh host keys are made at the first start. There is no
-initramfs, but for `/` on a logical volume or encrypted. Root's password counts on the console only; ssh takes keys.
+initramfs, but for `/` on a logical volume, encrypted or a Btrfs. Root's password counts on the console only; ssh takes
+keys.
 
 Packages, those on the medium, in `/packages`, and those of `repos`, are found and fetched by tdnf, with settings of its
 own instead of the live system's. What a package requires is added, with its versions and conditions, but no weak
 dependency: the newest that fits the system, whose own packages stay as they are. For logical volumes, XFS,
 Btrfs and LUKS the installer adds tools and modules by itself.
+
+### Btrfs
+`/` as a Btrfs, with subvolumes mounted below it or not, needs a partition with `mountpoint: /boot` of another kind:
+GRUB counts starts there. Kernels and their initramfs are in `/boot` then, and `update-initramfs` puts those of an
+update there.
 
 ### Encrypted disks
 `luks` of a partition makes it a LUKS 2 container: aes-xts-plain64 with a key of 512 bits, and Argon2id that takes a
@@ -146,8 +152,8 @@ is in no argument of a program and in no log, and nothing but the container's ke
 """
 SAMPLES_NOTE = (
     "A file for each feature of the published document and its samples. Each that says *installed and started* is, in "
-    "a machine of the tests, by `tests/matrix/test_install_published.py`, or by `test_install_content.py` with "
-    "packages, repositories and images that exist there."
+    "a machine of the tests, by `tests/matrix/test_install_published.py`, by `test_install_encrypted.py`, or by "
+    "`test_install_content.py` with packages, repositories and images that exist there."
 )
 
 

@@ -78,9 +78,8 @@ def _disks(data: Mapping[str, Any]) -> Iterator[Remark]:
 
 def _partitions(data: Mapping[str, Any]) -> Iterator[Remark]:
     for number, entry in enumerate(data["partitions"]):
-        if entry["filesystem"] == BTRFS and (place := entry.get("mountpoint")) in ("/", "/boot"):
-            why = "GRUB writes there" if place == "/boot" else "it would need an initramfs with its module"
-            message = f"partition {number + 1}: '{place}' cannot be a Btrfs, {why}; others can"
+        if entry["filesystem"] == BTRFS and entry.get("mountpoint") == "/boot":
+            message = f"partition {number + 1}: '/boot' cannot be a Btrfs: GRUB counts starts there; others can"
             yield Remark(loc=("partitions", number, "filesystem"), message=message, refusal=True)
         if str(entry.get("fs_options", "")).startswith("-"):
             message = f"partition {number + 1}: 'fs_options' are words for mkfs, and taken for 'mkfs_options'"

@@ -18,11 +18,12 @@ SAMPLES: Mapping[str, tuple[str, str]] = {
     "ansible.yaml": ("`ansible`", f"{STOPS}: the medium has no ansible-playbook"),
     "bond.yaml": ("bonds and a VLAN on one", f"{STARTS}; a card that is not there is told"),
     "btrfs.yaml": ("`filesystem: btrfs` with subvolumes", STARTS),
-    "btrfs-root.yaml": ("`/` as a Btrfs", f"{STOPS}: it would need an initramfs"),
+    "btrfs-root.yaml": ("`/` as a Btrfs, `/boot` beside it", STARTS),
     "containers.yaml": (
         "`docker`, `photon_docker_image`",
         f"{STARTS}; images are loaded and pulled at the first start",
     ),
+    "encrypted.yaml": ("`luks`, which is ours: `/`, `/data` and swap encrypted", STARTS),
     "image-file.yaml": (
         "`live: false`, a disk that is a file",
         f"{STOPS}; `photonbuild image --kickstart` makes images",

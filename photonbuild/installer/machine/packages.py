@@ -16,11 +16,11 @@ from photonbuild.run import run
 
 # Programs that an installed system needs for what its kickstart asks for, and what comes with modules of the kernel:
 # the package that has such a file is added.
-LVM, LUKS, LUKS_ROOT = "lvm", "luks", "luks-root"
+LVM, LUKS, KERNELS = "lvm", "luks", "kernels"
 PROGRAMS = {
     LVM: ("/usr/sbin/lvm",),
     LUKS: ("/usr/bin/systemd-cryptsetup",),
-    LUKS_ROOT: ("/usr/sbin/update-initramfs",),
+    KERNELS: ("/usr/sbin/update-initramfs",),
     XFS: ("/usr/sbin/fsck.xfs",),
     BTRFS: ("/usr/bin/btrfs", "/usr/lib/modules-load.d/btrfs.conf"),
 }
@@ -46,7 +46,7 @@ def missing_programs(kickstart: Kickstart, paths: Paths, known: frozenset[str]) 
     used = {partition.filesystem for partition in kickstart.partitions} & known
     used |= {LVM for partition in kickstart.partitions if partition.lvm}
     used |= {LUKS for partition in kickstart.partitions if partition.luks}
-    used |= {LUKS_ROOT} if kickstart.encrypted_root else set()
+    used |= {KERNELS} if kickstart.kernels_in_boot else set()
     programs = [file for name, files in sorted(PROGRAMS.items()) if name in used for file in files]
     return [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
 

@@ -61,8 +61,8 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
             *facts.user_arguments,
         ],
         timeout=MENU_TIMEOUT,
-        filesystem=root.uuid if layout.boot is not root and not root.container else "",
-        initramfs=INITRAMFS if layout.needs_initramfs and not root.container else "",
+        filesystem=root.uuid if layout.boot is not root and not layout.kernels_in_boot else "",
+        initramfs=INITRAMFS if layout.needs_initramfs and not layout.kernels_in_boot else "",
     )
     steps: list[Step] = [
         Folder(title=f"make {folder}", path=folder),

@@ -113,7 +113,12 @@ class Layout:
     @property
     def needs_initramfs(self) -> bool:
         """Whether the kernel alone cannot mount the root."""
-        return bool(self.root.partition.lvm or self.root.container)
+        return bool(self.root.partition.lvm) or self.kernels_in_boot
+
+    @property
+    def kernels_in_boot(self) -> bool:
+        """Whether GRUB does not read the root, where kernels are otherwise."""
+        return bool(self.root.container) or self.root.partition.filesystem == BTRFS
 
     @property
     def containers(self) -> tuple[tuple[FileSystem, Container], ...]:
@@ -239,8 +244,8 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
                 hint=f"move it off the disk with vgreduce(8), or remove it with vgremove {group}",
             )
     root = next(each for each in partitions if each.mountpoint == "/")
-    if (root.lvm or root.luks) and not facts.has_initramfs:
-        what = "an encrypted '/'" if root.luks else "'/' on a logical volume"
+    if (root.lvm or root.luks or root.filesystem == BTRFS) and not facts.has_initramfs:
+        what = "an encrypted '/'" if root.luks else "'/' on a logical volume" if root.lvm else "'/' as a Btrfs"
         raise MachineError(
             f"{what} needs an initramfs, and this medium has no {facts.paths.initramfs}",
             where="partitions",

@@ -50,8 +50,8 @@ def test_programs_for_what_is_encrypted_come_by_themselves(fake: FakeMachine) ->
     assert missing_programs(kickstart(partitions=[root, data]), fake.paths, known) == ["/usr/bin/systemd-cryptsetup"]
     boot = {"mountpoint": "/boot", "size": 200}
     assert missing_programs(kickstart(partitions=[boot, {**root, "luks": {}}]), fake.paths, known) == [
-        "/usr/bin/systemd-cryptsetup",
         "/usr/sbin/update-initramfs",
+        "/usr/bin/systemd-cryptsetup",
     ]
 
 
