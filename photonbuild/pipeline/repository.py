@@ -22,9 +22,9 @@ from photonbuild.publication.older import Older, older_packages
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.publish import Published, publish
 from photonbuild.publication.repository import need_repository
-from photonbuild.publication.storage.address import open_reader, open_storage
 from photonbuild.publication.tree import Tree, make_tree, read_tree
 from photonbuild.publication.verify import Verified, verify
+from photonbuild.storage.address import open_reader, open_storage
 
 TREE = "publication"
 NEWEST = Retention(keep=3, age=None)  # versions of a package that stay listed, unless it is said
