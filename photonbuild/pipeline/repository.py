@@ -62,7 +62,8 @@ def checking_key(session: Session, name: str | None) -> Key:
 
 def build_repository(session: Session, names: Iterable[str]) -> tuple[dict[str, Built], Path]:
     """Build these specs and all they need; returns what was built, and the unsigned stage/repo of it."""
-    done = build_packages(session, names)
+    names = session.graph.closure(names)
+    done = build_packages(session, names, whole=names)
     with repository(session, done) as folder:
         return done, folder
 

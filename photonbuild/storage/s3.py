@@ -71,14 +71,26 @@ class S3:
     def where(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, most: int | None = None) -> bytes | None:
         found = self._find("get_object", path)
-        return found["Body"].read() if found else None
+        if found is None:
+            return None
+        from botocore.exceptions import BotoCoreError
 
-    def get(self, path: str, target: Path) -> bool:
+        try:
+            data: bytes = found["Body"].read(most)
+        except BotoCoreError as error:
+            raise StoreError(f"the storage breaks off: {error}", where=f"{self.where}/{path}") from None
+        return data
+
+    def get(self, path: str, target: Path, size: int | None = None) -> bool:
+        """With a `size`, no more than the beginning of a file of another one."""
         found = self._find("get_object", path)
         if found is None:
             return False
+        if size is not None and found["ContentLength"] != size:
+            target.write_bytes(b"")
+            return True
         from botocore.exceptions import BotoCoreError
 
         try:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import requests
@@ -27,8 +28,9 @@ ABSENT = (403, 404, 410)
 class Web:
     """Files below an address of http or https.
 
-    `seconds`: how long the server may say nothing; `slowest`: bytes/s that it must give or take, as a mean over so many
-    seconds; `most`: bytes of a file that is read into memory. `headers` may hold a secret: they are never shown.
+    `connect`, `seconds`: how long the server may take to answer, and say nothing; `slowest`: bytes/s that it must give,
+    as a mean over so many seconds; `most`: bytes of a file that is read into memory. `headers` may hold a secret: they
+    are never shown.
     """
 
     where: str
@@ -37,6 +39,7 @@ class Web:
     most: int = 256 << 20
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     session: requests.Session | None = field(default=None, repr=False, compare=False)
+    connect: float = 60.0
 
     def read(self, path: str) -> bytes | None:
         data = bytearray()
@@ -46,10 +49,13 @@ class Web:
                 raise StoreError(f"it has more than {self.most >> 20} MiB", where=f"{self.where}/{path}")
         return bytes(data) or None
 
-    def get(self, path: str, target: Path) -> bool:
+    def get(self, path: str, target: Path, size: int | None = None) -> bool:
+        """With a `size`, no more than the beginning of a file that is larger."""
         with target.open("wb") as handle:
             for chunk in self._chunks(path):
                 handle.write(chunk)
+                if size is not None and handle.tell() > size:
+                    break
         return target.stat().st_size > 0
 
     def has(self, path: str) -> bool:
@@ -85,13 +91,14 @@ class Web:
             if answer.raw.length_remaining:
                 raise self._refuses(path, f"{answer.raw.length_remaining} bytes are missing")
 
-    def _ask(self, method: str, path: str, data: object = None) -> requests.Response:
+    def _ask(self, method: str, path: str, data: IO[bytes] | bytes | None = None) -> requests.Response:
         ask = self.session.request if self.session is not None else requests.request
         # The file as it is: a server that packs it on the way would give other bytes, or any number of them.
         headers = {"Accept-Encoding": "identity", **self.headers}
         url = f"{self.where}/{quote(path)}"
         try:
-            return ask(method, url, data=data, stream=True, timeout=self.seconds, verify=trusted(), headers=headers)  # type: ignore[arg-type]
+            limits = (self.connect, self.seconds)
+            return ask(method, url, data=data, stream=True, timeout=limits, verify=trusted(), headers=headers)
         except (requests.RequestException, OSError) as error:
             raise self._refuses(path, str(error)) from None
 
