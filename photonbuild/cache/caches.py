@@ -38,6 +38,8 @@ from photonbuild.store import Store
 
 T = TypeVar("T")
 Entry = tuple[Kind, str, str]
+# The part that everybody wants who finds an entry: where it is small it lies in the manifest.
+RECORD = "record"
 # What makes a part: it writes the packed bytes to a path and gives the size of what is in them.
 Packer = Callable[[Path], int]
 SENDERS = 2
@@ -278,7 +280,7 @@ class Caches:
             described = {}
             for part, pack in parts.items():
                 unpacked = pack(work / part)
-                described[part] = _described(work / part, unpacked)
+                described[part] = _described(work / part, unpacked, small=part == RECORD)
             manifest = Manifest(kind=kind, name=name, key=key, parts=described, made_by=f"photonbuild {__version__}")
             (work / ".entry").write_bytes(self.signer.sign(encode(manifest)))
             sent = [self._send(cache, manifest, work) for cache in missing]
@@ -343,9 +345,9 @@ class Caches:
             self._pool = None
 
 
-def _described(path: Path, unpacked: int) -> Part:
+def _described(path: Path, unpacked: int, *, small: bool) -> Part:
     size = path.stat().st_size
-    data = text_of(path.read_bytes()) if size <= MOST_INLINE else None
+    data = text_of(path.read_bytes()) if small and size <= MOST_INLINE else None
     return Part(sha256=sha256_of(path), size=size, unpacked=unpacked, data=data)
 
 

@@ -1,7 +1,7 @@
 """The manifest of an entry: what was made under which key, and in which blobs it lies. It is all that is signed.
 
-A cache holds ``entries/KIND/NAME/KEY.json``, the signed manifest, and ``blobs/SHA256``. What is small lies in the
-manifest itself, so that one request brings it.
+A cache holds ``entries/KIND/NAME/KEY.json``, the signed manifest, and ``blobs/SHA256``. The record of what was
+made lies in the manifest itself where it is small, so that one request brings it.
 """
 
 from __future__ import annotations

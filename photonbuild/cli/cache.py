@@ -66,10 +66,13 @@ def _names(session: Session, packages: tuple[str, ...], profile: str | None, ima
 @packages_argument
 @profile_option
 @image_option
+@click.option("--seeds/--no-seeds", default=True, show_default=True, help="The seeds, too: large, and rarely new.")
 @command
-def cache_push(session: Session, packages: tuple[str, ...], profile: str | None, images: tuple[str, ...]) -> None:
+def cache_push(
+    session: Session, packages: tuple[str, ...], profile: str | None, images: tuple[str, ...], seeds: bool
+) -> None:
     """Send what the store has of packages (the default profile's, unless told otherwise) and images, and the seeds."""
-    done = caches.push(session, _names(session, packages, profile, images), images)
+    done = caches.push(session, _names(session, packages, profile, images), images, seeds=seeds)
     for name, sent in done.sent.items():
         session.reporter.info(f"{name}: {sent['entries']} entries, {sent['bytes'] / 1e6:.1f} MB sent")
     if not done.sent:

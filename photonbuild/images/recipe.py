@@ -18,7 +18,7 @@ from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.built import Built
 from photonbuild.packages.package import Package
 from photonbuild.roots import Roots
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 
 # The order of the sets in an image's identity; the first two are always there, if need be as empty ones.
 SET_ORDER = (Role.ROOT, Role.INITRAMFS, Role.INSTALLER_INITRAMFS, Role.INSTALLER_LAYER, Role.MEDIUM)

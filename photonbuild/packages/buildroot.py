@@ -29,7 +29,7 @@ from photonbuild.packages.spec import Spec
 from photonbuild.packages.versions import meets
 from photonbuild.sandbox.ids import first_id, give
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.sources.fetch import Fetcher, fetch
 from photonbuild.sources.local import local_sources
 from photonbuild.sources.members import extract

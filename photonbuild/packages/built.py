@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photonbuild.cache.caches import Found
 from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.packages.package import Package, dependencies
 from photonbuild.store import Store
@@ -38,18 +37,16 @@ class Built:
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """What a shared cache says of a build. `metadata`: by the file of a package, what repositories say of it, as XML:
-    primary, filelists, other. `debug`: files of packages that nothing is built with; `cache`: where it came from now.
+    primary, filelists, other. `debug`: files of packages that nothing is built with; `found`: the entry, as `cache.caches`
+    knows it; here it is none of our business.
     """
 
-    found: Found
+    found: Any
     inputs: Mapping[str, Any]
     record: Mapping[str, Any]
     metadata: Mapping[str, tuple[str, str, str]]
     debug: tuple[str, ...]
-
-    @property
-    def cache(self) -> str | None:
-        return self.found.cache
+    cache: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

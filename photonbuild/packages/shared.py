@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from photonbuild.cache.caches import Caches, Found, Packer, Void
+from photonbuild.cache.caches import RECORD, Caches, Found, Packer, Void
 from photonbuild.cache.parts import NAME, pack_files, pack_json, unpack_files
 from photonbuild.errors import BuildError, PhotonbuildError, StoreError
 from photonbuild.files import read_json, sha256_of
@@ -20,11 +20,10 @@ from photonbuild.keys import Inputs, write_inputs
 from photonbuild.packages.built import Built, Shared, built_of, write_built
 from photonbuild.packages.repo import metadata_of
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.store import Store
 
 PACKAGES, DEBUG, SOURCE, LOG = "packages", "debug", "source", "log"
-RECORD = "record"
 # The end of a build, without the build: see packages/inside/build.py.
 COLLECT = "import runpy; runpy.run_path('/build.py')['collect']()"
 
@@ -90,6 +89,7 @@ def _built(caches: Caches, store: Store, found: Found, value: Any) -> Built:
             record=dict(value["build"]),
             metadata={file: (str(a), str(b), str(c)) for file, (a, b, c) in value["metadata"].items()},
             debug=tuple(value["debug"]),
+            cache=found.cache,
         )
         folder = next(
             filter(Path.is_dir, [shared_folder(store, found, form) for form in ("complete", "package")]), None

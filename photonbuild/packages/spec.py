@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild import code
-from photonbuild.cache.caches import Caches, Void
+from photonbuild.cache.caches import RECORD, Caches, Void
 from photonbuild.cache.parts import pack_json
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.sources import SourcesFile
@@ -26,7 +26,7 @@ from photonbuild.packages.package import Dependency, dependencies
 from photonbuild.packages.records import check_spec_record
 from photonbuild.roots import SPECS, Roots
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.sources.local import local_sources
 from photonbuild.sources.specfile import built_text
 from photonbuild.store import Store
@@ -197,7 +197,7 @@ def _shared(caches: Caches, wanted: Mapping[str, Path]) -> dict[str, Any]:
         if found is None:
             return None
         try:
-            return check_spec_record(caches.json(found, "record"), SpecError, where_of(name))
+            return check_spec_record(caches.json(found, RECORD), SpecError, where_of(name))
         except SpecError as error:
             void = caches.refuse(found, error.message)
         except Void as raised:
@@ -217,7 +217,7 @@ def send(caches: Caches, name: str, key: str, record: Mapping[str, Any]) -> None
         target.write_bytes(data)
         return size
 
-    caches.push_later("spec", name, key, {"record": packed})
+    caches.push_later("spec", name, key, {RECORD: packed})
 
 
 def _parse(config: Config, store: Store, seed: Path, folders: Sequence[Path]) -> list[Any]:

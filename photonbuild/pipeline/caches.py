@@ -60,11 +60,12 @@ def check_configured(session: Session, *, writes: bool = False) -> None:
         raise ConfigError("there is no cache that is written to", hint="access: write")
 
 
-def push(session: Session, names: Sequence[str], images: Sequence[str]) -> Pushed:
-    """Send what the store has of these specs, with all they need, of these images, the seeds and the parsed specs."""
+def push(session: Session, names: Sequence[str], images: Sequence[str], *, seeds: bool) -> Pushed:
+    """Send what the store has of these specs, with all they need, of these images, the parsed specs and the seeds."""
     check_configured(session, writes=True)
     caches, store = session.caches, session.store
-    _push_seeds(session)
+    if seeds:
+        _push_seeds(session)
     for name, (key, record) in session.parsed.items():
         specs.send(caches, name, key, record)
     missing = []

@@ -22,8 +22,8 @@ from photonbuild.packages.graph import Graph, build_graph, no_maker
 from photonbuild.packages.spec import ReadSpecs, Spec, printable, read_specs
 from photonbuild.packages.versions import upstream_version
 from photonbuild.seeds import seed
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.seeds.lock import lock_path, locked_versions
-from photonbuild.seeds.seed import FrozenSeed
 from photonbuild.sources.fetch import Fetcher
 from photonbuild.store import Store
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from photonbuild import code
 from photonbuild.cache.caches import Caches, Found, Void
@@ -27,67 +26,13 @@ from photonbuild.keys import key_of, write_inputs
 from photonbuild.sandbox.sandbox import Bind
 from photonbuild.seeds import cached
 from photonbuild.seeds.fetch import Warn, fetch_debs, fetch_go
+from photonbuild.seeds.frozen import FrozenSeed, resolves
 from photonbuild.seeds.install import bootstrap, mmdebstrap_argv, run_inside, unpack, unpack_argv
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve, resolve_over
 from photonbuild.store import Store
 
 FREEZE = cached.FREEZE
 BASE = "build"  # what layers lie over
-LINKS = 40  # as many as the kernel follows
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where the tree of a seed lies."""
-
-    root: Path
-
-    def bring(self) -> Path:
-        return self.root
-
-    def holds(self, path: str) -> bool:
-        return is_inside(self.root, path)
-
-    @property
-    def is_there(self) -> bool:
-        return True
-
-
-class FrozenSeed:
-    """A seed ready for use: `root` is read-only by convention, `elf` the sha256 of every ELF file in it.
-
-    The tree of one that a shared cache has is fetched when its `root` is asked for: where nothing runs in it, never.
-    """
-
-    def __init__(
-        self, *, name: str, digest: str, elf: frozenset[str], root: Path | None = None, place: Place | None = None
-    ) -> None:
-        assert root is not None or place is not None
-        self.name, self.digest, self.elf = name, digest, elf
-        self._place: Place = place if place is not None else _Place(root=root or Path())
-
-    @property
-    def root(self) -> Path:
-        return self._place.bring()
-
-    @property
-    def is_there(self) -> bool:
-        return self._place.is_there
-
-    def holds(self, path: str) -> bool:
-        """Is there something of this absolute path in it?"""
-        return self._place.holds(path)
-
-
-class Place(Protocol):
-    """The tree of a seed, or how it is had."""
-
-    def bring(self) -> Path: ...
-
-    def holds(self, path: str) -> bool: ...
-
-    @property
-    def is_there(self) -> bool: ...
 
 
 def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
@@ -291,7 +236,7 @@ class _Shared:
 
     def holds(self, path: str) -> bool:
         paths = self.listing.paths
-        return _is_inside(path, paths.get, lambda place: place == "" or place in paths)
+        return resolves(path, paths.get, lambda place: place == "" or place in paths)
 
     def bring(self) -> Path:
         name = self.found.manifest.name
@@ -351,40 +296,6 @@ def discard(store: Store, root: Path) -> None:
     store.discard(root)
     for path in root.parent.glob(f"{root.name}.*"):
         path.unlink(missing_ok=True)
-
-
-def is_inside(root: Path, path: str) -> bool:
-    """Is there something of this absolute path in the tree `root`? Links are followed within it, as chroot(2) would."""
-
-    def link(place: str) -> str | None:
-        whole = root / place
-        return os.readlink(whole) if whole.is_symlink() else None
-
-    return _is_inside(path, link, lambda place: (root / place).exists())
-
-
-def _is_inside(path: str, link: Callable[[str], str | None], exists: Callable[[str], bool]) -> bool:
-    """The same, told by the target of each link, None of what is none, and by what exists, by paths in the tree."""
-    todo, place, links = path.split("/")[::-1], "", 0
-    while todo:
-        word = todo.pop()
-        above = place.rpartition("/")[0]
-        if word in ("", "."):
-            continue
-        if word == "..":
-            place = above
-            continue
-        below = f"{place}/{word}" if place else word
-        target = link(below)
-        if target is None:
-            place = below
-            continue
-        if (links := links + 1) > LINKS:
-            return False
-        if target.startswith("/"):
-            place = ""
-        todo += target.split("/")[::-1]
-    return exists(place)
 
 
 def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:
