@@ -37,8 +37,8 @@ class Built:
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """What a shared cache says of a build. `metadata`: by the file of a package, what repositories say of it, as XML:
-    primary, filelists, other. `debug`: files of packages that nothing is built with; `found`: the entry, as `cache.caches`
-    knows it; here it is none of our business.
+    primary, filelists, other. `debug`: files of packages that nothing is built with. `found`: the entry, as
+    `cache.caches` knows it; here it is none of our business.
     """
 
     found: Any

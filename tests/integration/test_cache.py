@@ -156,9 +156,9 @@ def test_what_is_changed_here_is_built_over_what_comes_from_there(team: Team) ->
 
 def test_from_cache_only_says_what_is_missing_and_why(team: Team) -> None:
     reader = team.machine("gate")
-    reader.edit("libmini", "%description\n", "%description\nChanged.\n")
+    reader.edit("mini-data", "%description\n", "%description\nChanged.\n")
     done = reader.run("build", "mini-suite", "--from-cache-only", code=10)
-    assert "not in the store and in no cache: libmini, and" in done.stderr and "never built here" in done.stderr
+    assert "not in the store and in no cache: mini-data, and 2" in done.stderr and "never built here" in done.stderr
     assert "--from-cache-only" in done.stderr and built_here(reader) == set()
 
 
@@ -209,7 +209,7 @@ def test_a_cache_that_is_down_costs_one_warning(team: Team) -> None:
     started = time.monotonic()
     done = reader.run("plan", "mini-suite")
     assert done.stderr.count("warning:") == 1 and "cache team cannot be reached, and is left out" in done.stderr
-    assert "will    libmini" in done.stdout and time.monotonic() - started < 20
+    assert "will    mini-data" in done.stdout and time.monotonic() - started < 20
 
 
 def test_a_web_server_is_read_and_written(team: Team, filled: tuple[Team, dict[str, str]]) -> None:
@@ -238,6 +238,7 @@ def test_a_web_server_with_faults_ends_no_build(team: Team, fault: str) -> None:
         assert "warning:" in done.stderr and reader.leftovers() == []
 
 
+@pytest.mark.long
 def test_s3(team: Team, filled: tuple[Team, dict[str, str]], minio: str) -> None:
     writer = team.machine("ci", address=f"{minio}/below", access="write")
     writer.store.rename(team.folder / "unused")
