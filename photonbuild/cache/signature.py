@@ -81,6 +81,7 @@ def verify(envelope: bytes, trusted: Sequence[PublicKey]) -> tuple[bytes, Public
 
     payload, signatures = _open(envelope)
     text = _pre_authentication(PAYLOAD, payload)
+    wrong = None
     for keyid, signature in signatures:
         # The id is a hint; an envelope without one is tried with every key.
         for key in trusted:
@@ -88,9 +89,11 @@ def verify(envelope: bytes, trusted: Sequence[PublicKey]) -> tuple[bytes, Public
                 continue
             try:
                 Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, text)
+                return payload, key
             except (InvalidSignature, ValueError):
-                raise StoreError(f"the signature of {key.name} is not right") from None
-            return payload, key
+                wrong = key.name if keyid else wrong
+    if wrong is not None:
+        raise StoreError(f"the signature of {wrong} is not right")
     raise StoreError("it is not signed by a key that is trusted here")
 
 

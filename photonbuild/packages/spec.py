@@ -137,7 +137,7 @@ def read_specs(config: Config, store: Store, seed: FrozenSeed, caches: Caches | 
             todo[folder.name] = cached
         else:
             records[folder.name] = record
-    if todo and caches:
+    if todo and caches is not None and caches.trusted:
         shared = _shared(caches, todo)
         records |= shared
         keys = {name: key for name, key in keys.items() if name not in shared}
