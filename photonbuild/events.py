@@ -96,7 +96,8 @@ class Finish(_Event):
     event: Literal["finish"] = "finish"
     package: str
     seconds: float
-    cached: bool = Field(description="It was in the store.")
+    cached: bool = Field(description="It was in the store, or in a shared cache.")
+    cache: str | None = Field(default=None, description="The shared cache that it came from just now.")
     ok: bool
     cpu_seconds: float | None = Field(default=None, description="Of its build; null for one that was in the store.")
     needs: tuple[str, ...] = Field(default=(), description="The specs that had to be there before.")
@@ -113,6 +114,7 @@ class Image(_Event):
     sha256: str
     packages: int
     seconds: float
+    cache: str | None = Field(default=None, description="The shared cache that it came from just now.")
 
 
 class Verified(_Event):

@@ -19,7 +19,18 @@ from photonbuild.store import Store, last_use
 from photonbuild.uses import gate, in_use
 
 # Folders of entries, and how deep below them an entry lies. What is left out: go/, venv/, pico/, which are not ours.
-ENTRIES = {"upstream": 1, "sources": 1, "debs": 1, "specs": 1, "packages": 2, "signed": 2, "images": 2, "failed": 1}
+ENTRIES = {
+    "upstream": 1,
+    "sources": 1,
+    "debs": 1,
+    "specs": 1,
+    "packages": 2,
+    "signed": 2,
+    "images": 2,
+    "failed": 1,
+    "entries": 3,
+    "shared": 4,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

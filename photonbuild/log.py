@@ -136,6 +136,7 @@ class BuildView:
     total: int = 0
     done: int = 0
     cached: int = 0
+    shared: int = 0
     running: dict[str, float] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
@@ -170,10 +171,17 @@ class BuildView:
         self.left.discard(name)
         self.done += 1
         self.cached += cached
+        self.shared += event.cache is not None
         self.reporter.event(event)
         if self.reporter.events or (cached and not self.reporter.verbose):
             return
-        state = "cached" if cached else f"{clock(seconds)}" if ok else "FAILED"
+        state = (
+            (f"from cache {event.cache}" if event.cache else "cached")
+            if cached
+            else f"{clock(seconds)}"
+            if ok
+            else "FAILED"
+        )
         head = f"[{self.done}/{self.total}] {name} {state}"
         self.reporter.info(head if self._live else f"{head}; {self.times()}")
 

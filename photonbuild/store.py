@@ -1,6 +1,7 @@
 """The store: content-addressed entries that appear by rename, locks between processes, and leftovers swept away.
 
 sources/SHA512   debs/SHA256   seeds/IDS/DIGEST/   specs/KEY.json   packages/NAME/KEY/   images/NAME/KEY/
+entries/KIND/NAME/KEY.json   shared/SIGNER/FORM/NAME/KEY/ (what came from shared caches)
 failed/NAME/ (build root of the last failure)   tmp/ (work in progress)   mnt (mount point of sandboxes)
 """
 
@@ -26,7 +27,21 @@ from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.uses import Uses
 
 WORK = ("tmp", "locks", "mnt", "logs")
-FOLDERS = ("upstream", "sources", "debs", "seeds", "specs", "packages", "signed", "images", "failed", *WORK)
+SHARED = ("entries", "shared")
+FOLDERS = (
+    "upstream",
+    "sources",
+    "debs",
+    "seeds",
+    "specs",
+    "packages",
+    "signed",
+    "images",
+    "failed",
+    "entries",
+    "shared",
+    *WORK,
+)
 LEAST_FREE = 2 << 30
 FULL = 1 << 20
 # In the folder of work in progress, a link to a folder elsewhere that belongs to it.

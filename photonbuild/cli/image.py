@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, command, public_keys, recorded
+from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, command, from_cache_only, public_keys, recorded
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
@@ -43,6 +43,7 @@ from photonbuild.pipeline.session import Session
 @click.option("--sign", is_flag=True, help="Sign an appliance with the key of your configuration (signing:).")
 @click.option("--sign-key", type=click.Path(dir_okay=False), help="Sign with this RSA key (PEM, no passphrase).")
 @click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")
+@from_cache_only
 @command
 @recorded
 def image_command(

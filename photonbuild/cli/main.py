@@ -22,6 +22,7 @@ COMMANDS = {
     "boot": "machine",
     "build": "packages",
     "bump": "updates",
+    "cache": "cache",
     "ci": "report",
     "completion": "shell",
     "diff": "inspect",

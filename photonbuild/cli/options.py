@@ -43,6 +43,11 @@ SHARED = (
 )
 
 
+from_cache_only = click.option(
+    "--from-cache-only", "only_cached", is_flag=True, help="Build nothing: fail if something is in no cache."
+)
+
+
 def names_of(pattern: str) -> Callable[..., list[str]]:
     """For a shell's completion: the names of the files of a checkout that the pattern finds."""
 
@@ -71,8 +76,10 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         shared = {name: options.pop(name) for name in ("root", "store", "config", "jobs", "offline", "locked")}
         signal.signal(signal.SIGTERM, _interrupt)
         session = open_session(shared, reporter)
+        session.only_cached = options.pop("only_cached", False)
         reporter.event(Run(command=command_name(), version=__version__, jobs=session.jobs))
-        function(session, **options)
+        with session.sending():
+            function(session, **options)
 
     for option in reversed(SHARED):
         wrapper = option(wrapper)

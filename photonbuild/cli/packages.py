@@ -11,7 +11,15 @@ from typing import Any
 import click
 
 from photonbuild.cli.graph import tree_options
-from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, command, recorded, without_session
+from photonbuild.cli.options import (
+    PROFILE_NAMES,
+    SPEC_NAMES,
+    answer,
+    command,
+    from_cache_only,
+    recorded,
+    without_session,
+)
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed
 from photonbuild.log import Reporter, clock
@@ -73,7 +81,10 @@ def plan_command(
     names = pipeline.chosen_specs(session, packages, profile)
     _, problems = session.buildable(names)
     steps = plan(session, names)
-    rows = [{"spec": step.spec, "evr": step.evr, "state": step.state, "why": step.why} for step in steps]
+    rows = [
+        {"spec": step.spec, "evr": step.evr, "state": step.state, "why": step.why, "cache": step.cache}
+        for step in steps
+    ]
     answer(rows, *(f"{step.state:<7} {step.spec} {step.evr}  {step.summary}" for step in steps))
     count = {state: sum(step.state == state for step in steps) for state in ("cached", "will", "may", "error")}
     blocked = f", {count['error']} cannot be built" if count["error"] else ""
@@ -152,12 +163,13 @@ def why_command(session: Session, name: str) -> None:
     help="Profile to build when no package is named.",
 )
 @click.option("--keep-going", "-k", is_flag=True, help="After a failure build what does not need the failed package.")
+@from_cache_only
 @command
 @recorded
 def build_command(session: Session, packages: tuple[str, ...], profile: str, keep_going: bool) -> None:
     """Build packages (specs or package names), or all of a profile, with everything they need."""
     names = pipeline.chosen_specs(session, packages, profile)
-    done = pipeline.build_packages(session, names, keep_going=keep_going)
+    done = pipeline.build_packages(session, names, keep_going=keep_going, whole=names)
     paths = {name: [str(package.path) for package in done[name].packages] for name in sorted(names)}
     answer(paths, *(path for found in paths.values() for path in found))
 

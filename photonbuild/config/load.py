@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from photonbuild import documents
 from photonbuild.config import local as config_local
 from photonbuild.config import validation as config_yaml
 from photonbuild.config.advisories import Advisory
+from photonbuild.config.cache import ProjectCaches, UserCaches, merged
 from photonbuild.config.checks import check_images, check_profiles, unknown
 from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.models import (
@@ -39,6 +40,7 @@ USER_FILE = "photonbuild.yaml"
 ImageModels = Mapping[str, type[Image]]
 MODELS: Mapping[str, type[Model]] = {
     "advisory": Advisory,
+    "cache": ProjectCaches,
     "distribution": Distribution,
     "filesystems": FileSystems,
     "profile": Profile,
@@ -69,6 +71,7 @@ class Config:
     lvm: FileSystemNeeds
     rebuilds: Mapping[str, int]
     user: User
+    caches: UserCaches = field(default_factory=UserCaches)
 
     @property
     def root(self) -> Path:
@@ -163,7 +166,14 @@ def load(roots: Roots, formats: ImageModels, *, user: User) -> Config:
         lvm=made.lvm,
         rebuilds=load_rebuilds(roots),
         user=user,
+        caches=merged(user.cache, _project_caches(roots)),
     )
+
+
+def _project_caches(roots: Roots) -> Iterator[ProjectCaches]:
+    """``build/cache.yaml`` of every root that has one, the uppermost first."""
+    for path in reversed(roots.all(f"{BUILD}/cache.yaml")):
+        yield config_yaml.validate(_read(roots, path), ProjectCaches)
 
 
 def load_user(path: Path | None = None) -> User:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from photonbuild.config import values
+from photonbuild.config.cache import UserCaches
 from photonbuild.config.customisation import Customisation, Growing
 from photonbuild.config.disk import Disk
 from photonbuild.config.hardware import Hardware
@@ -270,6 +271,7 @@ class User(Model):
     store: str | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None
     limits: Limits = Limits()
+    cache: UserCaches = UserCaches()
     # Where the machines of every image that boots update from, besides those of the image.
     repositories: tuple[ClientRepository, ...] = ()
 

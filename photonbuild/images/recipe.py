@@ -18,7 +18,7 @@ from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.built import Built
 from photonbuild.packages.package import Package
 from photonbuild.roots import Roots
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 
 # The order of the sets in an image's identity; the first two are always there, if need be as empty ones.
 SET_ORDER = (Role.ROOT, Role.INITRAMFS, Role.INSTALLER_INITRAMFS, Role.INSTALLER_LAYER, Role.MEDIUM)
@@ -31,7 +31,7 @@ class Recipe:
     `authorized_keys` are let in as root. `files` are those that its configuration asks for, with their text, `units`
     the states of units, `customised` what it has besides. `loader`: the build of the boot loader; `programs`: packages
     whose programs make it, beside those of the seeds, which are there by name as far as the format needs them.
-    `macros`: digests of rpm's macro files; `roots`: where the files of build/ lie.
+    `builds`: what these packages are of. `macros`: digests of rpm's macro files; `roots`: where build/'s files lie.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Recipe:
     macros: Mapping[str, str]
     roots: Roots
     customised: Customised = field(default_factory=Customised)
+    builds: Sequence[Built] = ()
 
     @property
     def format(self) -> Format:

@@ -6,11 +6,14 @@ import errno
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photonbuild.errors import BuildError
-from photonbuild.files import locked, read_json, sha256_of, write_json
+from photonbuild.cache.caches import Caches, Void
+from photonbuild.errors import BuildError, StoreError
+from photonbuild.files import locked, read_json, read_sealed, sha256_of, write_json
+from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of, write_inputs
 from photonbuild.packages.attempt import inspect_results, run_build
 from photonbuild.packages.buildroot import Builder, installed_packages, stage_sources
@@ -18,6 +21,7 @@ from photonbuild.packages.built import RECORD, Built, load_built, write_built
 from photonbuild.packages.inputs import build_inputs
 from photonbuild.packages.leaks import check_leaks
 from photonbuild.packages.package import Package
+from photonbuild.packages.shared import bring_files, complete, find_shared, package_parts
 from photonbuild.packages.spec import Spec
 from photonbuild.run import tail_of
 from photonbuild.sandbox.sandbox import Bind
@@ -40,10 +44,20 @@ def lookup(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[str
     return key_of(inputs), inputs, installed
 
 
-def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[Built, bool]:
-    """Build one spec, or take it from the store; says whether it was there. Raises BuildError with the end of the log.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a spec. `cached`: nothing was built; `cache`: the shared cache that it came from, if just now."""
 
-    Raises Busy while another process builds a package of this name.
+    built: Built
+    cached: bool
+    cache: str | None = None
+
+
+def build(builder: Builder, spec: Spec, done: Mapping[str, Built], *, whole: bool = True) -> Outcome:
+    """Build one spec, or take it from the store or a shared cache. Raises BuildError with the end of the log.
+
+    Without `whole` the record of what a cache has is enough, and its files come when they are needed. Raises Busy while
+    another process builds a package of this name, and Void when a cache has no more what others here were built from.
 
     The log is at store/logs/NAME.log while it runs and is kept with the result; a failed build leaves its build root in
     store/failed/NAME for `photonbuild shell`, until one succeeds.
@@ -53,13 +67,22 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[Buil
     final = store.package(spec.name, key)
     # Before the lock: another build of the same spec, with other inputs, may take long.
     if (ready := load_built(store, spec.name, key)) is not None and store.is_intact(final, quiet=True):
-        return ready, True
+        return Outcome(built=ready, cached=True)
+    if (shared := _shared(builder, spec, key, whole=whole)) is not None:
+        return shared
+    if builder.caches.only:
+        raise StoreError(
+            f"{spec.name} is in no cache, and nothing is to be built",
+            where=spec.where,
+            hint=f"photonbuild why {spec.name}",
+        )
     with store.lock(f"package-{spec.name}", wait=False) as mine:
         if not mine:
             raise Busy
         if (ready := _sound(store, final)) is not None:
-            return ready, True
+            return Outcome(built=ready, cached=True)
         store.need_room()
+        _bring_installed(builder, installed, done)
         with store.staging() as work:
             try:
                 _build(builder, spec, work, inputs, installed)
@@ -71,7 +94,43 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built]) -> tuple[Buil
         _forget_failure(store, spec.name)
     built = load_built(store, spec.name, key)
     assert built is not None
-    return built, False
+    send(builder.caches, built)
+    return Outcome(built=built, cached=False)
+
+
+def send(caches: Caches, built: Built) -> None:
+    """To the caches, in a while, what was built here."""
+    if caches.targets and built.shared is None:
+        record, inputs = read_sealed(built.folder / RECORD), read_sealed(built.folder / INPUTS)
+        if record is not None and inputs is not None:
+            caches.push_later("package", built.spec, built.key, package_parts(built, inputs, record, caches.leave_out))
+
+
+def load(builder: Builder, name: str, key: str) -> Built | None:
+    """The build under this key, if the store or a cache has one."""
+    return load_built(builder.store, name, key) or find_shared(builder.caches, builder.store, name, key)
+
+
+def _shared(builder: Builder, spec: Spec, key: str, *, whole: bool) -> Outcome | None:
+    found = find_shared(builder.caches, builder.store, spec.name, key)
+    if found is None or found.shared is None:
+        return None
+    if whole:
+        try:
+            found = complete(builder.caches, builder.store, builder.seed, found)
+        except Void as void:
+            # Nothing was concluded from it yet.
+            builder.caches.forget(void.entry)
+            found = None
+    if found is None or found.shared is None:
+        return None
+    return Outcome(built=found, cached=True, cache=found.shared.cache)
+
+
+def _bring_installed(builder: Builder, installed: Mapping[str, Package], done: Mapping[str, Built]) -> None:
+    folders = {package.path.parents[1] for package in installed.values()}
+    needed = [built for built in done.values() if built.shared is not None and built.folder in folders]
+    bring_files(builder.caches, builder.store, builder.seed, needed)
 
 
 def _sound(store: Store, final: Path) -> Built | None:

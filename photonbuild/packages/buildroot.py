@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from photonbuild import code
+from photonbuild.cache.caches import Caches
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seeds
 from photonbuild.errors import BuildError
@@ -28,7 +29,7 @@ from photonbuild.packages.spec import Spec
 from photonbuild.packages.versions import meets
 from photonbuild.sandbox.ids import first_id, give
 from photonbuild.sandbox.sandbox import Bind, Sandbox
-from photonbuild.seeds.seed import FrozenSeed, is_inside
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.sources.fetch import Fetcher, fetch
 from photonbuild.sources.local import local_sources
 from photonbuild.sources.members import extract
@@ -64,6 +65,7 @@ class Builder:
     rooms: Rooms
     offers: Offers
     layers: Callable[[Iterable[str]], Sequence[FrozenSeed]]
+    caches: Caches
 
     @classmethod
     def make(
@@ -77,6 +79,7 @@ class Builder:
         *,
         layers: Callable[[Iterable[str]], Sequence[FrozenSeed]],
         jobs: int,
+        caches: Caches | None = None,
     ) -> Builder:
         macros = macro_digests(config)
         folder = store.root / "macros" / key_of(macros)
@@ -105,10 +108,11 @@ class Builder:
             costs=costs,
             jobs=jobs,
             rooms=Rooms(),
-            offers=Offers(is_owned=config.seeds.is_owned, in_seed=partial(seed_provides, config.seeds, seed.root)),
+            offers=Offers(is_owned=config.seeds.is_owned, in_seed=partial(seed_provides, config.seeds, seed)),
             layers=layers,
             macros=binds,
             environment=environment,
+            caches=caches if caches is not None else Caches(store=store),
         )
 
     def layers_of(self, spec: Spec) -> Sequence[FrozenSeed]:
@@ -176,10 +180,10 @@ def _walk(offers: Offers, capabilities: Sequence[str], specs: frozenset[str], sp
     return found
 
 
-def seed_provides(seeds: Seeds, seed: Path, capability: str) -> bool:
+def seed_provides(seeds: Seeds, seed: FrozenSeed, capability: str) -> bool:
     """Is this capability one that the seed stands for: a file of it, its toolchain's libraries, a package it owns?"""
     if capability.startswith("/"):
-        return is_inside(seed, capability)
+        return seed.holds(capability)
     if seeds.is_owned(capability):
         return True
     return any(fnmatch.fnmatchcase(capability, pattern) for pattern in seeds.toolchain)

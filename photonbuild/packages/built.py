@@ -18,7 +18,8 @@ RECORD = "build.json"
 class Built:
     """All that one spec gave. `seconds`, `cpu_seconds`, `peak_rss`, `scratch_bytes` are of the build that made it.
 
-    `elf`: by package, path and SHA-256 of every ELF file in it.
+    `elf`: by package, path and SHA-256 of every ELF file in it. `shared`: of one that came from a shared cache; its
+    files may not be there yet.
     """
 
     spec: str
@@ -30,6 +31,22 @@ class Built:
     peak_rss: int
     scratch_bytes: int
     folder: Path
+    shared: Shared | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What a shared cache says of a build. `metadata`: by the file of a package, what repositories say of it, as XML:
+    primary, filelists, other. `debug`: files of packages that nothing is built with. `found`: the entry, as
+    `cache.caches` knows it; here it is none of our business.
+    """
+
+    found: Any
+    inputs: Mapping[str, Any]
+    record: Mapping[str, Any]
+    metadata: Mapping[str, tuple[str, str, str]]
+    debug: tuple[str, ...]
+    cache: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +66,11 @@ def load_built(store: Store, name: str, key: str) -> Built | None:
     """The finished build under this key, or None where there is none or its record is damaged. It is in use now."""
     folder = store.use(store.package(name, key))
     record = read_sealed(folder / RECORD)
-    if record is None:
-        return None
+    return None if record is None else built_of(record, name, key, folder)
+
+
+def built_of(record: Mapping[str, Any], name: str, key: str, folder: Path, shared: Shared | None = None) -> Built:
+    """The build that a record tells of, with its files in `folder`."""
     packages = tuple(
         Package(
             path=folder / "rpms" / p["file"],
@@ -65,7 +85,15 @@ def load_built(store: Store, name: str, key: str) -> Built | None:
     )
     elf = {p["name"]: tuple((path, digest) for path, digest in p["elf"]) for p in record["packages"]}
     fields = ("seconds", "cpu_seconds", "peak_rss", "scratch_bytes")
-    return Built(spec=name, key=key, packages=packages, elf=elf, folder=folder, **{f: record[f] for f in fields})
+    return Built(
+        spec=name,
+        key=key,
+        packages=packages,
+        elf=elf,
+        folder=folder,
+        shared=shared,
+        **{f: record[f] for f in fields},
+    )
 
 
 def write_built(folder: Path, record: Mapping[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from photonbuild.packages.built import Built, tree_of
+from photonbuild.packages.built import Built
+from photonbuild.packages.files import holds
 from photonbuild.packages.package import Package
 
 
@@ -25,6 +25,7 @@ class Offers:
     _specs: set[str] = field(default_factory=set)
     _packages: dict[str, Package] = field(default_factory=dict)
     _maker: dict[str, str] = field(default_factory=dict)
+    _builds: dict[str, Built] = field(default_factory=dict)
     _providers: dict[str, list[str]] = field(default_factory=dict)
     _seed: dict[str, bool] = field(default_factory=dict)
     # Package → what it requires, where that is the same for every choice; None where it is not. `_users`: capability →
@@ -51,6 +52,7 @@ class Offers:
                 self._providers[capability] = sorted({*self._providers.get(capability, ()), package.name})
                 for user in self._users.pop(capability, ()):
                     self._direct.pop(user, None)
+        self._builds[built.spec] = built
         self._specs.add(built.spec)
 
     def packages(self, names: Iterable[str]) -> dict[str, Package]:
@@ -71,7 +73,7 @@ class Offers:
     def holder(self, path: str, specs: AbstractSet[str]) -> str | None:
         """The first package by name, of those that these specs make, that has a file of this path."""
         names = sorted(name for name, maker in self._maker.items() if maker in specs)
-        return next((name for name in names if os.path.lexists(f"{tree_of(self._packages[name])}{path}")), None)
+        return next((n for n in names if holds(self._builds[self._maker[n]], self._packages[n], path)), None)
 
     def closure(self, capabilities: Iterable[str], specs: AbstractSet[str]) -> set[str] | None:
         """The packages that these capabilities bring in, made by these specs.

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ from photonbuild.store import is_full, no_space
 CHECKSUM = "sha256"
 METADATA = ("primary", "filelists", "other")
 MARKER = ".made.json"
+FOLDER = "Packages"
 
 
 def make_repository(
@@ -29,7 +30,7 @@ def make_repository(
     *,
     revision: int,
     key: str | None = None,
-    folder: str = "Packages",
+    folder: str = FOLDER,
     advisories: str | None = None,
     sign: Callable[[Path], bytes] | None = None,
 ) -> None:
@@ -96,6 +97,38 @@ def _read(rpm: Path, href: str) -> Any:
         raise SolveError("not a readable package", where=str(rpm), detail=str(error)) from None
     # The modification time of the file says when it was copied here, not anything about the package.
     package.time_file = package.time_build
+    return package
+
+
+def metadata_of(rpm: Path) -> tuple[str, str, str]:
+    """What a repository says of a package file: its primary, filelists and other XML. Raises SolveError."""
+    cr, package = createrepo(), _read(rpm, f"{FOLDER}/{rpm.name}")
+    return cr.xml_dump_primary(package), cr.xml_dump_filelists(package), cr.xml_dump_other(package)
+
+
+def make_metadata(packages: Mapping[str, Path | tuple[str, str, str]], out: Path, *, revision: int) -> None:
+    """A repository of metadata alone, in the empty folder `out`, the same as `make_repository` writes: by the name of
+    each package's file, the file or what `metadata_of` gave. Raises SolveError."""
+    (out / "repodata").mkdir()
+    read = [
+        _read(value, f"{FOLDER}/{name}") if isinstance(value, Path) else _parse(value)
+        for name, value in sorted(packages.items())
+    ]
+    _check_unique(read, out)
+    _write_metadata(read, out / "repodata", revision, None)
+
+
+def _parse(metadata: tuple[str, str, str]) -> Any:
+    cr = createrepo()
+    found: list[Any] = []
+    primary, filelists, other = metadata
+    try:
+        cr.xml_parse_primary_snippet(primary, pkgcb=found.append, do_files=False)
+        (package,) = found
+        cr.xml_parse_filelists_snippet(filelists, newpkgcb=lambda *words: package)
+        cr.xml_parse_other_snippet(other, newpkgcb=lambda *words: package)
+    except Exception as error:
+        raise SolveError("no metadata of a package", detail=str(error)) from None
     return package
 
 

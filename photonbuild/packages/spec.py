@@ -8,11 +8,14 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from photonbuild import code
+from photonbuild.cache.caches import RECORD, Caches, Void
+from photonbuild.cache.parts import pack_json
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import ConfigError, PhotonbuildError, SpecError
@@ -23,6 +26,7 @@ from photonbuild.packages.package import Dependency, dependencies
 from photonbuild.packages.records import check_spec_record
 from photonbuild.roots import SPECS, Roots
 from photonbuild.sandbox.sandbox import Bind, Sandbox
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.sources.local import local_sources
 from photonbuild.sources.specfile import built_text
 from photonbuild.store import Store
@@ -31,6 +35,7 @@ PARSER = "photonbuild.packages.inside.specs"
 # Specs of one sandbox: a command line holds that many, and a spec whose code ends them all ends no more.
 BATCH = 200
 TIMEOUT = 600
+AT_ONCE = 8  # questions to a cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +85,15 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadSpecs:
-    """The specs that can be read, by name, and why the others cannot. `fresh`: those that were parsed just now."""
+    """The specs that can be read, by name, and why the others cannot. `fresh`: those that were parsed just now.
+
+    `records`: by name, key and record of those that were parsed here, now or before.
+    """
 
     specs: Mapping[str, Spec]
     broken: Mapping[str, PhotonbuildError]
     fresh: frozenset[str]
+    records: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
 
 def spec_file(roots: Roots, folder: Path) -> str:
@@ -97,16 +106,17 @@ def where_of(name: str) -> str:
     return f"specs/{name}/{name}.spec"
 
 
-def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> ReadSpecs:
-    """All specs. Only those whose files, macros or seed have changed are parsed anew.
+def read_specs(config: Config, store: Store, seed: FrozenSeed, caches: Caches | None = None) -> ReadSpecs:
+    """All specs. Only those whose files, macros or seed have changed, and that no cache has, are parsed anew.
 
     What is wrong with one, in rpm's own words where rpm says so, is kept for whoever needs it: `ReadSpecs.broken`.
     """
-    shared = {"macros": macro_digests(config), "seed": seed_digest, "code": code.digests([PARSER])}
+    shared = {"macros": macro_digests(config), "seed": seed.digest, "code": code.digests([PARSER])}
     inputs: dict[str, tuple[SourcesFile, tuple[tuple[str, str], ...]]] = {}
     records: dict[str, Any] = {}
     broken: dict[str, PhotonbuildError] = {}
     todo: dict[str, Path] = {}
+    keys: dict[str, str] = {}
     folders = {name: path for name, path in config.roots.entries(SPECS).items() if path.is_dir()}
     for folder in folders.values():
         try:
@@ -120,14 +130,20 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
             broken[folder.name] = SpecError(f"cannot be read: {error}", where=config.roots.where(folder))
             continue
         key = key_of({**shared, "name": folder.name, "files": dict(inputs[folder.name][1])})
+        keys[folder.name] = key
         cached = store.use(store.root / "specs" / f"{key}.json")
         record = _cached(cached, folder.name)
         if record is None:
             todo[folder.name] = cached
         else:
             records[folder.name] = record
+    if todo and caches is not None and caches.trusted:
+        shared = _shared(caches, todo)
+        records |= shared
+        keys = {name: key for name, key in keys.items() if name not in shared}
+        todo = {name: path for name, path in todo.items() if name not in shared}
     if todo:
-        for name, answer in zip(todo, _parse(config, store, seed, [folders[name] for name in todo]), strict=True):
+        for name, answer in zip(todo, _parse(config, store, seed.root, [folders[name] for name in todo]), strict=True):
             try:
                 records[name] = _record(spec_file(config.roots, folders[name]), answer)
             except SpecError as error:
@@ -137,6 +153,8 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
                     # Not brought to the disk one by one: one that is cut off there is found out, and read again.
                     write_json(work / "spec", sealed(records[name]))
                     os.replace(work / "spec", todo[name])
+                if caches:
+                    send(caches, name, todo[name].stem, records[name])
     specs: dict[str, Spec] = {}
     for name in sorted(records):
         folder = folders[name]
@@ -147,7 +165,12 @@ def read_specs(config: Config, store: Store, seed: Path, seed_digest: str) -> Re
             broken[name] = error
         else:
             specs[name] = spec
-    return ReadSpecs(specs=specs, broken=dict(sorted(broken.items())), fresh=frozenset(todo))
+    return ReadSpecs(
+        specs=specs,
+        broken=dict(sorted(broken.items())),
+        fresh=frozenset(todo),
+        records={name: (key, records[name]) for name, key in keys.items() if name in specs},
+    )
 
 
 def _beside(config: Config, folder: Path) -> tuple[SourcesFile, tuple[tuple[str, str], ...]]:
@@ -164,6 +187,37 @@ def _cached(path: Path, name: str) -> dict[str, Any] | None:
         return check_spec_record(read_sealed(path), SpecError, where_of(name))
     except SpecError:
         return None
+
+
+def _shared(caches: Caches, wanted: Mapping[str, Path]) -> dict[str, Any]:
+    """The records that a cache has, by name, of those whose keys are the names of these files."""
+
+    def one(name: str) -> dict[str, Any] | None:
+        found = caches.find("spec", name, wanted[name].stem)
+        if found is None:
+            return None
+        try:
+            return check_spec_record(caches.json(found, RECORD), SpecError, where_of(name))
+        except SpecError as error:
+            void = caches.refuse(found, error.message)
+        except Void as raised:
+            void = raised
+        caches.forget(void.entry)
+        return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return {name: record for name, record in zip(wanted, pool.map(one, wanted), strict=True) if record is not None}
+
+
+def send(caches: Caches, name: str, key: str, record: Mapping[str, Any]) -> None:
+    """To the caches, in a while, what a spec says."""
+
+    def packed(target: Path) -> int:
+        data, size = pack_json(record)
+        target.write_bytes(data)
+        return size
+
+    caches.push_later("spec", name, key, {RECORD: packed})
 
 
 def _parse(config: Config, store: Store, seed: Path, folders: Sequence[Path]) -> list[Any]:

@@ -6,9 +6,12 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+from photonbuild.cache.caches import Void
 from photonbuild.config.load import load_sources
 from photonbuild.config.models import Profile
 from photonbuild.config.sources import SourceEntry
@@ -19,13 +22,16 @@ from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
-from photonbuild.packages.build import build, lookup
+from photonbuild.packages.build import Outcome, build, lookup
 from photonbuild.packages.buildroot import build_sandbox, stage_sources
 from photonbuild.packages.built import Built
+from photonbuild.packages.files import are_here
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.packages.inputs import digest_of
+from photonbuild.packages.package import Package
 from photonbuild.packages.room import available_memory
-from photonbuild.pipeline.plan import reasons
+from photonbuild.packages.shared import bring_files
+from photonbuild.pipeline.plan import Step, plan, reasons
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -34,13 +40,46 @@ from photonbuild.sources.fetch import fetch, stored
 from photonbuild.store import Store
 
 WORKER_MEMORY = 1 << 30
+T = TypeVar("T")
 
 
-def build_packages(session: Session, names: Iterable[str], *, keep_going: bool = False) -> dict[str, Built]:
+def build_packages(
+    session: Session, names: Iterable[str], *, keep_going: bool = False, whole: Collection[str] = ()
+) -> dict[str, Built]:
     """Build these specs and all they need; returns every result by spec.
 
+    Of those `whole` all files are in the store then; of others what a shared cache says may be all that there is.
     Raises the first error; what was built before it stays in the store.
     """
+    names = list(names)
+    return with_caches(session, lambda: _build_packages(session, names, keep_going=keep_going, whole=whole))
+
+
+def with_caches(session: Session, work: Callable[[], T]) -> T:
+    """The outcome of `work`, done again from what is left where a cache has no more what it said it has."""
+    while True:
+        try:
+            return work()
+        except Void as void:
+            if session.only_cached:
+                raise StoreError(void.message, hint="it is to be built once more, and pushed") from None
+            session.caches.forget(void.entry)
+            session.forget_builds()
+
+
+def bring(session: Session, builds: Iterable[Built]) -> None:
+    """Have the files of these builds in the store. Raises Void."""
+    missing = [built for built in builds if not are_here(built)]
+    if missing:
+        seed = session.seed
+        with session.reporter.phase("cache"), ThreadPoolExecutor(session.jobs) as pool:
+            seed.root  # noqa: B018 - once, not by each of them
+            list(pool.map(lambda built: bring_files(session.caches, session.store, seed, [built]), missing))
+
+
+def _build_packages(
+    session: Session, names: Iterable[str], *, keep_going: bool, whole: Collection[str]
+) -> dict[str, Built]:
     wanted, problems = session.buildable(names)
     if problems and not keep_going:
         raise first_error(session, problems)
@@ -54,7 +93,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     with (
         session.reporter.phase("packages"),
         BuildView(session.reporter, costs, session.jobs) as view,
-        prefetch(session, sorted(wanted, key=lambda name: -priority[name])),
+        prefetch(session, sorted(to_build(session, wanted), key=lambda name: -priority[name])),
     ):
         busy: set[str] = set()
 
@@ -62,16 +101,19 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             view.start(name)
             started = time.monotonic()
 
-            def finish(*, cached: bool = False, built: Built | None = None) -> None:
+            def finish(found: Outcome | None = None) -> None:
                 seconds, before = round(time.monotonic() - started, 3), tuple(sorted(needs[name]))
-                event = Finish(package=name, seconds=seconds, cached=cached, ok=built is not None, needs=before)
-                if built is not None and not cached:
-                    more = {"cpu_seconds": built.cpu_seconds, "why": why_built(built)}
+                event = Finish(package=name, seconds=seconds, cached=False, ok=found is not None, needs=before)
+                if found is not None and found.cached:
+                    event = event.model_copy(update={"cached": True, "cache": found.cache})
+                elif found is not None:
+                    more = {"cpu_seconds": found.built.cpu_seconds, "why": why_built(found.built)}
                     event = event.model_copy(update=more)
                 view.finish(event)
 
             try:
-                done[name], cached = build(builder, session.specs[name], done)
+                found = build(builder, session.specs[name], done, whole=name in whole)
+                done[name] = found.built
             except Busy:
                 view.postpone(name)
                 if name not in busy:
@@ -81,7 +123,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             except BaseException:
                 finish()
                 raise
-            finish(cached=cached, built=done[name])
+            finish(found)
 
         errors = run_graph(
             needs,
@@ -92,11 +134,42 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             on_interrupt=process.end_all,
         )
     remember_costs(session, done)
+    for error in errors.values():
+        if isinstance(error, Void):
+            raise error
     if errors or problems:
         raise first_error(session, [*problems, *(errors[name] for name in sorted(errors))])
     if view.done > view.cached:
-        session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {view.cached} from the store")
+        kept = view.cached - view.shared
+        shared = f", {view.shared} from a cache" if view.shared else ""
+        session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {kept} from the store{shared}")
+    elif view.shared:
+        session.reporter.info(f"{view.total} packages: {view.shared} from a cache, the rest from the store")
     return done
+
+
+def to_build(session: Session, wanted: frozenset[str]) -> list[str]:
+    """Of these specs those that may have to be built. Raises StoreError where nothing may be, and something has to."""
+    if not session.caches:
+        return list(wanted)
+    steps = plan(session, wanted)
+    missing = [step for step in steps if step.state in ("will", "may")]
+    if missing and session.only_cached:
+        raise not_cached(missing)
+    return [step.spec for step in missing]
+
+
+def not_cached(missing: Sequence[Step]) -> StoreError:
+    """The error of a run that may build nothing: what is in no cache, and why."""
+    first = [step for step in missing if step.state == "will"]
+    later = len(missing) - len(first)
+    more = f", and {later} that {'needs' if later == 1 else 'need'} them" if later else ""
+    names = ", ".join(step.spec for step in first[:5]) + (f" and {len(first) - 5} more" if len(first) > 5 else "")
+    return StoreError(
+        f"not in the store and in no cache: {names}{more}",
+        detail="\n".join(f"{step.spec}: {step.summary}" for step in first),
+        hint="without --from-cache-only they are built here; photonbuild cache push sends them where they are",
+    )
 
 
 def why_built(built: Built) -> tuple[str, ...]:
@@ -196,8 +269,14 @@ def chosen_specs(session: Session, packages: Collection[str], profile: str | Non
 def repository(session: Session, done: Mapping[str, Built]) -> Iterator[Path]:
     """stage/repo: repodata over every package of these builds (debuginfo included), made only when they changed.
 
-    Until the end nobody else makes another of it.
+    Until the end nobody else makes another of it. Where the files of a build are still in a cache it is metadata alone,
+    in another folder: enough to solve.
     """
+    if not all(are_here(built) for built in done.values()):
+        with session.store.staging() as work, session.reporter.phase("repository"):
+            repo.make_metadata(_metadata(done), work, revision=session.config.distribution.source_date_epoch)
+            yield work
+        return
     rpms = sorted(path for built in done.values() for path in (built.folder / "rpms").glob("*.rpm"))
     stage, key = session.config.stage_dir, key_of({name: built.key for name, built in done.items()})
     with locked(stage / ".repo.lock"):
@@ -208,11 +287,23 @@ def repository(session: Session, done: Mapping[str, Built]) -> Iterator[Path]:
         yield stage / "repo"
 
 
+def _metadata(done: Mapping[str, Built]) -> dict[str, Path | tuple[str, str, str]]:
+    """By the file of each package, where it is, or what a cache says of it."""
+    found: dict[str, Path | tuple[str, str, str]] = {}
+    for built in done.values():
+        if built.shared is not None:
+            found |= built.shared.metadata
+        else:
+            found |= {path.name: path for path in (built.folder / "rpms").glob("*.rpm")}
+    return found
+
+
 def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
     """The build root of a package for looking around, with the state of its last failure if there is one."""
     spec = session.spec(name)
     done = build_packages(session, session.graph.needs[spec.name])
     _, _, installed = lookup(session.builder, spec, done)
+    bring(session, builds_of(done, installed.values()))
     failed = session.store.use(session.store.failed(spec.name)) / "build"
     binds = []
     if failed.exists():
@@ -225,6 +316,12 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
         binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
     work = session.store.failed(spec.name)
     return build_sandbox(session.builder, spec, installed.values(), binds, work=work), failed.exists()
+
+
+def builds_of(done: Mapping[str, Built], packages: Iterable[Package]) -> list[Built]:
+    """Those of these builds that have made these packages."""
+    folders = {package.path.parents[1] for package in packages}
+    return [built for built in done.values() if built.folder in folders]
 
 
 def fetch_sources(session: Session, folders: Sequence[Path]) -> int:

@@ -12,7 +12,6 @@ from photonbuild.packages.declared import DeclaredTree, declared, read_tree
 from photonbuild.packages.drawing import tallied
 from photonbuild.packages.requirements import Requirements, requirements
 from photonbuild.pipeline.session import Session, first_lines
-from photonbuild.seeds.seed import is_inside
 from photonbuild.store import Store
 
 LAYOUT = "dot"
@@ -81,9 +80,7 @@ def own(session: Session) -> Forest:
     graph = requirements(
         tree.specs,
         is_owned=seeds.is_owned,
-        in_seed=lambda name: (
-            name in session.seed_capabilities or (name.startswith("/") and is_inside(session.seed.root, name))
-        ),
+        in_seed=lambda name: name in session.seed_capabilities or (name.startswith("/") and session.seed.holds(name)),
     )
     return Forest(tree=DeclaredTree(specs=tree.specs, refused=refused, fresh=frozenset()), graph=graph, own=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from photonbuild import events
-from photonbuild.errors import ConfigError, ImageError
+from photonbuild.errors import ConfigError, ImageError, StoreError
 from photonbuild.files import read_sealed
 from photonbuild.images import make
 from photonbuild.images.formats import FORMATS
@@ -16,6 +16,8 @@ from photonbuild.images.publish import ImageResult
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.sign import Signer, signer
 from photonbuild.keys import Inputs, key_of, write_inputs
+from photonbuild.pipeline.build import bring, with_caches
+from photonbuild.pipeline.imagecache import image_parts, shared_image
 from photonbuild.pipeline.publish import RECORD, publish_image, read_result, write_result
 from photonbuild.pipeline.recipe import make_recipe
 from photonbuild.pipeline.session import Session
@@ -36,19 +38,34 @@ def make_image(
     key. With `fresh`, a folder on the store's file system, the image is made anew from the same packages and put there
     only, not signed.
     """
+    return with_caches(session, lambda: _image(session, name, authorized_keys, profile, sign=sign, fresh=fresh))
+
+
+def _image(
+    session: Session, name: str, authorized_keys: Sequence[str], profile: str | None, *, sign: bool, fresh: Path | None
+) -> tuple[ImageResult, int]:
     started = time.monotonic()
     signed_by = _signer(session, name) if sign else None
     recipe = make_recipe(session, name, authorized_keys, profile)
     count = len(recipe.packages(Role.ROOT))
     inputs = make.image_inputs(recipe)
     if fresh is not None:
+        bring(session, recipe.builds)
         _make(session, recipe, inputs, fresh / "image")
         return read_result(fresh / "image"), count
     key = key_of(inputs)
-    cached = session.store.image(name, key)
+    cached, cache = session.store.image(name, key), None
     with session.store.lock(f"image-{key[:32]}"):
         if not _is_made(session, cached):
-            _make(session, recipe, inputs, cached)
+            if (shared := shared_image(session.caches, session.store, name, key)) is not None:
+                cached, cache = shared
+            elif session.only_cached:
+                hint = "without --from-cache-only it is made here"
+                raise StoreError(f"the image {name} is in no cache", where=f"build/images/{name}.yaml", hint=hint)
+            else:
+                bring(session, recipe.builds)
+                _make(session, recipe, inputs, cached)
+                session.caches.push_later("image", name, key, image_parts(cached))
     with session.reporter.phase("stage"):
         if signed_by is None or recipe.format.sign is None:
             result = publish_image(session.config.stage_dir, cached)
@@ -58,7 +75,9 @@ def make_image(
                 result = publish_image(session.config.stage_dir, work / "signed")
     seconds = round(time.monotonic() - started, 1)
     facts = {"file": result.path.name, "size": result.size, "sha256": result.sha256}
-    session.reporter.event(events.Image(name=name, packages=count, seconds=seconds, **facts))
+    if cache:
+        session.reporter.info(f"{name} came from the cache {cache}")
+    session.reporter.event(events.Image(name=name, packages=count, seconds=seconds, cache=cache, **facts))
     return result, count
 
 

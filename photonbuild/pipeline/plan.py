@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from photonbuild.keys import Inputs, changes
-from photonbuild.packages.build import lookup
-from photonbuild.packages.built import Built, load_built
+from photonbuild.packages.build import load, lookup
+from photonbuild.packages.built import Built
 from photonbuild.packages.reach import postorder
 from photonbuild.pipeline.session import Session
 
@@ -22,8 +22,8 @@ class Step:
     """One line of a plan. `state`: cached, will (build), may (build: it depends on what comes out before it), error
     (cannot be built).
 
-    `built` is what is cached. `why`: the key of what is cached; each input that has changed of what will be built; else
-    what comes before it.
+    `built` is what is cached, `cache` the shared cache that has it, None where the store has. `why`: the key of what is
+    cached; each input that has changed of what will be built; else what comes before it.
     """
 
     spec: str
@@ -31,6 +31,7 @@ class Step:
     state: State
     why: tuple[str, ...]
     built: Built | None = None
+    cache: str | None = None
 
     @property
     def summary(self) -> str:
@@ -60,10 +61,12 @@ def plan(session: Session, names: Iterable[str]) -> list[Step]:
             steps.append(step("may", f"after {', '.join(missing[:3])}"))
             continue
         key, inputs, _ = lookup(session.builder, spec, done)
-        ready = load_built(session.store, name, key)
+        ready = load(session.builder, name, key)
         if ready:
             done[name] = ready
-            steps.append(Step(spec=name, evr=spec.evr, state="cached", why=(key[:12],), built=ready))
+            cache = ready.shared.cache if ready.shared else None
+            why = (key[:12], f"in the cache {cache}") if cache else (key[:12],)
+            steps.append(Step(spec=name, evr=spec.evr, state="cached", why=why, built=ready, cache=cache))
         else:
             steps.append(step("will", *reasons(session.store.package(name, key).parent.glob("*"), inputs)))
     return steps

@@ -16,7 +16,7 @@ from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.buildroot import with_requirements
 from photonbuild.packages.built import Built, tree_of
 from photonbuild.packages.graph import wanted_specs
-from photonbuild.pipeline.build import build_packages, profile_specs, repository
+from photonbuild.pipeline.build import bring, build_packages, builds_of, profile_specs, repository
 from photonbuild.pipeline.installsets import filesystem_needs, set_requests, solve_sets
 from photonbuild.pipeline.session import Session
 
@@ -44,9 +44,18 @@ def solve_recipe(
     packages = {package.nevra: package for built in done.values() for package in built.packages}
     with repository(session, done) as place, session.reporter.phase("solve"):
         sets = solve_sets(place, packages, set_requests(config, image), arch=config.distribution.arch)
+    if image.cloud_init is not None:
+        bring(session, builds_of(done, sets[Role.ROOT].packages))
     check_cloud_data(config, name, image, (tree_of(package) for package in sets[Role.ROOT].packages))
     own = image.authorized_keys if isinstance(image, BootImage) else ()
     found = FORMATS[image.format]
+    loader = done[session.spec(image.loader).name] if isinstance(image, BootImage) else None
+    programs = [
+        package
+        for tool in filesystem_needs(config, image).tools
+        for package in with_requirements(session.builder, [tool], done, session.spec(tool)).values()
+    ]
+    used = [*(package for chosen in sets.values() for package in chosen.packages), *programs]
     return Recipe(
         name=name,
         image=image,
@@ -61,12 +70,9 @@ def solve_recipe(
             UnitSetting(unit=unit, state=state, where=config.image_where(name, "services", unit))
             for unit, state in sorted(image.services.items())
         ],
-        loader=done[session.spec(image.loader).name] if isinstance(image, BootImage) else None,
-        programs=[
-            package
-            for tool in filesystem_needs(config, image).tools
-            for package in with_requirements(session.builder, [tool], done, session.spec(tool)).values()
-        ],
+        loader=loader,
+        programs=programs,
+        builds=[*builds_of(done, used), *filter(None, [loader])],
         seeds={"build": session.seed, **({"machine": session.machine_seed} if found.machine_seed else {})},
         macros=session.builder.environment.macros,
         roots=config.roots,

@@ -22,9 +22,9 @@ from photonbuild.publication.older import Older, older_packages
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.publish import Published, publish
 from photonbuild.publication.repository import need_repository
-from photonbuild.publication.storage.address import open_reader, open_storage
 from photonbuild.publication.tree import Tree, make_tree, read_tree
 from photonbuild.publication.verify import Verified, verify
+from photonbuild.storage.address import open_reader, open_storage
 
 TREE = "publication"
 NEWEST = Retention(keep=3, age=None)  # versions of a package that stay listed, unless it is said
@@ -62,7 +62,8 @@ def checking_key(session: Session, name: str | None) -> Key:
 
 def build_repository(session: Session, names: Iterable[str]) -> tuple[dict[str, Built], Path]:
     """Build these specs and all they need; returns what was built, and the unsigned stage/repo of it."""
-    done = build_packages(session, names)
+    names = session.graph.closure(names)
+    done = build_packages(session, names, whole=names)
     with repository(session, done) as folder:
         return done, folder
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from photonbuild.cache.caches import Caches
 from photonbuild.config.load import Config
 from photonbuild.errors import PhotonbuildError
 from photonbuild.files import read_sealed
@@ -19,8 +22,8 @@ from photonbuild.packages.graph import Graph, build_graph, no_maker
 from photonbuild.packages.spec import ReadSpecs, Spec, printable, read_specs
 from photonbuild.packages.versions import upstream_version
 from photonbuild.seeds import seed
-from photonbuild.seeds.lock import locked_versions
-from photonbuild.seeds.seed import FrozenSeed, is_inside
+from photonbuild.seeds.frozen import FrozenSeed
+from photonbuild.seeds.lock import lock_path, locked_versions
 from photonbuild.sources.fetch import Fetcher
 from photonbuild.store import Store
 
@@ -44,14 +47,42 @@ class Session:
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     offline: bool = False
     locked: bool = False
+    only_cached: bool = False
     _layers: dict[str, FrozenSeed] = field(default_factory=dict)
 
+    @cached_property
+    def caches(self) -> Caches:
+        """The shared caches of the configuration; without a network those entries alone that came from them before."""
+        settings, tell = self.config.caches, self.reporter.warn
+        found = Caches.open(settings, self.store, root=self.config.root, warn=tell)
+        found.only = self.only_cached
+        return replace(found, caches=()) if self.offline else found
+
+    def seed_keys(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The seeds that are locked, and what each is made from."""
+        names = [name for name in self.config.seed_names if lock_path(self.config, name).exists()]
+        return [(name, seed.seed_inputs(self.config, name)) for name in names]
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """At the end of the block what was made is in the caches that are written to."""
+        try:
+            yield
+        finally:
+            if (caches := self.__dict__.get("caches")) is not None:
+                caches.finish(cancel=sys.exc_info()[0] is not None)
+
     def frozen(self, name: str) -> FrozenSeed:
-        if not seed.is_ready(self.config, self.store, name):
-            self.reporter.info(f"making the {name} seed: fetching and installing its packages takes a minute or two")
         with self.reporter.phase("seed"):
             return seed.build(
-                self.config, self.store, name, self.reporter.warn, locked=self.locked, offline=self.offline
+                self.config,
+                self.store,
+                name,
+                self.reporter.warn,
+                locked=self.locked,
+                offline=self.offline,
+                caches=self.caches,
+                info=self.reporter.info,
             )
 
     @cached_property
@@ -69,11 +100,11 @@ class Session:
 
     def check_seeds(self, names: Iterable[str]) -> None:
         """Before these specs are built: their seeds are made again where they are no longer what was made."""
-        if not seed.check(self.store, self.seed):
+        if self.seed.is_there and not seed.check(self.store, self.seed):
             self.__dict__["seed"] = self.frozen("build")
         wanted = {need.name for name in names for need in self.specs[name].build_requires}
         for layer in self.layers(wanted):
-            if not seed.check(self.store, layer):
+            if layer.is_there and not seed.check(self.store, layer):
                 self._layers[layer.name] = self.frozen(layer.name)
 
     @cached_property
@@ -84,7 +115,7 @@ class Session:
     def _read(self) -> ReadSpecs:
         frozen = self.seed
         with self.reporter.phase("specs"):
-            found = read_specs(self.config, self.store, frozen.root, frozen.digest)
+            found = read_specs(self.config, self.store, frozen, self.caches)
         for name, spec in found.specs.items():
             if spec.warnings:
                 # Said when it is parsed; later only to who asks for more.
@@ -96,6 +127,11 @@ class Session:
     def specs(self) -> Mapping[str, Spec]:
         """The specs that can be read; why others cannot is among `graph.problems`."""
         return self._read.specs
+
+    @property
+    def parsed(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        """Key and record of the specs that were parsed here."""
+        return self._read.records
 
     @cached_property
     def seed_capabilities(self) -> Mapping[str, str]:
@@ -118,7 +154,7 @@ class Session:
                 read.specs,
                 seed_capabilities=self.seed_capabilities,
                 is_owned=seeds.is_owned,
-                in_seed=lambda path: is_inside(self.seed.root, path),
+                in_seed=self.seed.holds,
                 broken=read.broken,
             )
 
@@ -153,6 +189,7 @@ class Session:
             self.costs,
             layers=self.layers,
             jobs=self.jobs,
+            caches=self.caches,
         )
 
     @cached_property
@@ -162,6 +199,10 @@ class Session:
         for path in (*self.config.roots.all("build/timings.json"), self.store.root / "timings.json"):
             known |= read_sealed(path) or {}
         return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
+
+    def forget_builds(self) -> None:
+        """What was concluded from builds is found out again."""
+        self.__dict__.pop("builder", None)
 
     def spec(self, name: str) -> Spec:
         """A spec by its name or by the name of a package that it makes."""

@@ -56,6 +56,9 @@ def of_seed(session: Session, name: str) -> Answer:
     inputs = seed_inputs(session.config, name)
     if is_ready(session.config, session.store, name):
         return Answer(kind="seed", name=name, state="cached", reasons=(key_of(inputs)[:12],))
+    if (found := session.caches.find("seed", name, key_of(inputs))) is not None:
+        where = f"in the cache {found.cache}" if found.cache else "from a cache"
+        return Answer(kind="seed", name=name, state="cached", reasons=(key_of(inputs)[:12], where))
     return Answer(kind="seed", name=name, state="will", reasons=reasons(seed_entries(session.store, name), inputs))
 
 
@@ -74,6 +77,9 @@ def of_image(session: Session, name: str) -> Answer:
     entry = session.store.image(name, key_of(inputs))
     if read_sealed(entry / RECORD) is not None:
         return Answer(kind="image", name=name, state="cached", reasons=(entry.name[:12],))
+    if (found := session.caches.find("image", name, entry.name)) is not None:
+        where = f"in the cache {found.cache}" if found.cache else "from a cache"
+        return Answer(kind="image", name=name, state="cached", reasons=(entry.name[:12], where))
     return Answer(kind="image", name=name, state="will", reasons=reasons(entry.parent.glob("*"), inputs))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from photonbuild.packages.versions import compare
 from photonbuild.publication.index import ListedPackage, read_advisories
 from photonbuild.publication.repository import Repository
-from photonbuild.publication.storage.interface import Reader
+from photonbuild.storage.interface import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

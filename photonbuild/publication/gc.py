@@ -9,7 +9,7 @@ from photonbuild.publication.index import read_packages
 from photonbuild.publication.layout import INDEX, KINDS, LEDGER, SIGNATURE, Layout
 from photonbuild.publication.ledger import Ledger, Publication, parse_ledger
 from photonbuild.publication.repository import read_repository
-from photonbuild.publication.storage.interface import Storage
+from photonbuild.storage.interface import Storage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from photonbuild.publication.layout import LEDGER, Layout, by_kind, package_fold
 from photonbuild.publication.ledger import parse_ledger
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.repository import Repository, read_repository
-from photonbuild.publication.storage.interface import Reader
 from photonbuild.publication.verify import fetch_listed, index_faults, package_faults
+from photonbuild.storage.interface import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from photonbuild.errors import SolveError
 from photonbuild.publication.layout import INDEX, LEDGER
 from photonbuild.publication.ledger import Ledger, Publication, parse_ledger
 from photonbuild.publication.repository import Repository, need_repository, read_repository
-from photonbuild.publication.storage.folder import Folder
-from photonbuild.publication.storage.interface import Storage
 from photonbuild.publication.tree import Tree
+from photonbuild.storage.folder import Folder
+from photonbuild.storage.interface import Storage
 
 
 @dataclass(frozen=True, kw_only=True)

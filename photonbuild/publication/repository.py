@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from photonbuild.errors import VerifyError
 from photonbuild.publication.index import Index, Listed, ListedPackage, read_index, read_packages
 from photonbuild.publication.layout import INDEX, SIGNATURE, SIGNATURE_OF
-from photonbuild.publication.storage.interface import Reader
+from photonbuild.storage.interface import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

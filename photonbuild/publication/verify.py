@@ -13,7 +13,7 @@ from photonbuild.publication.index import Listed, read_advisories
 from photonbuild.publication.layout import INDEX
 from photonbuild.publication.openpgp import Key, OpenPGP
 from photonbuild.publication.repository import Repository, need_repository
-from photonbuild.publication.storage.interface import Reader
+from photonbuild.storage.interface import Reader
 
 AT_ONCE = 64 << 20  # bytes of packages that are fetched before their signatures are checked
 

@@ -32,6 +32,7 @@ class Work:
     cpu_seconds: float
     needs: tuple[str, ...]
     why: tuple[str, ...]
+    cache: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -147,6 +148,7 @@ def _work(event: events.Finish, started: float) -> Work:
         cpu_seconds=event.cpu_seconds or 0.0,
         needs=event.needs,
         why=event.why,
+        cache=event.cache,
     )
 
 

@@ -71,7 +71,9 @@ def _built(record: Record) -> list[str]:
     more = [f"and {len(built) - MOST_BUILT} more", ""] if len(built) > MOST_BUILT else []
     path = critical_path(record.packages)
     chain = " → ".join(f"{work.name} {seconds(work.seconds)}" for work in path)
-    lines = [f"### {len(built)} packages built, {len(record.cached)} from the store", ""]
+    shared = sum(work.cache is not None for work in record.cached)
+    kept = f"{len(record.cached) - shared} from the store" + (f", {shared} from a cache" if shared else "")
+    lines = [f"### {len(built)} packages built, {kept}", ""]
     return [*lines, *table(("package", "time", "because"), rows), *more, f"Critical path: {escape(chain)}", ""]
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from photonbuild import code
+from photonbuild.cache.caches import Caches, Found, Void
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seed
 from photonbuild.contents import is_checked
@@ -23,24 +24,15 @@ from photonbuild.errors import SandboxError, SourceError, StoreError
 from photonbuild.files import read_sealed, sealed, write_json
 from photonbuild.keys import key_of, write_inputs
 from photonbuild.sandbox.sandbox import Bind
+from photonbuild.seeds import cached
 from photonbuild.seeds.fetch import Warn, fetch_debs, fetch_go
+from photonbuild.seeds.frozen import FrozenSeed, resolves
 from photonbuild.seeds.install import bootstrap, mmdebstrap_argv, run_inside, unpack, unpack_argv
 from photonbuild.seeds.lock import Deb, lock_path, read_lock, resolve, resolve_over
 from photonbuild.store import Store
 
-FREEZE = "photonbuild.seeds.inside.freeze"
+FREEZE = cached.FREEZE
 BASE = "build"  # what layers lie over
-LINKS = 40  # as many as the kernel follows
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrozenSeed:
-    """A seed ready for use: `root` is read-only by convention, `elf` the sha256 of every ELF file in it."""
-
-    name: str
-    digest: str
-    root: Path
-    elf: frozenset[str]
 
 
 def lock(config: Config, store: Store, name: str, warn: Warn) -> Path:
@@ -152,8 +144,18 @@ def _freeze_settings(config: Config, name: str, toolchain: Path | None) -> dict[
     }
 
 
-def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, offline: bool) -> FrozenSeed:
-    """The frozen seed of the lock, from the store or made now.
+def build(
+    config: Config,
+    store: Store,
+    name: str,
+    warn: Warn,
+    *,
+    locked: bool,
+    offline: bool,
+    caches: Caches | None = None,
+    info: Warn = lambda text: None,
+) -> FrozenSeed:
+    """The frozen seed of the lock, from the store, from a shared cache, or made now.
 
     Where the archive has dropped a locked package the current one is taken, with a warning; `locked` refuses that, and
     a seed of the store that was made so.
@@ -171,8 +173,13 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
         if frozen is not None and not is_checked(frozen.root) and not _is_intact(store, frozen):
             frozen = None
         if frozen is None or (locked and frozen.digest != content["digest"]):
+            if caches is not None and (shared := _shared(config, store, name, caches, content["digest"])) is not None:
+                return shared
+            if caches is not None and caches.only:
+                raise StoreError(f"the {name} seed is in no cache", hint="without --from-cache-only it is made here")
             if offline:
                 raise SourceError(f"the {name} seed is not in the store", hint="run once without --offline")
+            info(f"making the {name} seed: fetching and installing its packages takes a minute or two")
             frozen = _make(config, store, name, [Deb(**entry) for entry in content["packages"]], warn, locked=locked)
             if frozen.digest != content["digest"]:
                 text = f"{name} seed: digest {frozen.digest[:16]}… differs from the locked {content['digest'][:16]}…"
@@ -180,7 +187,89 @@ def build(config: Config, store: Store, name: str, warn: Warn, *, locked: bool, 
                     raise SourceError(text, where=str(lock_path(config, name)), hint="photonbuild seed lock")
                 warn(text)
             _remember(config, store, frozen)
+            send(config, store, frozen, caches)
     return frozen
+
+
+def send(config: Config, store: Store, frozen: FrozenSeed, caches: Caches | None) -> None:
+    """To the caches, in a while, a seed that is exactly what its lock names."""
+    if caches and caches.targets and frozen.digest == read_lock(config, frozen.name)["digest"]:
+        epoch = config.distribution.source_date_epoch
+        parts = cached.seed_parts(store, frozen.root, frozen.digest, frozen.elf, epoch=epoch)
+        caches.push_later("seed", frozen.name, key_of(seed_inputs(config, frozen.name)), parts)
+
+
+def _shared(config: Config, store: Store, name: str, caches: Caches, digest: str) -> FrozenSeed | None:
+    """The seed of a cache, if that is the one that the lock names."""
+    found = caches.find("seed", name, key_of(seed_inputs(config, name)))
+    if found is None:
+        return None
+    try:
+        listing = cached.read_listing(caches, found)
+    except Void as void:
+        caches.forget(void.entry)
+        return None
+    if listing.digest != digest:
+        return None
+    place = _Shared(config=config, store=store, caches=caches, found=found, listing=listing)
+    return FrozenSeed(name=name, digest=digest, elf=listing.elf, place=place)
+
+
+@dataclass(kw_only=True)
+class _Shared:
+    """The tree of a seed that is still in a cache."""
+
+    config: Config
+    store: Store
+    caches: Caches
+    found: Found
+    listing: cached.Listing
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def _root(self) -> Path:
+        return self.store.seeds / self.listing.digest
+
+    @property
+    def is_there(self) -> bool:
+        return self._root.is_dir()
+
+    def holds(self, path: str) -> bool:
+        paths = self.listing.paths
+        return resolves(path, paths.get, lambda place: place == "" or place in paths)
+
+    def bring(self) -> Path:
+        name = self.found.manifest.name
+        with self.guard:
+            if self.is_there:
+                return self._root
+            with self.store.lock(f"seed-{name}"):
+                frozen = _stored(self.config, self.store, name)
+                if frozen is None or frozen.digest != self.listing.digest:
+                    self._fetch(name)
+        return self._root
+
+    def _fetch(self, name: str) -> None:
+        frozen = FrozenSeed(name=name, digest=self.listing.digest, elf=self.listing.elf, root=self._root)
+        try:
+            cached.fetch_tree(self.caches, self.found, self.store, self.listing, self._publish)
+        except Void as void:
+            self.caches.forget(void.entry)
+            if self.caches.only:
+                raise
+            debs = [Deb(**entry) for entry in read_lock(self.config, name)["packages"]]
+            made = _make(self.config, self.store, name, debs, self.caches.warn, locked=False)
+            if made.digest != frozen.digest:
+                _remember(self.config, self.store, made)
+                hint = "run the same command again: it goes by what was made here"
+                raise SourceError(f"the {name} seed that was made here is not the locked one", hint=hint) from None
+        _remember(self.config, self.store, frozen)
+
+    def _publish(self, work: Path) -> None:
+        (work / "elf").write_text("\n".join(sorted(self.listing.elf)) + "\n", encoding="ascii")
+        final = self.store.use(self._root)
+        self.store.publish(work / "elf", _listing(final))
+        self.store.publish(work / "root", final)
 
 
 def check(store: Store, frozen: FrozenSeed) -> bool:
@@ -207,26 +296,6 @@ def discard(store: Store, root: Path) -> None:
     store.discard(root)
     for path in root.parent.glob(f"{root.name}.*"):
         path.unlink(missing_ok=True)
-
-
-def is_inside(root: Path, path: str) -> bool:
-    """Is there something of this absolute path in the tree `root`? Links are followed within it, as chroot(2) would."""
-    todo, place, links = path.split("/")[::-1], root, 0
-    while todo:
-        word = todo.pop()
-        if word in ("", "."):
-            continue
-        if word == "..":
-            place = place if place == root else place.parent
-            continue
-        place = place / word
-        if place.is_symlink():
-            if (links := links + 1) > LINKS:
-                return False
-            target = os.readlink(place)
-            place = root if target.startswith("/") else place.parent
-            todo += target.split("/")[::-1]
-    return place.exists()
 
 
 def _make(config: Config, store: Store, name: str, debs: Sequence[Deb], warn: Warn, *, locked: bool) -> FrozenSeed:

@@ -14,7 +14,7 @@ import pytest
 from photonbuild.files import sha256_of
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.publication.repository import need_repository
-from photonbuild.publication.storage.folder import Folder
+from photonbuild.storage.folder import Folder
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE, Checkout, make_checkout
 from tests.integration.tdnf_fixtures import layers

@@ -18,14 +18,14 @@ from photonbuild.log import Reporter
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.publication.publish import publish
-from photonbuild.publication.storage import lease
-from photonbuild.publication.storage.address import open_storage
-from photonbuild.publication.storage.interface import Storage
-from photonbuild.publication.storage.web import Web
 from photonbuild.publication.tree import read_tree
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.sources import certificates
 from photonbuild.sources.mirrors import download, is_served
+from photonbuild.storage import lease
+from photonbuild.storage.address import open_storage
+from photonbuild.storage.interface import Storage
+from photonbuild.storage.web import Web
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT
 from tests.support import serving

@@ -13,7 +13,7 @@ from photonbuild.packages.reach import postorder
 from photonbuild.packages.spec import ReadSpecs, make_spec
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.store import Store
 from tests.support import synthetic
 

@@ -12,9 +12,9 @@ import threading
 from pathlib import Path
 
 from photonbuild.publication.publish import publish
-from photonbuild.publication.storage import lease
-from photonbuild.publication.storage.address import open_storage
 from photonbuild.publication.tree import read_tree
+from photonbuild.storage import lease
+from photonbuild.storage.address import open_storage
 from tests.support.publications import LAYOUT
 
 # What a process does that others see, by the names of Python's audit events.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from photonbuild.publication.storage.interface import Storage
+from photonbuild.storage.interface import Storage
 from tests.support.publications import make_unsigned_tree, missing, seen
 from tests.support.tinyrpm import write_rpm
 

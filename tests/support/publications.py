@@ -10,8 +10,8 @@ from photonbuild.files import sealed, sha256_of, write_json
 from photonbuild.packages.repo import make_repository
 from photonbuild.publication.layout import Layout, by_kind
 from photonbuild.publication.repository import need_repository
-from photonbuild.publication.storage.interface import Reader
 from photonbuild.publication.tree import RECORD, Tree, read_tree
+from photonbuild.storage.interface import Reader
 
 LAYOUT = Layout(id="mini", release="1.0", arch="x86_64")
 

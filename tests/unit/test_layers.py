@@ -43,6 +43,8 @@ FLOORS = (
     "photonbuild.gc",
     "photonbuild.projects",
     "photonbuild.sources",
+    "photonbuild.storage",
+    "photonbuild.cache",
     "photonbuild.seeds",
     "photonbuild.packages",
     "photonbuild.publication",

@@ -16,7 +16,7 @@ from photonbuild.images.rootfs import RootfsFile
 from photonbuild.keys import differences
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.roots import Roots
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 from tests.support.packages import package
 
 ROOT = Path(__file__).parents[3]

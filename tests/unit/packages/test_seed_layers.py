@@ -12,7 +12,7 @@ from photonbuild.packages.build import lookup
 from photonbuild.packages.buildroot import build_sandbox
 from photonbuild.packages.leaks import check_leaks
 from photonbuild.pipeline.session import Session
-from photonbuild.seeds.seed import FrozenSeed
+from photonbuild.seeds.frozen import FrozenSeed
 from tests.support import synthetic
 from tests.support.fake_session import fake_session
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from photonbuild.errors import ConfigError
-from photonbuild.publication.storage.address import open_reader, open_storage
-from photonbuild.publication.storage.folder import Folder
-from photonbuild.publication.storage.ssh import Ssh
-from photonbuild.publication.storage.web import Web
+from photonbuild.storage.address import open_reader, open_storage
+from photonbuild.storage.folder import Folder
+from photonbuild.storage.ssh import Ssh
+from photonbuild.storage.web import Web
 
 NAMED = {"site": "ssh://www@there:2222/srv/a%20b/", "web": "https://there/phos/"}
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from photonbuild.errors import StoreError
-from photonbuild.publication.storage import lease
-from photonbuild.publication.storage.lease import held
+from photonbuild.storage import lease
+from photonbuild.storage.lease import held
 
 
 class Memory:

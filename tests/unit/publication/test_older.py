@@ -11,7 +11,7 @@ from photonbuild.publication.index import ListedPackage
 from photonbuild.publication.ledger import parse_ledger
 from photonbuild.publication.older import still_listed
 from photonbuild.publication.publish import publish
-from photonbuild.publication.storage.folder import Folder
+from photonbuild.storage.folder import Folder
 from tests.support.publications import LAYOUT, make_unsigned_tree
 from tests.support.tinyrpm import write_rpm
 

@@ -12,8 +12,8 @@ from photonbuild.publication.layout import check_snapshot, kind_of
 from photonbuild.publication.ledger import parse_ledger
 from photonbuild.publication.publish import publish
 from photonbuild.publication.repository import need_repository
-from photonbuild.publication.storage.folder import Folder
 from photonbuild.publication.tree import Tree
+from photonbuild.storage.folder import Folder
 from tests.support.publications import LAYOUT, make_unsigned_tree, missing
 from tests.support.tinyrpm import write_rpm
 

@@ -13,8 +13,8 @@ from photonbuild.config.load import Config
 from photonbuild.errors import SourceError, StoreError
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.seeds import fetch, install, seed
+from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.seeds.lock import Deb
-from photonbuild.seeds.seed import FrozenSeed
 from photonbuild.store import ELSEWHERE, Store
 
 ROOT = Path(__file__).parents[3]

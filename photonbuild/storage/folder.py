@@ -12,7 +12,7 @@ from pathlib import Path
 
 from photonbuild.errors import StoreError
 from photonbuild.files import copy_file, exchange, locked, sha256_of, sync, sync_folder
-from photonbuild.publication.storage.interface import LOCK
+from photonbuild.storage.interface import LOCK
 
 # What a file system says that cannot exchange two names.
 CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)

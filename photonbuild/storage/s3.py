@@ -1,4 +1,4 @@
-"""A publication in S3-compatible storage, by botocore: address, region and credentials as AWS's own tools take them
+"""Files in S3-compatible storage, by botocore: address, region and credentials as AWS's own tools take them
 (AWS_ENDPOINT_URL, AWS_PROFILE, ~/.aws, the machine's role).
 
 Of one object at a time the storage shows the old content or the new one. The index and repomd.xml.asc are two: for the
@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from photonbuild.errors import StoreError
 from photonbuild.files import sha256_of
-from photonbuild.publication.storage.interface import LOCK
-from photonbuild.publication.storage.lease import Keeper, held
+from photonbuild.storage.interface import LOCK
+from photonbuild.storage.lease import Keeper, held
 
 AT_ONCE = 8
 LARGEST = 5 << 30  # bytes of one request
@@ -39,16 +39,19 @@ class S3:
     keeper: Keeper | None = field(default=None, repr=False)
 
     @classmethod
-    def at(cls, *, bucket: str, prefix: str) -> S3:
-        """Raises StoreError where there is no such bucket, or no access to it."""
+    def at(cls, *, bucket: str, prefix: str, connect: float = 20.0, silent: float = 120.0, attempts: int = 5) -> S3:
+        """Raises StoreError where there is no such bucket, or no access to it.
+
+        `connect`, `silent`: seconds that the storage may take to answer, and say nothing.
+        """
         import botocore.config
         import botocore.session
         from botocore.exceptions import BotoCoreError
 
         settings = botocore.config.Config(
-            connect_timeout=20,
-            read_timeout=120,
-            retries={"mode": "standard", "max_attempts": 5},
+            connect_timeout=connect,
+            read_timeout=silent,
+            retries={"mode": "standard", "max_attempts": attempts},
             s3={"addressing_style": "path"},
             max_pool_connections=AT_ONCE + 2,
         )
@@ -68,28 +71,60 @@ class S3:
     def where(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, most: int | None = None) -> bytes | None:
         found = self._find("get_object", path)
-        return found["Body"].read() if found else None
+        if found is None:
+            return None
+        from botocore.exceptions import BotoCoreError
 
-    def get(self, path: str, target: Path) -> bool:
+        try:
+            data: bytes = found["Body"].read(most)
+        except BotoCoreError as error:
+            raise StoreError(f"the storage breaks off: {error}", where=f"{self.where}/{path}") from None
+        return data
+
+    def get(self, path: str, target: Path, size: int | None = None) -> bool:
+        """With a `size`, no more than the beginning of a file of another one."""
         found = self._find("get_object", path)
         if found is None:
             return False
-        with target.open("wb") as handle:
-            for chunk in found["Body"].iter_chunks(1 << 20):
-                handle.write(chunk)
+        if size is not None and found["ContentLength"] != size:
+            target.write_bytes(b"")
+            return True
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            with target.open("wb") as handle:
+                for chunk in found["Body"].iter_chunks(1 << 20):
+                    handle.write(chunk)
+        except BotoCoreError as error:
+            raise StoreError(f"the storage breaks off: {error}", where=f"{self.where}/{path}") from None
         return True
 
+    def has(self, path: str) -> bool:
+        """Is there an object of this path?"""
+        return self._find("head_object", path) is not None
+
+    def times(self, prefix: str) -> Mapping[str, tuple[int, float]]:
+        """The files below a folder, each with its size and when it was written, in seconds since 1970."""
+        return {key: (entry["Size"], entry["LastModified"].timestamp()) for key, entry in self._list(prefix)}
+
+    def put_file(self, source: Path, path: str) -> None:
+        """Bring a file there, over what is there."""
+        with source.open("rb") as handle:
+            self._put(path, handle, sha256_of(source))
+
     def sizes(self, prefix: str) -> Mapping[str, int]:
-        found: dict[str, int] = {}
+        return {key: entry["Size"] for key, entry in self._list(prefix)}
+
+    def _list(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         words: dict[str, Any] = {"Prefix": self._key(f"{prefix}/" if prefix else "")}
         while True:
             page = self._call("list_objects_v2", **words)
             for entry in page.get("Contents", ()):
-                found[entry["Key"][len(self._key("")) :]] = entry["Size"]
+                yield entry["Key"][len(self._key("")) :], entry
             if not page.get("IsTruncated"):
-                return found
+                return
             words["ContinuationToken"] = page["NextContinuationToken"]
 
     def digests(self, paths: Collection[str]) -> Mapping[str, str]:

@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, unquote
 
 from photonbuild.errors import StoreError
-from photonbuild.publication.storage.folder import busy
-from photonbuild.publication.storage.interface import LOCK
 from photonbuild.run import Completed, clean_environment, run
+from photonbuild.storage.folder import busy
+from photonbuild.storage.interface import LOCK
 
 OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=15")
 INCOMING = ".photonbuild.incoming"

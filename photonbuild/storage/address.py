@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from photonbuild.documents import nearest
 from photonbuild.errors import ConfigError
-from photonbuild.publication.storage.folder import Folder
-from photonbuild.publication.storage.interface import Reader, Storage
+from photonbuild.storage.folder import Folder
+from photonbuild.storage.interface import Reader, Storage
 
 SCHEMES = ("file", "ssh", "s3", "http", "https")
 
@@ -18,7 +18,7 @@ def open_reader(target: str, named: Mapping[str, str]) -> Reader:
     """The publication at an address, or at that of a name of `named`. Raises ConfigError."""
     address = named.get(target, target)
     if address.partition("://")[0] in ("http", "https"):
-        from photonbuild.publication.storage.web import Web
+        from photonbuild.storage.web import Web
 
         return Web(address.rstrip("/"))
     return open_storage(target, named)
@@ -37,11 +37,11 @@ def open_storage(target: str, named: Mapping[str, str]) -> Storage:
     if scheme == "file":
         return Folder(Path(unquote(parts.path)))
     if scheme == "ssh" and parts.hostname and parts.path not in ("", "/"):
-        from photonbuild.publication.storage.ssh import Ssh
+        from photonbuild.storage.ssh import Ssh
 
         return Ssh.at(parts)
     if scheme == "s3" and parts.netloc:
-        from photonbuild.publication.storage.s3 import S3
+        from photonbuild.storage.s3 import S3
 
         return S3.at(bucket=parts.netloc, prefix=parts.path.strip("/"))
     if scheme in ("http", "https"):

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from photonbuild.errors import StoreError
-from photonbuild.publication.storage.folder import busy
+from photonbuild.storage.folder import busy
 
 LEASE = 60.0
 RENEW = 15.0
