@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, command, public_keys, recorded
+from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, building, command, public_keys, recorded
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
@@ -45,6 +45,7 @@ from photonbuild.pipeline.session import Session
 @click.option("--sign-certificate", type=click.Path(dir_okay=False), help="The certificate of that key (PEM).")
 @command
 @recorded
+@building
 def image_command(
     session: Session,
     name: str,

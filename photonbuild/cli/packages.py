@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, command, recorded, without_session
+from photonbuild.cli.options import PROFILE_NAMES, SPEC_NAMES, answer, building, command, recorded, without_session
 from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed
 from photonbuild.log import Reporter
@@ -75,6 +75,7 @@ def why_command(session: Session, name: str) -> None:
 @click.option("--keep-going", "-k", is_flag=True, help="After a failure build what does not need the failed package.")
 @command
 @recorded
+@building
 def build_command(session: Session, packages: tuple[str, ...], profile: str, keep_going: bool) -> None:
     """Build packages (specs or package names), or all of a profile, with everything they need."""
     names = pipeline.chosen_specs(session, packages, profile)

@@ -25,6 +25,7 @@ from photonbuild.packages.built import Built
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.packages.inputs import digest_of
 from photonbuild.packages.room import available_memory
+from photonbuild.pipeline.places import places
 from photonbuild.pipeline.plan import reasons
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
@@ -53,7 +54,8 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
     builder = session.builder
     with (
         session.reporter.phase("packages"),
-        BuildView(session.reporter, costs, session.jobs) as view,
+        places(session, priority, workers) as (run, workers, on_interrupt),
+        BuildView(session.reporter, costs, max(session.jobs, workers - 1)) as view,
         prefetch(session, sorted(wanted, key=lambda name: -priority[name])),
     ):
         busy: set[str] = set()
@@ -71,7 +73,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
                 view.finish(event)
 
             try:
-                done[name], cached = build(builder, session.specs[name], done)
+                done[name], cached = build(builder, session.specs[name], done, run)
             except Busy:
                 view.postpone(name)
                 if name not in busy:
@@ -89,7 +91,7 @@ def build_packages(session: Session, names: Iterable[str], *, keep_going: bool =
             workers=workers,
             priority=priority,
             keep_going=keep_going,
-            on_interrupt=process.end_all,
+            on_interrupt=on_interrupt,
         )
     remember_costs(session, done)
     if errors or problems:

@@ -163,6 +163,14 @@ class Session:
             known |= read_sealed(path) or {}
         return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
 
+    @cached_property
+    def shared_costs(self) -> dict[str, Cost]:
+        """What each spec's build takes as the distribution says: the same for all that build it."""
+        known: dict[str, dict[str, Any]] = {}
+        for path in self.config.roots.all("build/timings.json"):
+            known |= read_sealed(path) or {}
+        return {name: Cost(**known[name]) for name in self.specs if name in known}
+
     def spec(self, name: str) -> Spec:
         """A spec by its name or by the name of a package that it makes."""
         found = self.specs.get(name) or self.specs.get(self.graph.maker.get(name, ""))

@@ -1,0 +1,226 @@
+"""A cluster on this machine: storage, scheduler and workers of Buildbarn, each worker in its own network namespace.
+
+All of it ends with the block: processes by their ids, links and namespaces by their names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from photonbuild.remote import buildbarn
+
+START_SECONDS = 60
+STORAGE, SCHEDULER_CLIENTS, SCHEDULER_WORKERS = 8980, 8982, 8983
+
+
+@dataclass
+class Network:
+    """A bridge, and a network namespace at each of its links: namespaces 2, 3, … have the addresses ….2, ….3, …"""
+
+    number: int = field(default_factory=lambda: 1 + os.getpid() % 250)
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def bridge(self) -> str:
+        return f"pbbr{self.number}"
+
+    def address(self, host: int = 1) -> str:
+        return f"10.213.{self.number}.{host}"
+
+    def __enter__(self) -> Network:
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("addr", "add", f"{self.address()}/24", "dev", self.bridge)
+        ip("link", "set", self.bridge, "up")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for name in self.names:
+            ip("netns", "del", name, check=False)
+        ip("link", "del", self.bridge, check=False)
+
+    def namespace(self) -> str:
+        """A new one; its link on this side has the same name."""
+        host = len(self.names) + 2
+        name = f"pb{self.number}n{host}"
+        ip("netns", "add", name)
+        self.names.append(name)
+        ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("link", "set", name, "master", self.bridge, "up")
+        for words in (
+            ("addr", "add", f"{self.address(host)}/24", "dev", "eth0"),
+            ("link", "set", "eth0", "up"),
+            ("link", "set", "lo", "up"),
+        ):
+            ip("-n", name, *words)
+        return name
+
+    def cut(self, name: str) -> None:
+        ip("link", "set", name, "down")
+
+    def mend(self, name: str) -> None:
+        ip("link", "set", name, "up")
+
+
+def ip(*words: str, check: bool = True) -> None:
+    subprocess.run(["ip", *words], check=check, capture_output=not check)
+
+
+@dataclass
+class Program:
+    """A program of the cluster: how it is started again, and its process."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self.process is None
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **self.environment},
+                start_new_session=True,
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+@dataclass
+class Cluster:
+    """A running cluster. `address`: what a client is given."""
+
+    programs: Path
+    folder: Path
+    network: Network
+    platform: Mapping[str, str] = field(default_factory=dict)
+    running: dict[str, Program] = field(default_factory=dict)
+    namespaces: dict[str, str] = field(default_factory=dict)
+    tls: Mapping[str, Any] | None = None
+    policy: Mapping[str, Any] = field(default_factory=lambda: buildbarn.ALLOW)
+
+    @property
+    def address(self) -> str:
+        return f"{'grpcs' if self.tls else 'grpc'}://{self.network.address()}:{STORAGE}"
+
+    @property
+    def workers(self) -> list[str]:
+        return sorted(self.namespaces)
+
+    def start_storage(self, *, size: int = 6 << 30, execution: bool = True) -> None:
+        """The storage: for clients (where they have to show who they are if that is asked for), and for the rest."""
+        folder = self.folder / "storage"
+        for path in buildbarn.storage_folders(folder):
+            path.mkdir(parents=True, exist_ok=True)
+        servers = [
+            buildbarn.server(f"{self.network.address()}:{STORAGE}", tls=self.tls, policy=self.policy),
+            buildbarn.server(f"{self.network.address()}:{STORAGE + 1}"),
+        ]
+        scheduler = {"address": f"{self.network.address()}:{SCHEDULER_CLIENTS}"} if execution else None
+        self._start("storage", "bb_storage", buildbarn.storage(folder, servers, scheduler=scheduler, size=size))
+        self._await(STORAGE)
+
+    def start_scheduler(self) -> None:
+        servers = [
+            buildbarn.server(f"{self.network.address()}:{port}") for port in (SCHEDULER_CLIENTS, SCHEDULER_WORKERS)
+        ]
+        settings = buildbarn.scheduler(*servers, storage=self._storage)
+        self._start("scheduler", "bb_scheduler", settings)
+        self._await(SCHEDULER_CLIENTS)
+
+    def start_worker(
+        self, name: str, *, slots: int = 1, cache: Path | None = None, lives_on: Path | None = None
+    ) -> None:
+        """A worker and its runner in a namespace of their own. `lives_on`: another folder for all that it writes."""
+        folder = (lives_on or self.folder) / name
+        for path in buildbarn.worker_folders(folder):
+            path.mkdir(parents=True, exist_ok=True)
+        self.namespaces[name] = self.network.namespace()
+        inside = ["ip", "netns", "exec", self.namespaces[name]]
+        self._start(f"{name}-runner", "bb_runner", buildbarn.runner(folder), inside)
+        deadline = time.monotonic() + START_SECONDS
+        while not (folder / "runner.sock").exists():
+            assert time.monotonic() < deadline, self.log(f"{name}-runner")
+            time.sleep(0.05)
+        settings = buildbarn.worker(
+            folder,
+            storage=self._storage,
+            scheduler={"address": f"{self.network.address()}:{SCHEDULER_WORKERS}"},
+            name=name,
+            slots=slots,
+            platform=self.platform,
+            files=2 << 30,
+            cache=10,
+        )
+        self._start(name, "bb_worker", settings, inside)
+
+    @property
+    def _storage(self) -> dict[str, Any]:
+        return {"address": f"{self.network.address()}:{STORAGE + 1}"}
+
+    def _start(self, name: str, program: str, settings: Mapping[str, Any], before: Sequence[str] = ()) -> None:
+        file = self.folder / f"{name}.json"
+        file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        argv = [*before, str(self.programs / program), str(file)]
+        self.running[name] = Program(name, argv, self.folder / f"{name}.log", {})
+        self.running[name].start()
+
+    def _await(self, port: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection((self.network.address(), port), timeout=5):
+                return
+            dead = [name for name, program in self.running.items() if program.process and program.process.poll()]
+            assert not dead and time.monotonic() < deadline, "\n".join(self.log(name) for name in self.running)
+            time.sleep(0.05)
+
+    def log(self, name: str) -> str:
+        return self.running[name].log.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+    def stop(self) -> None:
+        for program in reversed(self.running.values()):
+            program.stop()
+        self.running.clear()
+
+
+@contextlib.contextmanager
+def cluster(programs: Path, folder: Path, **settings: Any) -> Iterator[Cluster]:
+    """An empty cluster over the folder, which is gone afterwards."""
+    folder.mkdir(parents=True)
+    with Network() as network:
+        made = Cluster(programs=programs, folder=folder, network=network, **settings)
+        try:
+            yield made
+        finally:
+            made.stop()
+            shutil.rmtree(folder)
