@@ -50,6 +50,7 @@ COMMANDS = {
     "verify": "machine",
     "who-needs": "graph",
     "why": "packages",
+    "worker": "worker",
 }
 
 

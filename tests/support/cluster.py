@@ -21,6 +21,7 @@ from typing import Any
 from photonbuild.remote import buildbarn
 
 START_SECONDS = 60
+NOBODY = 65534
 STORAGE, SCHEDULER_CLIENTS, SCHEDULER_WORKERS = 8980, 8982, 8983
 
 
@@ -126,6 +127,7 @@ class Cluster:
     platform: Mapping[str, str] = field(default_factory=dict)
     running: dict[str, Program] = field(default_factory=dict)
     namespaces: dict[str, str] = field(default_factory=dict)
+    homes: dict[str, Path] = field(default_factory=dict)
     tls: Mapping[str, Any] | None = None
     policy: Mapping[str, Any] = field(default_factory=lambda: buildbarn.ALLOW)
 
@@ -158,15 +160,18 @@ class Cluster:
         self._start("scheduler", "bb_scheduler", settings)
         self._await(SCHEDULER_CLIENTS)
 
-    def start_worker(
-        self, name: str, *, slots: int = 1, cache: Path | None = None, lives_on: Path | None = None
-    ) -> None:
-        """A worker and its runner in a namespace of their own. `lives_on`: another folder for all that it writes."""
+    def start_worker(self, name: str, *, slots: int = 1, lives_on: Path | None = None, ordinary: bool = False) -> None:
+        """A worker and its runner in a namespace of their own. `lives_on`: another folder for all that it writes.
+
+        Those of an `ordinary` user are nobody's, with sub-ids that only they see.
+        """
         folder = (lives_on or self.folder) / name
         for path in buildbarn.worker_folders(folder):
             path.mkdir(parents=True, exist_ok=True)
-        self.namespaces[name] = self.network.namespace()
+        self.namespaces[name], self.homes[name] = self.network.namespace(), folder
         inside = ["ip", "netns", "exec", self.namespaces[name]]
+        if ordinary:
+            inside += self._as_nobody(folder)
         self._start(f"{name}-runner", "bb_runner", buildbarn.runner(folder), inside)
         deadline = time.monotonic() + START_SECONDS
         while not (folder / "runner.sock").exists():
@@ -184,6 +189,17 @@ class Cluster:
         )
         self._start(name, "bb_worker", settings, inside)
 
+    def _as_nobody(self, folder: Path) -> list[str]:
+        for path in (folder, *buildbarn.worker_folders(folder)):
+            os.chown(path, NOBODY, NOBODY)
+        ids = self.folder / "subids"
+        ids.write_text("nobody:300000:65536\n", encoding="ascii")
+        change = ["setpriv", "--pdeathsig=KILL", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        mounts = (
+            'mount --bind "$0" /etc/subuid; mount --bind "$0" /etc/subgid; mount --bind "$1" /opt; shift 2; exec "$@"'
+        )
+        return ["sh", "-euc", mounts, str(ids), str(self.programs), "--", *change]
+
     @property
     def _storage(self) -> dict[str, Any]:
         return {"address": f"{self.network.address()}:{STORAGE + 1}"}
@@ -191,7 +207,8 @@ class Cluster:
     def _start(self, name: str, program: str, settings: Mapping[str, Any], before: Sequence[str] = ()) -> None:
         file = self.folder / f"{name}.json"
         file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        argv = [*before, str(self.programs / program), str(file)]
+        programs = Path("/opt") if "setpriv" in before else self.programs
+        argv = [*before, str(programs / program), str(file)]
         self.running[name] = Program(name, argv, self.folder / f"{name}.log", {})
         self.running[name].start()
 
@@ -203,6 +220,14 @@ class Cluster:
             dead = [name for name, program in self.running.items() if program.process and program.process.poll()]
             assert not dead and time.monotonic() < deadline, "\n".join(self.log(name) for name in self.running)
             time.sleep(0.05)
+
+    def executed(self) -> int:
+        """How many actions workers have begun."""
+        return sum(self.running[name].log.read_text(errors="replace").count(" Action: ") for name in self.workers)
+
+    def home(self, worker: str) -> Path:
+        """Where a worker keeps what it has."""
+        return self.homes[worker]
 
     def log(self, name: str) -> str:
         return self.running[name].log.read_text(encoding="utf-8", errors="replace")[-4000:]
