@@ -14,10 +14,11 @@ import grpc
 import pytest
 
 from photonbuild import code
-from photonbuild.errors import ConfigError, Interrupted, RemoteError
+from photonbuild.errors import ConfigError, Interrupted, RemoteError, StoreError
 from photonbuild.remote import actions, blobs, connection
 from photonbuild.remote.actions import Action, Again, Result, action
 from photonbuild.remote.blobs import LostBlob
+from photonbuild.remote.cache import EnginePlace
 from photonbuild.remote.digest import Blob, Digest
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
@@ -250,3 +251,20 @@ def test_secrets(tmp_path: Path) -> None:
         endpoint("grpc://host:1", token_file=token)
     with pytest.raises(ConfigError, match="belong together"):
         endpoint("grpcs://host:1", certificate=token)
+
+
+def test_files_by_path(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(LARGE)
+    server.executes = False
+    with serve(server) as address, engine(endpoint(address), execution=False) as found:
+        place = EnginePlace(engine=found)
+        assert place.read("a/b") is None and not place.has("a/b") and not place.get("a/b", tmp_path / "home", 1)
+        place.put(tmp_path / "file", "a/b")
+        assert place.has("a/b") and place.read("a/b") == LARGE
+        assert place.get("a/b", tmp_path / "home", len(LARGE)) and (tmp_path / "home").read_bytes() == LARGE
+        assert place.get("a/b", tmp_path / "home", 7) and (tmp_path / "home").read_bytes() == b""
+        server.blobs.clear()
+        assert place.read("a/b") is None and not place.has("a/b")
+        server.faults = [("GetActionResult", grpc.StatusCode.PERMISSION_DENIED)]
+        with pytest.raises(StoreError, match="refuses"):
+            place.read("a/b")
