@@ -6,6 +6,7 @@ program and the seed that a build here uses.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -41,13 +42,14 @@ MOST_LOG = 512 << 20
 class There:
     """An engine for the builds of one run. `priority`: the highest goes first; `costs`: as all clients know them.
 
-    `workers`: who built what, by spec; a result that another client had asked for before is there as well.
+    `reading` bounds how many results are read at once. `workers`: who built what, by spec; a result that another client had asked for before is there as well.
     """
 
     engine: Engine
     priority: Mapping[str, float]
     costs: Mapping[str, Cost]
     said: Callable[[str], None] = lambda text: None
+    reading: threading.Semaphore = field(default_factory=threading.Semaphore)
     workers: dict[str, str] = field(default_factory=dict)
 
     def run(self, builder: Builder, spec: Spec, installed: Mapping[str, Package], work: Path, log: Path) -> Completed:
@@ -67,7 +69,8 @@ class There:
         home.show(log, result)
         outcome = home.outcome(result)
         if outcome.code == 0:
-            collect(builder, spec, home.folder, work / "out")
+            with self.reading:
+                collect(builder, spec, home.folder, work / "out")
         return Completed(
             argv=(*ARGV, START),
             returncode=outcome.code,

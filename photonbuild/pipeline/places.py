@@ -44,7 +44,13 @@ def places(
         token_file=_path(remote.token_file),
     )  # fmt: skip
     with engine(server, remote.platform) as found:
-        there = There(engine=found, priority=priority, costs=session.shared_costs, said=session.reporter.warn)
+        there = There(
+            engine=found,
+            priority=priority,
+            costs=session.shared_costs,
+            said=session.reporter.warn,
+            reading=threading.Semaphore(session.jobs),
+        )
         both = Both(there=there.run, workers=there.workers, remote=remote)
 
         def end() -> None:
@@ -79,7 +85,8 @@ class Both:
         self._here = threading.Semaphore(max(1, self.remote.local_jobs))
 
     def run(self, builder: Builder, spec: Spec, installed: Mapping[str, Package], work: Path, log: Path) -> Completed:
-        only_here = len(installed) >= MOST_LAYERS // 2
+        # More than an overlay takes are merged, which a worker does not.
+        only_here = len(installed) + len(builder.layers_of(spec)) >= MOST_LAYERS
         if (only_here or self.remote.local_jobs) and self._here.acquire(blocking=only_here):
             try:
                 return run_here(builder, spec, installed, work, log)

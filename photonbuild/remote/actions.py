@@ -121,7 +121,8 @@ class Actions:
         `priority` goes first; REAPI has it the other way round. `said` is told why something is done again.
         """
         trouble = ""
-        if (found := self.cached(wanted.digest)) is not None:
+        # One that failed is asked for again: it may have been for want of something that is there now.
+        if (found := self.cached(wanted.digest)) is not None and found.exit_code == 0:
             try:
                 result = self._result(found, cached=True)
                 keep(result)

@@ -18,6 +18,7 @@ from tests.cluster.conftest import Client, digests
 from tests.integration.conftest import Checkout
 from tests.support.cluster import Cluster
 
+pytestmark = pytest.mark.xdist_group("trio")
 REAL = 20
 NOTHING = 1_000
 

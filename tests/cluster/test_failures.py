@@ -30,7 +30,7 @@ def duo(programs: Path, place: Path) -> Iterator[Cluster]:
         made.start_storage()
         made.start_scheduler()
         for name in ("ada", "bob"):
-            made.start_worker(name)
+            made.start_worker(name, unpacked=place / "unpacked")
         yield made
 
 
@@ -69,7 +69,11 @@ def building_worker(made: Cluster) -> str:
     found: list[str] = []
 
     def look() -> bool:
-        found[:] = [name for name in made.workers if any((made.home(name) / "cache" / "tmp").glob("work-*/out"))]
+        found[:] = [
+            name
+            for name in made.workers
+            if made.is_busy(name) and any((made.home(name) / "cache" / "tmp").glob("work-*/out"))
+        ]
         return bool(found)
 
     until(look, "a worker that builds")

@@ -21,6 +21,7 @@ from tests.cluster.conftest import Client
 from tests.integration.conftest import make_checkout
 from tests.support.cluster import Cluster, Network, cluster
 
+pytestmark = pytest.mark.xdist_group("trio")
 NAMES = ("builder", "stranger")
 
 

@@ -47,6 +47,10 @@ class Network:
 
     def __exit__(self, *exc: object) -> None:
         for name in self.names:
+            # Builds outlive a runner that was killed.
+            for pid in subprocess.run(["ip", "netns", "pids", name], capture_output=True).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             ip("netns", "del", name, check=False)
         ip("link", "del", self.bridge, check=False)
 
@@ -150,7 +154,7 @@ class Cluster:
         ]
         scheduler = {"address": f"{self.network.address()}:{SCHEDULER_CLIENTS}"} if execution else None
         self._start("storage", "bb_storage", buildbarn.storage(folder, servers, scheduler=scheduler, size=size))
-        self._await(STORAGE)
+        self.await_port(STORAGE)
 
     def start_scheduler(self) -> None:
         servers = [
@@ -158,16 +162,29 @@ class Cluster:
         ]
         settings = buildbarn.scheduler(*servers, storage=self._storage)
         self._start("scheduler", "bb_scheduler", settings)
-        self._await(SCHEDULER_CLIENTS)
+        self.await_port(SCHEDULER_CLIENTS)
 
-    def start_worker(self, name: str, *, slots: int = 1, lives_on: Path | None = None, ordinary: bool = False) -> None:
-        """A worker and its runner in a namespace of their own. `lives_on`: another folder for all that it writes.
+    def start_worker(
+        self,
+        name: str,
+        *,
+        slots: int = 1,
+        lives_on: Path | None = None,
+        unpacked: Path | None = None,
+        ordinary: bool = False,
+    ) -> None:
+        """A worker and its runner in a namespace of their own. `lives_on`: another folder for all that it writes;
+        `unpacked`: where one of this name has left its seeds in another cluster.
 
         Those of an `ordinary` user are nobody's, with sub-ids that only they see.
         """
         folder = (lives_on or self.folder) / name
+        folder.mkdir()
+        if unpacked is not None:
+            (unpacked / name).mkdir(parents=True, exist_ok=True)
+            (folder / "cache").symlink_to(unpacked / name)
         for path in buildbarn.worker_folders(folder):
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(exist_ok=True)
         self.namespaces[name], self.homes[name] = self.network.namespace(), folder
         inside = ["ip", "netns", "exec", self.namespaces[name]]
         if ordinary:
@@ -212,10 +229,13 @@ class Cluster:
         self.running[name] = Program(name, argv, self.folder / f"{name}.log", {})
         self.running[name].start()
 
-    def _await(self, port: int) -> None:
+    def await_port(self, port: int, host: str | None = None) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
-            with contextlib.suppress(OSError), socket.create_connection((self.network.address(), port), timeout=5):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((host or self.network.address(), port), timeout=5),
+            ):
                 return
             dead = [name for name, program in self.running.items() if program.process and program.process.poll()]
             assert not dead and time.monotonic() < deadline, "\n".join(self.log(name) for name in self.running)
@@ -224,6 +244,10 @@ class Cluster:
     def executed(self) -> int:
         """How many actions workers have begun."""
         return sum(self.running[name].log.read_text(errors="replace").count(" Action: ") for name in self.workers)
+
+    def is_busy(self, worker: str) -> bool:
+        text = self.running[worker].log.read_text(errors="replace")
+        return text.count(" Action: ") > text.count(" ExecuteResponse: ")
 
     def home(self, worker: str) -> Path:
         """Where a worker keeps what it has."""
@@ -242,10 +266,12 @@ class Cluster:
 def cluster(programs: Path, folder: Path, **settings: Any) -> Iterator[Cluster]:
     """An empty cluster over the folder, which is gone afterwards."""
     folder.mkdir(parents=True)
-    with Network() as network:
-        made = Cluster(programs=programs, folder=folder, network=network, **settings)
-        try:
-            yield made
-        finally:
-            made.stop()
-            shutil.rmtree(folder)
+    try:
+        with Network() as network:
+            made = Cluster(programs=programs, folder=folder, network=network, **settings)
+            try:
+                yield made
+            finally:
+                made.stop()
+    finally:
+        shutil.rmtree(folder)
