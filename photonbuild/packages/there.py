@@ -42,7 +42,8 @@ MOST_LOG = 512 << 20
 class There:
     """An engine for the builds of one run. `priority`: the highest goes first; `costs`: as all clients know them.
 
-    `reading` bounds how many results are read at once. `workers`: who built what, by spec; a result that another client had asked for before is there as well.
+    `reading` bounds how many results are read at once. `workers`: who built what, by spec; a result that another client
+    had asked for before is there as well.
     """
 
     engine: Engine
