@@ -20,6 +20,8 @@ from photonbuild.remote.tree import Input, files_of, input_root
 
 MOST = (1 << 31) - 1  # of a priority
 CODES = {code.value[0]: code for code in grpc.StatusCode}
+# There is none, or it is damaged.
+NO_RESULT = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
 # What a worker says of itself when it could not do its work: another one may.
 ELSEWHERE = frozenset({*AGAIN, grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNKNOWN})
 
@@ -88,14 +90,13 @@ class Actions:
         self._execution = services.ExecutionStub(connection.channel)
 
     def cached(self, digest: Digest) -> Any | None:
-        """The message ActionResult that the action cache has."""
+        """The message ActionResult that the action cache has, whole."""
         request = messages.GetActionResultRequest(
             instance_name=self._connection.endpoint.instance, action_digest=message(digest)
         )
-        code = grpc.StatusCode.NOT_FOUND
         try:
             return self._connection.call(
-                self._cache.GetActionResult, request, what="is asked for a result", passed=(code,)
+                self._cache.GetActionResult, request, what="is asked for a result", passed=NO_RESULT
             )
         except grpc.RpcError:
             return None

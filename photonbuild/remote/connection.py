@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,8 +21,10 @@ PAUSES = (3.0, 12.0, 45.0)
 SECONDS = 60.0  # that one call may take that moves no file
 VERSION = 2  # of the API
 BATCH = 4 << 20  # bytes in one message, where the server names no bound; gRPC's own bound for what is received
-# Pings are allowed every five minutes unless a server says otherwise.
+# A server may have given up a connection while the network was away: only who sends something learns of it. Pings are
+# allowed every five minutes, unless a server says otherwise, and calls at any time.
 CHANNEL = (("grpc.keepalive_time_ms", 330_000), ("grpc.keepalive_timeout_ms", 60_000))
+BEAT = 20.0  # seconds
 METADATA = "build.bazel.remote.execution.v2.requestmetadata-bin"
 
 AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED})
@@ -66,6 +69,17 @@ class Connection:
     @property
     def channel(self) -> grpc.Channel:
         return self._channel
+
+    def beat(self) -> None:
+        """Ask something small again and again until `close`: so that what waits learns of a connection that is gone."""
+
+        def run() -> None:
+            request = messages.GetCapabilitiesRequest(instance_name=self.endpoint.instance)
+            while not self.closed.wait(BEAT):
+                with contextlib.suppress(grpc.RpcError, ValueError):
+                    self.capabilities_stub.GetCapabilities(request, timeout=BEAT, metadata=self.metadata())
+
+        threading.Thread(target=run, name="beat", daemon=True).start()
 
     def check(self, *, execution: bool) -> None:
         """Ask what the server can do. Raises RemoteError when that does not suffice."""

@@ -30,6 +30,7 @@ def engine(
     connection = Connection(endpoint)
     try:
         connection.check(execution=execution)
+        connection.beat()
         blobs = Blobs(connection)
         yield Engine(
             connection=connection, blobs=blobs, actions=Actions(connection, blobs), platform=dict(platform or {})

@@ -205,12 +205,15 @@ def test_the_network_of_a_worker_is_cut_for_a_minute(duo: Cluster, user: Client)
 
 
 def test_the_network_of_a_client_is_cut_for_a_minute(duo: Cluster, user: Client) -> None:
+    """The server gives up the connection meanwhile, which the client learns since it asks something now and then."""
     name = duo.network.namespace()
     with building(user, user.slow(SECONDS), before=("ip", "netns", "exec", name)):
         building_worker(duo)
         duo.network.cut(name)
         time.sleep(60)
         duo.network.mend(name)
+        mended = time.monotonic()
+    assert time.monotonic() - mended < 180
     check(user)
 
 
@@ -227,9 +230,6 @@ def test_a_worker_without_room(programs: Path, place: Path, tmp_path: Path, seed
             client = Client(make_checkout(tmp_path / "user", seeded_store), made.address)
             said = client.build("mini-data", code=11)
             assert "worker tiny" in said and "MiB are free" in said and said.count("tried again") == 3
-            # One that has room is found by the same tries.
-            made.start_worker("ample")
-            assert "mini-data" in client.checkout.run("build", "mini-data", *client.options).stderr
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 

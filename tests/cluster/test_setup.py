@@ -42,12 +42,13 @@ def test_storage_and_scheduler_as_they_are_set_up(programs: Path, place: Path) -
         found = setup.engine_files(made.folder / "storage", host="127.0.0.1", size=1 << 30)
         for path in buildbarn.storage_folders(made.folder / "storage"):
             path.mkdir(parents=True)
+        inside = made.network.namespace()
         for name in ("storage", "scheduler"):
             text = found[f"{name}.json"]
             assert json.loads(text)
             (made.folder / f"{name}.json").write_text(text, encoding="utf-8")
-            argv = [str(programs / f"bb_{name}"), str(made.folder / f"{name}.json")]
+            argv = ["ip", "netns", "exec", inside, str(programs / f"bb_{name}"), str(made.folder / f"{name}.json")]
             made.running[name] = Program(name, argv, made.folder / f"{name}.log", {})
             made.running[name].start()
-        made.await_port(8980, "127.0.0.1")
-        made.await_port(8982, "127.0.0.1")
+        made.await_port(8980, made.network.address(2))
+        made.await_port(8982, made.network.address(2))

@@ -19,19 +19,25 @@ from photonbuild.remote.engine import engine
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from tests.cluster.conftest import Client
 from tests.integration.conftest import make_checkout
-from tests.support.cluster import Cluster, Network, cluster
+from tests.support.cluster import Cluster, Network, cluster, free_number
 
 pytestmark = pytest.mark.xdist_group("trio")
 NAMES = ("builder", "stranger")
 
 
 @pytest.fixture(scope="module")
-def certificates(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def number() -> int:
+    """Of the network of the guarded cluster."""
+    return free_number()
+
+
+@pytest.fixture(scope="module")
+def certificates(session: Session, number: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, a server of every address of a cluster, and two clients; another authority with a client."""
     work = tmp_path_factory.mktemp("certificates")
     binds = [Bind(work, "/work", readonly=False)]
     box = Sandbox(layers=[session.seed.root], scratch=session.store.scratch, binds=binds)
-    address = Network().address()
+    address = Network(number).address()
     key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     lines = ["cd /work"]
     for authority in ("ca", "other"):
@@ -51,11 +57,11 @@ def certificates(session: Session, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def guarded(programs: Path, place: Path, certificates: Path) -> Iterator[Cluster]:
+def guarded(programs: Path, place: Path, certificates: Path, number: int) -> Iterator[Cluster]:
     """A cluster that asks who its clients are."""
     tls = {"serverKeyPair": buildbarn.key_pair(certificates / "server.pem", certificates / "server.key")}
     policy = buildbarn.by_certificate((certificates / "ca.pem").read_text(), ["builder"])
-    with cluster(programs, place / "guarded", tls=tls, policy=policy) as made:
+    with cluster(programs, place / "guarded", number=number, tls=tls, policy=policy) as made:
         made.start_storage()
         made.start_scheduler()
         made.start_worker("ada")

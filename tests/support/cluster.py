@@ -29,7 +29,7 @@ STORAGE, SCHEDULER_CLIENTS, SCHEDULER_WORKERS = 8980, 8982, 8983
 class Network:
     """A bridge, and a network namespace at each of its links: namespaces 2, 3, … have the addresses ….2, ….3, …"""
 
-    number: int = field(default_factory=lambda: 1 + os.getpid() % 250)
+    number: int = field(default_factory=lambda: free_number())
     names: list[str] = field(default_factory=list)
 
     @property
@@ -75,6 +75,12 @@ class Network:
 
     def mend(self, name: str) -> None:
         ip("link", "set", name, "up")
+
+
+def free_number() -> int:
+    """A number that no network here has; those of other processes begin elsewhere."""
+    numbers = ((os.getpid() * 7 + step) % 250 + 1 for step in range(250))
+    return next(number for number in numbers if not Path(f"/sys/class/net/pbbr{number}").exists())
 
 
 def ip(*words: str, check: bool = True) -> None:
@@ -263,11 +269,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(programs: Path, folder: Path, **settings: Any) -> Iterator[Cluster]:
-    """An empty cluster over the folder, which is gone afterwards."""
+def cluster(programs: Path, folder: Path, number: int | None = None, **settings: Any) -> Iterator[Cluster]:
+    """An empty cluster over the folder, which is gone afterwards. `number`: of its network."""
     folder.mkdir(parents=True)
     try:
-        with Network() as network:
+        with Network(number or free_number()) as network:
             made = Cluster(programs=programs, folder=folder, network=network, **settings)
             try:
                 yield made
