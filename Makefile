@@ -67,7 +67,8 @@ test-matrix: images ## boot every image, install from every kickstart, kill 50 b
 	$(MAKE) --no-print-directory fuzz
 
 test-cluster: ## remote execution: Buildbarn from its Go modules, three workers on a network, and what may befall them; root
-	$(PYTEST) tests/cluster -n 3 --dist loadgroup $(ARGS)
+	$(PYTEST) tests/cluster --ignore tests/cluster/test_failures.py $(ARGS)
+	$(PYTEST) tests/cluster/test_failures.py -n 3 $(ARGS)
 
 fuzz: ## every parser of what a guest, an image, a spec or the network wrote: ten minutes each, or FUZZ_SECONDS=N
 	$(PYTEST) tests/native/test_fuzz.py --fuzz-seconds $(FUZZ_SECONDS) $(ARGS)

@@ -29,6 +29,7 @@ PIECE = 1 << 20  # bytes in one message of a stream
 ASKED = 10_000  # digests in one question
 PER_BLOB = 256  # bytes that a blob takes in a message besides its own
 SLOWEST = 256 << 10  # bytes a second that a stream has to make
+CODES_AGAIN = frozenset(code.value[0] for code in AGAIN)
 LEAST = 120.0  # seconds that every stream has
 
 
@@ -136,11 +137,15 @@ class Blobs:
             instance_name=self._connection.endpoint.instance,
             requests=[row(digest=message(blob.digest), data=blob.read()) for blob in batch],
         )
-        answer = self._connection.call(self._storage.BatchUpdateBlobs, request, what="is given blobs")
-        for response in answer.responses:
-            if response.status.code:
-                raise self._connection.error("does not take a blob", detail=response.status.message)
-        self._connection.traffic.add(up=sum(blob.digest.size for blob in batch))
+        for number in range(1 + len(PAUSES)):
+            answer = self._connection.call(self._storage.BatchUpdateBlobs, request, what="is given blobs")
+            wrong = next((response.status for response in answer.responses if response.status.code), None)
+            if wrong is None:
+                self._connection.traffic.add(up=sum(blob.digest.size for blob in batch))
+                return
+            if number == len(PAUSES) or wrong.code not in CODES_AGAIN:
+                raise self._connection.error("does not take a blob", detail=wrong.message)
+            self._connection.pause(number)
 
     def _send_once(self, blob: Blob) -> None:
         """As a stream, unless another thread has sent it meanwhile."""

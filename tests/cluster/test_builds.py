@@ -18,7 +18,6 @@ from tests.cluster.conftest import Client, digests
 from tests.integration.conftest import Checkout
 from tests.support.cluster import Cluster
 
-pytestmark = pytest.mark.xdist_group("trio")
 REAL = 20
 NOTHING = 1_000
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +19,6 @@ from tests.cluster.conftest import Client
 from tests.integration.conftest import make_checkout
 from tests.support.cluster import Cluster, Network, cluster, free_number
 
-pytestmark = pytest.mark.xdist_group("trio")
 NAMES = ("builder", "stranger")
 
 
@@ -147,5 +144,3 @@ def test_files_in_the_storage(trio: Cluster, tmp_path: Path) -> None:
             place.put(file, f"{name}/{size}")
             assert place.get(f"{name}/{size}", tmp_path / "home", size)
             assert (tmp_path / "home").read_bytes() == file.read_bytes() and place.has(f"{name}/{size}")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(tmp_path / "home")
