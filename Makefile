@@ -14,7 +14,7 @@ BOOTED := iso qcow2 oci pico
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: $(IMAGES) images repo test test-matrix lint unit native integration boot start fuzz clean help
+.PHONY: $(IMAGES) images repo test test-matrix test-cluster lint unit native integration boot start fuzz clean help
 
 $(IMAGES): ## that image and every package in it: build/images/NAME.yaml; SSH_KEY=FILE lets that key in; PROFILE=NAME for other packages
 	$(PHOTONBUILD) image $@ $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(IMAGE_ARGS)
@@ -63,7 +63,12 @@ test-matrix: images ## boot every image, install from every kickstart, kill 50 b
 	$(PYTEST) tests/matrix -n auto --dist worksteal $(ARGS)
 	$(PYTEST) tests/integration tests/boot tests/pico -m long $(ARGS)
 	$(PYTEST) tests/integration/test_faults_kill.py --kills 50 $(ARGS)
+	$(MAKE) --no-print-directory test-cluster
 	$(MAKE) --no-print-directory fuzz
+
+test-cluster: ## remote execution: Buildbarn from its Go modules, three workers on a network, and what may befall them; root
+	$(PYTEST) tests/cluster --ignore tests/cluster/test_failures.py $(ARGS)
+	$(PYTEST) tests/cluster/test_failures.py -n 3 $(ARGS)
 
 fuzz: ## every parser of what a guest, an image, a spec or the network wrote: ten minutes each, or FUZZ_SECONDS=N
 	$(PYTEST) tests/native/test_fuzz.py --fuzz-seconds $(FUZZ_SECONDS) $(ARGS)

@@ -43,7 +43,7 @@ def imported(path: Path, root: Path = PROJECT) -> frozenset[str]:
             names |= {node.module} if below - known.keys() else set()
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
             names.add(node.value)
-    return frozenset(names & known.keys())
+    return frozenset(name for name in names & known.keys() if known[name] != path)
 
 
 def program(module: str) -> Path:

@@ -89,6 +89,12 @@ class StoreError(PhotonbuildError):
     exit_code = 10
 
 
+class RemoteError(PhotonbuildError):
+    """An engine of remote execution, or a worker of it: not reached, refusing, or giving what cannot be used."""
+
+    exit_code = 11
+
+
 class Interrupted(PhotonbuildError):
     """Ctrl-C or SIGTERM."""
 

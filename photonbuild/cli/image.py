@@ -8,7 +8,16 @@ from pathlib import Path
 
 import click
 
-from photonbuild.cli.options import IMAGE_NAMES, PROFILE_NAMES, answer, command, from_cache_only, public_keys, recorded
+from photonbuild.cli.options import (
+    IMAGE_NAMES,
+    PROFILE_NAMES,
+    answer,
+    building,
+    command,
+    from_cache_only,
+    public_keys,
+    recorded,
+)
 from photonbuild.config.models import Signing
 from photonbuild.errors import ConfigError
 from photonbuild.images.formats import FORMATS
@@ -46,6 +55,7 @@ from photonbuild.pipeline.session import Session
 @from_cache_only
 @command
 @recorded
+@building
 def image_command(
     session: Session,
     name: str,

@@ -51,6 +51,7 @@ COMMANDS = {
     "verify": "machine",
     "who-needs": "graph",
     "why": "packages",
+    "worker": "worker",
 }
 
 

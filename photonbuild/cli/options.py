@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any
 import click
 
 from photonbuild import __version__
+from photonbuild.config.load import Config
+from photonbuild.config.models import Remote
 from photonbuild.errors import ConfigError, PhotonbuildError
 from photonbuild.events import Run
 from photonbuild.log import Reporter
@@ -84,6 +87,48 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(SHARED):
         wrapper = option(wrapper)
     return wrapper
+
+
+REMOTE = (
+    click.option("--remote", metavar="ADDRESS", help="Build on this engine: grpcs://HOST:PORT; none: on this machine."),
+    click.option("--remote-jobs", type=click.IntRange(1, 10_000), help="Builds asked for at once (64)."),
+    click.option("--local-jobs", type=click.IntRange(0), help="Builds on this machine beside the engine's (0)."),
+    click.option("--recheck", metavar="SHARE", help="Build this share here as well, and compare: 5% (0%)."),
+)
+
+
+def building(function: Callable[..., None]) -> Callable[..., None]:
+    """Below `command`: options of a command that builds packages, which may be on other machines."""
+
+    @functools.wraps(function)
+    def wrapper(session: Session, **options: Any) -> None:
+        names = ("remote", "remote_jobs", "local_jobs", "recheck")
+        session.config = with_remote(session.config, **{name: options.pop(name) for name in names})
+        function(session, **options)
+
+    for option in reversed(REMOTE):
+        wrapper = option(wrapper)
+    return wrapper
+
+
+def with_remote(
+    config: Config, *, remote: str | None, remote_jobs: int | None, local_jobs: int | None, recheck: str | None
+) -> Config:
+    """The configuration with what the command line says of an engine. Raises ConfigError."""
+    if remote == "none":
+        return dataclasses.replace(config, user=config.user.model_copy(update={"remote": None}))
+    given = {"address": remote, "jobs": remote_jobs, "local_jobs": local_jobs, "recheck": recheck}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        return config
+    known = config.user.remote.model_dump() if config.user.remote else {}
+    if "address" not in {**known, **changes}:
+        raise ConfigError("no engine is named", hint="--remote grpcs://HOST:PORT, or remote: in your own settings")
+    try:
+        found = Remote.model_validate({**known, **changes})
+    except ValueError:
+        raise ConfigError(f"--recheck {recheck} is no share", hint="--recheck 5%") from None
+    return dataclasses.replace(config, user=config.user.model_copy(update={"remote": found}))
 
 
 def recorded(function: Callable[..., None]) -> Callable[..., None]:

@@ -15,6 +15,7 @@ from photonbuild.cli.options import (
     PROFILE_NAMES,
     SPEC_NAMES,
     answer,
+    building,
     command,
     from_cache_only,
     recorded,
@@ -166,6 +167,7 @@ def why_command(session: Session, name: str) -> None:
 @from_cache_only
 @command
 @recorded
+@building
 def build_command(session: Session, packages: tuple[str, ...], profile: str, keep_going: bool) -> None:
     """Build packages (specs or package names), or all of a profile, with everything they need."""
     names = pipeline.chosen_specs(session, packages, profile)

@@ -249,6 +249,30 @@ class PublicationSettings(Model):
     targets: dict[Name, str] = Field(default_factory=dict)
 
 
+class Remote(Model):
+    """An engine of remote execution that builds packages, and who we are there; see docs/use/remote.md.
+
+    `authority`, `certificate`, `key`: PEM files; `token_file` holds a bearer token. `jobs`: builds asked for at once;
+    `local_jobs`: builds here beside them. `recheck`: the share of builds that is done here as well, and compared.
+    `platform`: properties that a worker must have.
+    """
+
+    address: str
+    authority: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    token_file: str | None = None
+    jobs: Annotated[int, Field(ge=1, le=10_000)] = 64
+    local_jobs: Annotated[int, Field(ge=0)] = 0
+    recheck: Annotated[str, Field(pattern=r"^(100|[0-9]{1,2}(\.[0-9]+)?)%$")] = "0%"
+    platform: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """`recheck` as a number from 0 to 1."""
+        return float(self.recheck.removesuffix("%")) / 100
+
+
 class Limits(Model):
     """When a build is stopped, instead of by what it took before: hours in all, minutes without output, its memory."""
 
@@ -272,6 +296,7 @@ class User(Model):
     jobs: Annotated[int, Field(ge=1)] | None = None
     limits: Limits = Limits()
     cache: UserCaches = UserCaches()
+    remote: Remote | None = None
     # Where the machines of every image that boots update from, besides those of the image.
     repositories: tuple[ClientRepository, ...] = ()
 

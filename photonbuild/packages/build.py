@@ -12,19 +12,19 @@ from typing import Any
 
 from photonbuild.cache.caches import Caches, Void
 from photonbuild.errors import BuildError, StoreError
-from photonbuild.files import locked, read_json, read_sealed, sha256_of, write_json
+from photonbuild.files import locked, read_json, read_sealed, sha256_of
 from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of, write_inputs
-from photonbuild.packages.attempt import inspect_results, run_build
-from photonbuild.packages.buildroot import Builder, installed_packages, stage_sources
+from photonbuild.packages.attempt import inspect_results
+from photonbuild.packages.buildroot import Builder, installed_packages
 from photonbuild.packages.built import RECORD, Built, load_built, write_built
+from photonbuild.packages.here import Run, run_here
 from photonbuild.packages.inputs import build_inputs
 from photonbuild.packages.leaks import check_leaks
 from photonbuild.packages.package import Package
 from photonbuild.packages.shared import bring_files, complete, find_shared, package_parts
 from photonbuild.packages.spec import Spec
 from photonbuild.run import tail_of
-from photonbuild.sandbox.sandbox import Bind
 from photonbuild.schedule import Busy
 from photonbuild.store import Store, no_space
 from photonbuild.uses import gate, in_use
@@ -53,8 +53,12 @@ class Outcome:
     cache: str | None = None
 
 
-def build(builder: Builder, spec: Spec, done: Mapping[str, Built], *, whole: bool = True) -> Outcome:
+def build(
+    builder: Builder, spec: Spec, done: Mapping[str, Built], run: Run = run_here, *, whole: bool = True
+) -> Outcome:
     """Build one spec, or take it from the store or a shared cache. Raises BuildError with the end of the log.
+
+    `run` says where: on this machine, or on a worker of an engine.
 
     Without `whole` the record of what a cache has is enough, and its files come when they are needed. Raises Busy while
     another process builds a package of this name, and Void when a cache has no more what others here were built from.
@@ -85,7 +89,7 @@ def build(builder: Builder, spec: Spec, done: Mapping[str, Built], *, whole: boo
         _bring_installed(builder, installed, done)
         with store.staging() as work:
             try:
-                _build(builder, spec, work, inputs, installed)
+                _build(builder, spec, work, inputs, installed, run)
                 store.publish(work / "out", final)
             except OSError as exc:
                 if exc.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -146,27 +150,22 @@ def _sound(store: Store, final: Path) -> Built | None:
 
 
 def _build(
-    builder: Builder, spec: Spec, work: Path, inputs: Mapping[str, Any], installed: Mapping[str, Package]
+    builder: Builder,
+    spec: Spec,
+    work: Path,
+    inputs: Mapping[str, Any],
+    installed: Mapping[str, Package],
+    run: Run,
 ) -> None:
     out, keep = work / "out", work / "keep"
-    out.mkdir()
-    keep.mkdir()
-    stage_sources(builder, spec, work / "sources")
-    write_json(work / "plan.json", {"spec": f"{spec.name}.spec"})
     log = builder.store.root / "logs" / f"{spec.name}.log"
     log.write_text(f"# {spec.name}-{spec.evr}: {', '.join(installed) or 'nothing'} over the seed\n", encoding="utf-8")
-    binds = [
-        Bind(work / "sources", "/sources"),
-        Bind(work / "plan.json", "/plan.json"),
-        Bind(out, "/out", readonly=False, links=True),
-        Bind(keep, "/keep", readonly=False, links=True),
-    ]
     started = time.monotonic()
-    done = run_build(builder, spec, installed.values(), binds, work, log)
+    done = run(builder, spec, installed, work, log)
     if done.returncode:
         builder.store.check_full(tail_of(log), log, out)
         raise _failure(builder, spec, log, keep, done.stopped)
-    inspect_results(out, spec)
+    inspect_results(out, spec.name, where=spec.where)
     records = read_json(out / "meta.json")
     for record in records:
         record["sha256"] = sha256_of(out / "rpms" / record["file"])

@@ -18,6 +18,7 @@ from photonbuild.config.models import Seeds
 from photonbuild.errors import BuildError
 from photonbuild.files import copy_file
 from photonbuild.keys import key_of
+from photonbuild.packages.attempt import ARGV, variables
 from photonbuild.packages.built import Built, Cost, tree_of
 from photonbuild.packages.graph import Graph
 from photonbuild.packages.inputs import BuildEnvironment
@@ -41,9 +42,6 @@ MERGE = code.program("photonbuild.packages.inside.merge")
 MOST_LAYERS = 500
 # What runs in a build root beside the seed's programs, so that a change of it builds everything again.
 RUN_INSIDE = ("photonbuild.packages.inside.build", "photonbuild.sandbox.init")
-# On failure the state of the build is saved for `photonbuild shell`: the overlay itself is gone with the sandbox.
-SCRIPT = "python3 -I /build.py /plan.json; code=$?; [ $code = 0 ] || cp -a /build /keep/; exit $code"
-ARGV = ("bash", "-c", SCRIPT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,10 +192,8 @@ def build_sandbox(
     spec: Spec,
     installed: Iterable[Package],
     binds: Sequence[Bind],
-    upper: Path | None = None,
     *,
     work: Path,
-    tmpfs_size: str = "80%",
 ) -> Sandbox:
     """The build root of a package: the extracted trees of its dependencies over the seed.
 
@@ -211,10 +207,8 @@ def build_sandbox(
     return Sandbox(
         layers=[*trees, *layers, builder.seed.root],
         scratch=builder.store.scratch,
-        upper=upper,
         binds=[*builder.macros, Bind(PROGRAM, "/build.py"), *binds],
         env={**variables(builder.environment.epoch), "PHOTONBUILD_JOBS": str(builder.jobs)},
-        tmpfs_size=tmpfs_size,
     )
 
 
@@ -231,11 +225,6 @@ def merge_trees(store: Store, trees: Sequence[Path], out: Path) -> Path:
     folders = json.dumps([str(tree.absolute()) for tree in trees]).encode()
     box.run(["python3", "-I", "/merge.py", str(out.absolute())], input=folders, error=BuildError)
     return out
-
-
-def variables(epoch: int) -> dict[str, str]:
-    """The environment of every build, but for the number of cores, on which no result may depend."""
-    return {"HOME": "/build", "SOURCE_DATE_EPOCH": str(epoch)}
 
 
 def stage_sources(builder: Builder, spec: Spec, folder: Path, *, writable: bool = False) -> None:

@@ -31,6 +31,7 @@ from photonbuild.packages.inputs import digest_of
 from photonbuild.packages.package import Package
 from photonbuild.packages.room import available_memory
 from photonbuild.packages.shared import bring_files
+from photonbuild.pipeline.places import places
 from photonbuild.pipeline.plan import Step, plan, reasons
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
@@ -92,7 +93,8 @@ def _build_packages(
     builder = session.builder
     with (
         session.reporter.phase("packages"),
-        BuildView(session.reporter, costs, session.jobs) as view,
+        places(session, priority, workers) as (run, workers, on_interrupt),
+        BuildView(session.reporter, costs, max(session.jobs, workers - 1)) as view,
         prefetch(session, sorted(to_build(session, wanted), key=lambda name: -priority[name])),
     ):
         busy: set[str] = set()
@@ -112,7 +114,7 @@ def _build_packages(
                 view.finish(event)
 
             try:
-                found = build(builder, session.specs[name], done, whole=name in whole)
+                found = build(builder, session.specs[name], done, run, whole=name in whole)
                 done[name] = found.built
             except Busy:
                 view.postpone(name)
@@ -131,7 +133,7 @@ def _build_packages(
             workers=workers,
             priority=priority,
             keep_going=keep_going,
-            on_interrupt=process.end_all,
+            on_interrupt=on_interrupt,
         )
     remember_costs(session, done)
     for error in errors.values():

@@ -204,6 +204,14 @@ class Session:
         """What was concluded from builds is found out again."""
         self.__dict__.pop("builder", None)
 
+    @cached_property
+    def shared_costs(self) -> dict[str, Cost]:
+        """What each spec's build takes as the distribution says: the same for all that build it."""
+        known: dict[str, dict[str, Any]] = {}
+        for path in self.config.roots.all("build/timings.json"):
+            known |= read_sealed(path) or {}
+        return {name: Cost(**known[name]) for name in self.specs if name in known}
+
     def spec(self, name: str) -> Spec:
         """A spec by its name or by the name of a package that it makes."""
         found = self.specs.get(name) or self.specs.get(self.graph.maker.get(name, ""))

@@ -40,6 +40,7 @@ FLOORS = (
     "photonbuild.config",
     "photonbuild.sandbox",
     "photonbuild.store",
+    "photonbuild.remote",
     "photonbuild.gc",
     "photonbuild.projects",
     "photonbuild.sources",

@@ -1,0 +1,1 @@
+"""Messages and stubs of the Remote Execution API, as `tools/protos` writes them."""
