@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from photonbuild.cache import gc
-from photonbuild.cache.caches import Cache
+from photonbuild.cache.entry import Cache
 from photonbuild.cache.manifest import entry_path
 from photonbuild.config.load import unknown
 from photonbuild.errors import ConfigError, StoreError
@@ -16,7 +16,8 @@ from photonbuild.keys import key_of
 from photonbuild.packages import build as packages
 from photonbuild.packages import spec as specs
 from photonbuild.packages.built import Built
-from photonbuild.pipeline.build import bring, build_packages, with_caches
+from photonbuild.pipeline.build import build_packages
+from photonbuild.pipeline.fromcaches import bring, with_caches
 from photonbuild.pipeline.image import make_image
 from photonbuild.pipeline.imagecache import send_image
 from photonbuild.pipeline.plan import plan

@@ -16,7 +16,7 @@ from photonbuild.images.publish import ImageResult
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.sign import Signer, signer
 from photonbuild.keys import Inputs, key_of, write_inputs
-from photonbuild.pipeline.build import bring, with_caches
+from photonbuild.pipeline.fromcaches import bring, with_caches
 from photonbuild.pipeline.imagecache import send_image, shared_image
 from photonbuild.pipeline.publish import RECORD, publish_image, read_result, write_result
 from photonbuild.pipeline.recipe import make_recipe

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from photonbuild.cache.caches import RECORD, Cache, Caches, Packer
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import RECORD, Cache, Packer
 from photonbuild.cache.parts import pack_json
 from photonbuild.cache.places import FolderPlace
 from photonbuild.cache.signature import load_signer, new_key
