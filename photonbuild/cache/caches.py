@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from photonbuild import __version__
+from photonbuild.cache.entry import RECORD, Cache, Entry, Found, Packer, Void, words
 from photonbuild.cache.manifest import (
     MOST_INLINE,
     MOST_MANIFEST,
@@ -37,54 +38,7 @@ from photonbuild.files import sha256_of
 from photonbuild.store import Store
 
 T = TypeVar("T")
-Entry = tuple[Kind, str, str]
-# The part that everybody wants who finds an entry: where it is small it lies in the manifest.
-RECORD = "record"
-# What makes a part: it writes the packed bytes to a path and gives the size of what is in them.
-Packer = Callable[[Path], int]
 SENDERS = 2
-
-
-class Void(PhotonbuildError):
-    """An entry that was counted on cannot be had after all: what was concluded from it has to be found out again."""
-
-    exit_code = StoreError.exit_code
-
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(f"{entry[0]} {entry[1]} {entry[2][:12]} cannot be had from a cache any more")
-        self.entry = entry
-
-
-@dataclass
-class Cache:
-    """One cache of a run. `down`: why it is not asked any more; `bad`: files of it that are not what they should be.
-
-    Counted are entries and bytes that came from it, or went.
-    """
-
-    name: str
-    place: Place
-    writes: bool
-    down: str | None = None
-    bad: set[str] = field(default_factory=set)
-    failed: bool = False
-    hits: int = 0
-    received: int = 0
-    sent: int = 0
-    pushed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """An entry: its manifest, who signed it, the cache that it came from in this run, None where the store had it."""
-
-    manifest: Manifest
-    key: PublicKey
-    cache: str | None
-
-    @property
-    def entry(self) -> Entry:
-        return (self.manifest.kind, self.manifest.name, self.manifest.key)
 
 
 @dataclass(kw_only=True)
@@ -250,11 +204,11 @@ class Caches:
         for cache in self.caches:
             cache.bad.add(found.manifest.path)
         names = f"cache {found.cache}" if found.cache else "a cache"
-        self.warn(f"{names}: {_words(found.entry)} is not used: {reason}")
+        self.warn(f"{names}: {words(found.entry)} is not used: {reason}")
 
     def _refuse(self, cache: Cache, entry: Entry, reason: str) -> None:
         cache.bad.add(entry_path(*entry))
-        self.warn(f"cache {cache.name}: {_words(entry)} is not used: {reason}")
+        self.warn(f"cache {cache.name}: {words(entry)} is not used: {reason}")
 
     def _ask(self, cache: Cache, question: Callable[[Place], T]) -> T | None:
         """The answer of a cache; None of one that cannot be reached, which is said once."""
@@ -349,7 +303,3 @@ def _described(path: Path, unpacked: int, *, small: bool) -> Part:
     size = path.stat().st_size
     data = text_of(path.read_bytes()) if small and size <= MOST_INLINE else None
     return Part(sha256=sha256_of(path), size=size, unpacked=unpacked, data=data)
-
-
-def _words(entry: Entry) -> str:
-    return f"{entry[0]} {entry[1]} {entry[2][:12]}"

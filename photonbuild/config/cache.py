@@ -12,8 +12,8 @@ from photonbuild.config.validation import Model, Name
 from photonbuild.documents import nearest
 
 SCHEMES = ("https", "http", "s3", "grpcs", "grpc")
-# What of a package is rarely asked for: a cache may do without.
-Optional = Literal["debug", "source", "log"]
+# What a cache may do without: parts of packages that are rarely asked for, and images, which may not be for all.
+Optional = Literal["debug", "source", "log", "image"]
 TrustedKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*:[A-Za-z0-9+/]{43}=$")]
 
 
@@ -69,7 +69,7 @@ def _names_once(value: tuple[A, ...]) -> tuple[A, ...]:
 class ProjectCaches(Model):
     """``build/cache.yaml``. `trust`: public keys, as ``photonbuild cache key new`` prints them.
 
-    `leave_out`: parts of packages that are not sent: debuginfo, source packages, logs.
+    `leave_out`: what is not sent: debuginfo, source packages and logs of packages, images.
     """
 
     caches: Annotated[tuple[CacheAddress, ...], AfterValidator(_names_once)] = ()

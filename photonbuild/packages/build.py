@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photonbuild.cache.caches import Caches, Void
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import Void
 from photonbuild.errors import BuildError, StoreError
 from photonbuild.files import locked, read_json, read_sealed, sha256_of
 from photonbuild.keys import NAME as INPUTS

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from photonbuild.cache.caches import RECORD, Caches, Found, Packer, Void
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import RECORD, Found, Packer, Void
 from photonbuild.cache.parts import NAME, pack_files, pack_json, unpack_files
 from photonbuild.errors import BuildError, PhotonbuildError, StoreError
 from photonbuild.files import read_json, sha256_of

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild import code
-from photonbuild.cache.caches import RECORD, Caches, Void
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import RECORD, Void
 from photonbuild.cache.parts import pack_json
 from photonbuild.config.load import Config, load_sources
 from photonbuild.config.sources import SourcesFile

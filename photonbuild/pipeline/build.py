@@ -6,12 +6,10 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from photonbuild.cache.caches import Void
+from photonbuild.cache.entry import Void
 from photonbuild.config.load import load_sources
 from photonbuild.config.models import Profile
 from photonbuild.config.sources import SourceEntry
@@ -28,11 +26,10 @@ from photonbuild.packages.built import Built
 from photonbuild.packages.files import are_here
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.packages.inputs import digest_of
-from photonbuild.packages.package import Package
 from photonbuild.packages.room import available_memory
-from photonbuild.packages.shared import bring_files
+from photonbuild.pipeline.fromcaches import bring, builds_of, to_build, with_caches
 from photonbuild.pipeline.places import places
-from photonbuild.pipeline.plan import Step, plan, reasons
+from photonbuild.pipeline.plan import reasons
 from photonbuild.pipeline.session import Session
 from photonbuild.sandbox import process
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -41,7 +38,6 @@ from photonbuild.sources.fetch import fetch, stored
 from photonbuild.store import Store
 
 WORKER_MEMORY = 1 << 30
-T = TypeVar("T")
 
 
 def build_packages(
@@ -54,28 +50,6 @@ def build_packages(
     """
     names = list(names)
     return with_caches(session, lambda: _build_packages(session, names, keep_going=keep_going, whole=whole))
-
-
-def with_caches(session: Session, work: Callable[[], T]) -> T:
-    """The outcome of `work`, done again from what is left where a cache has no more what it said it has."""
-    while True:
-        try:
-            return work()
-        except Void as void:
-            if session.only_cached:
-                raise StoreError(void.message, hint="it is to be built once more, and pushed") from None
-            session.caches.forget(void.entry)
-            session.forget_builds()
-
-
-def bring(session: Session, builds: Iterable[Built]) -> None:
-    """Have the files of these builds in the store. Raises Void."""
-    missing = [built for built in builds if not are_here(built)]
-    if missing:
-        seed = session.seed
-        with session.reporter.phase("cache"), ThreadPoolExecutor(session.jobs) as pool:
-            seed.root  # noqa: B018 - once, not by each of them
-            list(pool.map(lambda built: bring_files(session.caches, session.store, seed, [built]), missing))
 
 
 def _build_packages(
@@ -148,30 +122,6 @@ def _build_packages(
     elif view.shared:
         session.reporter.info(f"{view.total} packages: {view.shared} from a cache, the rest from the store")
     return done
-
-
-def to_build(session: Session, wanted: frozenset[str]) -> list[str]:
-    """Of these specs those that may have to be built. Raises StoreError where nothing may be, and something has to."""
-    if not session.caches:
-        return list(wanted)
-    steps = plan(session, wanted)
-    missing = [step for step in steps if step.state in ("will", "may")]
-    if missing and session.only_cached:
-        raise not_cached(missing)
-    return [step.spec for step in missing]
-
-
-def not_cached(missing: Sequence[Step]) -> StoreError:
-    """The error of a run that may build nothing: what is in no cache, and why."""
-    first = [step for step in missing if step.state == "will"]
-    later = len(missing) - len(first)
-    more = f", and {later} that {'needs' if later == 1 else 'need'} them" if later else ""
-    names = ", ".join(step.spec for step in first[:5]) + (f" and {len(first) - 5} more" if len(first) > 5 else "")
-    return StoreError(
-        f"not in the store and in no cache: {names}{more}",
-        detail="\n".join(f"{step.spec}: {step.summary}" for step in first),
-        hint="without --from-cache-only they are built here; photonbuild cache push sends them where they are",
-    )
 
 
 def why_built(built: Built) -> tuple[str, ...]:
@@ -318,12 +268,6 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
         binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
     work = session.store.failed(spec.name)
     return build_sandbox(session.builder, spec, installed.values(), binds, work=work), failed.exists()
-
-
-def builds_of(done: Mapping[str, Built], packages: Iterable[Package]) -> list[Built]:
-    """Those of these builds that have made these packages."""
-    folders = {package.path.parents[1] for package in packages}
-    return [built for built in done.values() if built.folder in folders]
 
 
 def fetch_sources(session: Session, folders: Sequence[Path]) -> int:

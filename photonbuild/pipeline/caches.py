@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from photonbuild.cache import gc
-from photonbuild.cache.caches import Cache
+from photonbuild.cache.entry import Cache
 from photonbuild.cache.manifest import entry_path
 from photonbuild.config.checks import unknown
 from photonbuild.errors import ConfigError, StoreError
@@ -16,9 +16,10 @@ from photonbuild.keys import key_of
 from photonbuild.packages import build as packages
 from photonbuild.packages import spec as specs
 from photonbuild.packages.built import Built
-from photonbuild.pipeline.build import bring, build_packages, with_caches
+from photonbuild.pipeline.build import build_packages
+from photonbuild.pipeline.fromcaches import bring, with_caches
 from photonbuild.pipeline.image import make_image
-from photonbuild.pipeline.imagecache import image_parts
+from photonbuild.pipeline.imagecache import send_image
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.publish import RECORD
 from photonbuild.pipeline.recipe import image_specs, image_with, solve_recipe
@@ -82,7 +83,7 @@ def push(session: Session, names: Sequence[str], images: Sequence[str], *, seeds
         if found is None or not (folder := store.image(image, found)).joinpath(RECORD).exists():
             missing.append(f"image {image}")
         else:
-            caches.push_later("image", image, found, image_parts(store.use(folder)))
+            send_image(caches, image, store.use(folder))
     caches.finish()
     sent = {cache.name: {"entries": cache.pushed, "bytes": cache.sent} for cache in caches.caches if cache.pushed}
     if failed := [cache for cache in caches.caches if cache.failed]:

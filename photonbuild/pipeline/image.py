@@ -16,8 +16,8 @@ from photonbuild.images.publish import ImageResult
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.sign import Signer, signer
 from photonbuild.keys import Inputs, key_of, write_inputs
-from photonbuild.pipeline.build import bring, with_caches
-from photonbuild.pipeline.imagecache import image_parts, shared_image
+from photonbuild.pipeline.fromcaches import bring, with_caches
+from photonbuild.pipeline.imagecache import send_image, shared_image
 from photonbuild.pipeline.publish import RECORD, publish_image, read_result, write_result
 from photonbuild.pipeline.recipe import make_recipe
 from photonbuild.pipeline.session import Session
@@ -65,7 +65,7 @@ def _image(
             else:
                 bring(session, recipe.builds)
                 _make(session, recipe, inputs, cached)
-                session.caches.push_later("image", name, key, image_parts(cached))
+                send_image(session.caches, name, cached)
     with session.reporter.phase("stage"):
         if signed_by is None or recipe.format.sign is None:
             result = publish_image(session.config.stage_dir, cached)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from photonbuild.cache.caches import Caches, Packer
+from photonbuild.cache.caches import Caches
 from photonbuild.cache.parts import pack_files, unpack_files
 from photonbuild.contents import list_of
 from photonbuild.errors import StoreError
@@ -15,11 +15,12 @@ from photonbuild.store import Store
 FILES = "files"
 
 
-def image_parts(folder: Path) -> dict[str, Packer]:
-    """What is sent of an image of the store."""
-    own = list_of(folder).name.partition(".")[0]
-    files = {path.name: path for path in folder.iterdir() if not path.name.startswith(f"{own}.")}
-    return {FILES: lambda target: pack_files(files, target)}
+def send_image(caches: Caches, name: str, folder: Path) -> None:
+    """To the caches, in a while, an image of the store, unless they do without."""
+    if "image" not in caches.leave_out:
+        own = list_of(folder).name.partition(".")[0]
+        files = {path.name: path for path in folder.iterdir() if not path.name.startswith(f"{own}.")}
+        caches.push_later("image", name, folder.name, {FILES: lambda target: pack_files(files, target)})
 
 
 def shared_image(caches: Caches, store: Store, name: str, key: str) -> tuple[Path, str | None] | None:

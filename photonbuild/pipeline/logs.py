@@ -50,5 +50,7 @@ def _path(store: Store, spec: str) -> Path | None:
     running = store.root / "logs" / f"{spec}.log"
     if running.is_file():
         return running
-    kept = sorted(store.package(spec, "key").parent.glob("*/build.log"), key=lambda path: path.stat().st_mtime)
+    built = store.package(spec, "key").parent.glob("*/build.log")
+    shared = store.root.glob(f"shared/*/complete/{spec}/*/build.log")
+    kept = sorted([*built, *shared], key=lambda path: path.stat().st_mtime)
     return kept[-1] if kept else None

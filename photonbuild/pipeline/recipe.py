@@ -16,7 +16,8 @@ from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.buildroot import with_requirements
 from photonbuild.packages.built import Built, tree_of
 from photonbuild.packages.graph import wanted_specs
-from photonbuild.pipeline.build import bring, build_packages, builds_of, profile_specs, repository
+from photonbuild.pipeline.build import build_packages, profile_specs, repository
+from photonbuild.pipeline.fromcaches import bring, builds_of
 from photonbuild.pipeline.installsets import filesystem_needs, set_requests, solve_sets
 from photonbuild.pipeline.session import Session
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild import code
-from photonbuild.cache.caches import Caches, Found, Packer
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import Found, Packer
 from photonbuild.cache.parts import SMALL, pack_file, pack_json, unpack_file
 from photonbuild.sandbox.sandbox import Bind
 from photonbuild.seeds.install import run_inside

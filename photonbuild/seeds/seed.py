@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from photonbuild import code
-from photonbuild.cache.caches import Caches, Found, Void
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import Found, Void
 from photonbuild.config.load import Config
 from photonbuild.config.models import Seed
 from photonbuild.contents import is_checked

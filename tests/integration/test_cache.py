@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.cache.signature import new_key
+from photonbuild.packages import repo
 from tests.integration.conftest import PROJECT, Checkout, make_checkout
 from tests.support import serving
 from tests.support.faults import add_image
@@ -109,6 +110,17 @@ def test_an_empty_store_builds_nothing(filled: tuple[Team, dict[str, str]]) -> N
     assert done == {name: built[name] for name in done} and len(done) >= 4
     assert built_here(reader) == set() and reader.leftovers() == []
     assert any(reader.store.glob("shared/*/complete/mini/*/srpms/mini-*.src.rpm"))
+    # What repositories say of packages is the same whether it is read from them or came in their records.
+    rpms = {path.name: path for path in (team.folder / "stores" / "ci").glob("packages/*/*/rpms/*.rpm")}
+    said = {name: repo.metadata_of(path) for name, path in rpms.items()}
+    folders = [team.folder / name for name in ("files", "records", "repository")]
+    for folder in folders[:2]:
+        folder.mkdir()
+    repo.make_metadata(rpms, folders[0], revision=1)
+    repo.make_metadata(said, folders[1], revision=1)
+    repo.make_repository(list(rpms.values()), folders[2], revision=1)
+    written = [{p.name: p.read_bytes() for p in (f / "repodata").iterdir()} for f in folders]
+    assert written[0] == written[1] == written[2]
     # The trees are those that a build leaves.
     (one,) = (team.folder / "stores" / "ci" / "packages" / "mini").glob("*/trees")
     (other,) = reader.store.glob("shared/*/complete/mini/*/trees")

@@ -17,7 +17,8 @@ import pytest
 import zstandard
 
 from photonbuild.cache import gc
-from photonbuild.cache.caches import Cache, Caches, Found, Void
+from photonbuild.cache.caches import Caches
+from photonbuild.cache.entry import Cache, Found, Void
 from photonbuild.cache.manifest import MOST_INLINE, Manifest, Part, blob_path, decode, encode, entry_path
 from photonbuild.cache.parts import pack_files, pack_json, unpack_files, unpack_json
 from photonbuild.cache.places import OPENERS, FolderPlace, open_place
