@@ -118,7 +118,8 @@ def _work(job: Job, result: Path) -> Completed:
     kept = Kept(cache)
     seeds = [kept.seed(digest) for digest in job.seeds]
     trees = kept.trees(job.rpms, seeds[-1])
-    kept.bound(round(float(os.environ.get("PB_CACHE_GIB", "40")) * GIB))
+    if kept.grown:
+        kept.bound(round(float(os.environ.get("PB_CACHE_GIB", "40")) * GIB))
     with cache.staging() as work:
         _stage(job, work)
         box = Sandbox(
@@ -162,11 +163,15 @@ def _stage(job: Job, work: Path) -> None:
     write_json(work / "plan.json", {"spec": f"{job.spec}.spec"})
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kept:
-    """What a worker keeps: each seed and each extracted package once, by the digest of its archive."""
+    """What a worker keeps: each seed and each extracted package once, by the digest of its archive.
+
+    `grown`: has something been added?
+    """
 
     cache: Store
+    grown: bool = False
 
     def seed(self, digest: str) -> Path:
         """The root of a seed."""
@@ -185,6 +190,7 @@ class Kept:
                     argv = ["tar", "--zstd", "--numeric-owner", "-xpf", "/seed.tar.zst", "-C", str(work / "root")]
                     box.run(argv, error=StoreError)
                     self.cache.publish(work / "root", final)
+                self.grown = True
                 final.with_name(f"{final.name}.elf").touch()  # by which `photonbuild.gc` knows its last use
         return final
 
@@ -197,6 +203,7 @@ class Kept:
         return [folders[digest] / "tree" for digest in digests]
 
     def _extract(self, digests: Sequence[str], folders: Mapping[str, Path], seed: Path) -> None:
+        self.grown = True
         for digest in digests:
             _check(Path("rpms", f"{digest}.rpm"), digest)
         with self.cache.staging() as work:
