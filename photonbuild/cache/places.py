@@ -17,8 +17,10 @@ from photonbuild.cache.manifest import MOST_MANIFEST
 from photonbuild.config.cache import UserAddress
 from photonbuild.errors import ConfigError, StoreError
 from photonbuild.files import copy_file, sync
+from photonbuild.remote.endpoint import Endpoint, endpoint
 
 if TYPE_CHECKING:
+    from photonbuild.remote.cache import EnginePlace
     from photonbuild.storage.s3 import S3
     from photonbuild.storage.web import Web
 
@@ -193,6 +195,42 @@ class S3Place:
         self._s3.remove(paths)
 
 
+@dataclass(frozen=True)
+class EngineStorage:
+    """The storage of an engine of the Remote Execution API: its action cache has the paths, its CAS the content."""
+
+    endpoint: Endpoint
+    _opened: list[EnginePlace] = field(default_factory=list, repr=False, compare=False)
+    _guard: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def _place(self) -> EnginePlace:
+        from photonbuild.remote.cache import open_storage
+
+        with self._guard:
+            if not self._opened:
+                self._opened.append(open_storage(self.endpoint))
+        return self._opened[0]
+
+    def read(self, path: str) -> bytes | None:
+        return self._place.read(path)
+
+    def get(self, path: str, target: Path, size: int) -> bool:
+        return self._place.get(path, target, size)
+
+    def has(self, path: str) -> bool:
+        return self._place.has(path)
+
+    def put(self, source: Path, path: str) -> None:
+        self._place.put(source, path)
+
+    def times(self) -> None:
+        return None
+
+    def remove(self, paths: Collection[str]) -> None:
+        raise StoreError("an engine's storage removes by itself what it has no room for", where=self.endpoint.address)
+
+
 def _web(address: UserAddress) -> Place:
     headers = {}
     if address.token_file is not None:
@@ -211,7 +249,26 @@ def _s3(address: UserAddress) -> Place:
     return S3Place(parts.netloc, parts.path.strip("/"))
 
 
-OPENERS: Mapping[str, Callable[[UserAddress], Place]] = {"https": _web, "http": _web, "s3": _s3}
+def _engine(address: UserAddress) -> Place:
+    files = {
+        name: None if file is None else Path(file).expanduser()
+        for name, file in (
+            ("authority", address.authority),
+            ("certificate", address.certificate),
+            ("key", address.certificate_key),
+            ("token_file", address.token_file),
+        )
+    }
+    return EngineStorage(endpoint(str(address.url), **files))
+
+
+OPENERS: Mapping[str, Callable[[UserAddress], Place]] = {
+    "https": _web,
+    "http": _web,
+    "s3": _s3,
+    "grpcs": _engine,
+    "grpc": _engine,
+}
 
 
 def open_place(address: UserAddress, root: Path) -> Place:

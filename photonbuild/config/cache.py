@@ -48,14 +48,23 @@ class CacheAddress(Model):
 
 
 class UserAddress(CacheAddress):
-    """A cache of the user's: `token_file` holds a bearer token for the server. No project may name such a file."""
+    """A cache of the user's: `token_file` holds a bearer token for the server. No project may name such a file.
+
+    Of an engine's storage also what TLS needs: `authority` are certificates that the server's must come from instead of
+    the system's, `certificate` and `certificate_key` the client's own.
+    """
 
     token_file: str | None = None
+    authority: str | None = None
+    certificate: str | None = None
+    certificate_key: str | None = None
 
     @model_validator(mode="after")
     def _token_over_tls(self) -> UserAddress:
         if self.token_file is not None and not (self.url or "").startswith(("https:", "grpcs:")):
             raise ValueError("a token goes to an https: or grpcs: address only")
+        if (self.authority or self.certificate or self.certificate_key) and not (self.url or "").startswith("grpcs:"):
+            raise ValueError("authority, certificate and certificate_key are of a grpcs: address")
         return self
 
 

@@ -6,6 +6,7 @@ Whoever may write to the action cache may replace it: what is read has to be sig
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from pathlib import Path
 from photonbuild.errors import RemoteError, StoreError
 from photonbuild.remote.blobs import LostBlob, message
 from photonbuild.remote.digest import Blob, Digest, digest_of, of_message
-from photonbuild.remote.engine import Engine
+from photonbuild.remote.endpoint import Endpoint
+from photonbuild.remote.engine import Engine, engine
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 
 SALT = b"photonbuild file "
@@ -77,6 +79,15 @@ class EnginePlace:
 
     def remove(self, paths: Collection[str]) -> None:
         """The storage does that by itself."""
+
+
+def open_storage(server: Endpoint) -> EnginePlace:
+    """The storage of this server; the connection lasts as long as the process. Raises StoreError."""
+    stack = contextlib.ExitStack()
+    with _as_store():
+        found = stack.enter_context(engine(server, execution=False))
+    atexit.register(stack.close)
+    return EnginePlace(engine=found)
 
 
 @contextlib.contextmanager

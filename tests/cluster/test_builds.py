@@ -15,8 +15,8 @@ from photonbuild.remote.actions import Again, Result, action
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
 from tests.cluster.conftest import Client, digests
-from tests.integration.conftest import Checkout
-from tests.support.cluster import Cluster
+from tests.integration.conftest import Checkout, make_checkout
+from tests.support.cluster import Cluster, cluster
 
 REAL = 20
 NOTHING = 1_000
@@ -49,6 +49,32 @@ def test_two_clients_at_once(trio: Cluster, client: Client, other: Client) -> No
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda one: one.build(), (client, other)))
     assert client.digests() == other.digests() and trio.executed() - before == 5
+
+
+def test_a_worker_of_an_ordinary_user(
+    programs: Path, place: Path, tmp_path: Path, seeded_store: Path, other: Client
+) -> None:
+    """With sub-ids, as `photonbuild worker setup` makes it; twice, and a failure between that leaves nothing behind."""
+    with cluster(programs, place / "ordinary") as made:
+        made.start_storage()
+        made.start_scheduler()
+        made.start_worker("nob", ordinary=True)
+        client = Client(make_checkout(tmp_path / "client", seeded_store), made.address)
+        name = client.slow(0)
+        client.checkout.edit("mini-data", "%install\n", "%install\nexit 3\n")
+        assert "does not build" in client.build("mini-data", code=6)
+        client.checkout.edit("mini-data", "exit 3\n", "")
+        client.build("mini-suite", "mini", "libmini", name)
+        assert not list((made.home("nob") / "build").glob("*/*")) and not list(
+            (made.home("nob") / "cache/tmp").iterdir()
+        )
+        (other.checkout.root / "specs" / name).mkdir()
+        for path in (client.checkout.root / "specs" / name).iterdir():
+            shutil.copy(path, other.checkout.root / "specs" / name)
+        for path in client.checkout.root.glob("specs/mini-data/*.spec"):
+            shutil.copy(path, other.checkout.root / "specs" / "mini-data")
+        other.checkout.run("build", "mini-suite", "mini", "libmini", name)
+        assert client.digests() == other.digests()
 
 
 def test_beside_builds_here(trio: Cluster, client: Client) -> None:
