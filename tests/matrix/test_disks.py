@@ -151,7 +151,7 @@ def test_what_was_made_larger_is_used(host: Host) -> None:
 
 
 def test_the_tools_of_lvm_go_on_from_here(host: Host) -> None:
-    """Each of these writes the metadata anew."""
+    """Each of these writes the metadata anew, which another start reads."""
     host.ssh("echo kept >/srv/wide/kept; echo kept >/var/kept; sync")
     grown = host.ssh("lvextend --quiet --resizefs --extents +10 store/one")
     assert "WARNING" not in grown, grown
@@ -162,9 +162,6 @@ def test_the_tools_of_lvm_go_on_from_here(host: Host) -> None:
         "vgcreate --quiet spare /dev/vdd && vgrename --quiet spare other && lvcreate --quiet --yes -l 4 -n x other",
     )
     quiet(host, "vgck store && vgck other")
-
-
-def test_another_start(host: Host) -> None:
     host.restart(timeout=PATIENCE)
     check_mounted(host)
     assert host.ssh("cat /srv/wide/kept /var/kept").split() == ["kept", "kept"]
