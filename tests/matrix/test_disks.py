@@ -145,7 +145,7 @@ def test_the_tools_of_lvm_find_nothing_to_complain_of(host: Host) -> None:
 
 def test_what_was_made_larger_is_used(host: Host) -> None:
     size = int(host.ssh("lvs --noheadings --nosuffix --units b -o lv_size system/var"))
-    assert 5 * GIB + (300 << 20) - (1600 << 20) - (128 << 20) > size > 6 * GIB - (1800 << 20) - (128 << 20)
+    assert 6 * GIB - (1600 << 20) - (128 << 20) > size > 6 * GIB - (1800 << 20) - (128 << 20)
     assert int(host.ssh("findmnt -bno SIZE /var")) > size * 0.9
     assert host.ssh("vgs --noheadings -o vg_free_count system").strip() == "0"
 

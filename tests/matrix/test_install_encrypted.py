@@ -119,5 +119,7 @@ def test_an_encrypted_volume(installs: InstallLab) -> None:
             terminal.type("exit\r")
             unlock(terminal, SECRET)
         wait_for_boot(machine)
-        assert asked(machine, "lsblk -nso TYPE $(findmnt -no SOURCE /)").split()[:3] == ["crypt", "lvm", "part"]
+        mapped = asked(machine, "lsblk -ndo NAME $(findmnt -no SOURCE /)")
+        assert mapped.startswith("luks-")
+        assert re.search(r"device:\s+/dev/mapper/group-root\n", asked(machine, f"cryptsetup status {mapped}"))
         machine.shut_down()
