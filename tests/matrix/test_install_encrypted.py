@@ -94,6 +94,8 @@ def test_an_encrypted_system(installs: InstallLab) -> None:
     with installs.machine(installs.hardware(boot_drive=drive)) as machine:
         with Terminal(machine) as terminal:
             unlock(terminal, SECRET)
+            # What is typed is lost when the terminal is closed before it is read.
+            terminal.wait_for("login:", timeout=TIMEOUT)
         wait_for_boot(machine)
         machine.shut_down()
 
@@ -118,6 +120,8 @@ def test_an_encrypted_volume(installs: InstallLab) -> None:
             terminal.wait_for(r"/dev/\S+ was not opened in 3 tries", timeout=TIMEOUT)
             terminal.type("exit\r")
             unlock(terminal, SECRET)
+            # What is typed is lost when the terminal is closed before it is read.
+            terminal.wait_for("login:", timeout=TIMEOUT)
         wait_for_boot(machine)
         mapped = asked(machine, "lsblk -ndo NAME $(findmnt -no SOURCE /)")
         assert mapped.startswith("luks-")
