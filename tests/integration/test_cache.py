@@ -145,6 +145,7 @@ def test_an_image_comes_without_its_packages(filled: tuple[Team, dict[str, str]]
     assert "in the store" in reader.run("why", "image:tiny").stdout
 
 
+@pytest.mark.long
 def test_what_is_changed_here_is_built_over_what_comes_from_there(team: Team) -> None:
     reader = team.machine("developer")
     reader.edit("mini", "%description\n", "%description\nChanged.\n")
@@ -188,6 +189,7 @@ def test_a_forged_entry_is_named_and_built(team: Team, filled: tuple[Team, dict[
     assert digests(done).items() <= filled[1].items()
 
 
+@pytest.mark.long
 def test_the_entries_of_another_team_are_not_used(team: Team) -> None:
     reader = team.machine("reader", trust=[str(new_key("other", team.folder / "keys")[0])])
     done = reader.run("build", "mini-data")
@@ -224,6 +226,7 @@ def test_a_cache_that_is_down_costs_one_warning(team: Team) -> None:
     assert "will    mini-data" in done.stdout and time.monotonic() - started < 20
 
 
+@pytest.mark.long
 def test_a_web_server_is_read_and_written(team: Team, filled: tuple[Team, dict[str, str]]) -> None:
     (team.folder / "dav").mkdir()
     with serving.served(dav(team.folder / "dav")) as port:
