@@ -32,7 +32,7 @@ class Job:
 @dataclass(frozen=True, kw_only=True)
 class Workers:
     """`count` workers of `cores` cores each. `shared`: cores that all of them have together, where these are fewer.
-    `overhead`: seconds that each build takes besides, however small. `serial`: see `SERIAL`."""
+    `overhead`: seconds of a core that each build takes besides, however small. `serial`: see `SERIAL`."""
 
     count: int
     cores: int = 1
@@ -122,7 +122,7 @@ def _rate(
     """How fast builds go, against each on an idle worker, where all of them share fewer cores than they would use."""
     if workers.shared is None:
         return 1.0
-    wanted = sum(known[name].cpu_seconds / alone[name] for name in running if alone[name])
+    wanted = sum((known[name].cpu_seconds + workers.overhead) / alone[name] for name in running if alone[name])
     return min(1.0, workers.shared / wanted) if wanted else 1.0
 
 
