@@ -80,6 +80,7 @@ class Seeds(Model):
     """
 
     build: Seed
+    image: Seed
     machine: Seed
     layers: dict[Name, SeedLayer] = Field(default_factory=dict)
     owned: tuple[str, ...]
@@ -99,7 +100,7 @@ class Seeds(Model):
     @property
     def names(self) -> tuple[str, ...]:
         """Every seed; what lies over another comes after it."""
-        return ("build", "machine", *sorted(self.layers))
+        return ("build", "image", "machine", *sorted(self.layers))
 
     def named(self, name: str) -> Seed:
         """The seed of one of `names`; a layer has of the build seed what it does not say itself."""
@@ -107,7 +108,7 @@ class Seeds(Model):
             layer = self.layers[name]
             update = {"packages": layer.packages, "lock": layer.lock, "prune": layer.prune, "go_toolchain": None}
             return self.build.model_copy(update=update)
-        return {"build": self.build, "machine": self.machine}[name]
+        return {"build": self.build, "image": self.image, "machine": self.machine}[name]
 
     def layers_of(self, capabilities: Iterable[str]) -> tuple[str, ...]:
         """The layers that have a package of one of these names."""

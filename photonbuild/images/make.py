@@ -38,7 +38,7 @@ def make_image(
     for folder in (out, no_loader):
         folder.mkdir()
     epoch = recipe.distribution.source_date_epoch
-    workspace = Workspace(seed=recipe.seeds["build"].root, macros=macros, epoch=epoch, log=log, folder=work)
+    workspace = Workspace(seed=recipe.seeds["image"].root, macros=macros, epoch=epoch, log=log, folder=work)
     with phase("root file system"):
         place = workspace.subfolder("root")
         if not recipe.customised.empty:

@@ -31,7 +31,8 @@ class Recipe:
     `authorized_keys` are let in as root. `files` are those that its configuration asks for, with their text, `units`
     the states of units, `customised` what it has besides. `loader`: the build of the boot loader; `programs`: packages
     whose programs make it, beside those of the seeds, which are there by name as far as the format needs them.
-    `builds`: what these packages are of. `macros`: digests of rpm's macro files; `roots`: where build/'s files lie.
+    `builds`: what these packages are of. `seeds`: by what they are for; the packages were built in that of builds.
+    `macros`: digests of rpm's macro files; `roots`: where build/'s files lie.
     """
 
     name: str

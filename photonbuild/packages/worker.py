@@ -114,7 +114,8 @@ def _work(job: Job, result: Path) -> Completed:
     cache = Store.open(Path(os.environ["PB_CACHE"]).absolute(), warn=lambda text: print(text, file=sys.stderr))
     cache.need_room()
     slots = max(1, int(os.environ.get("PB_SLOTS", "1")))
-    jobs = max(1, len(os.sched_getaffinity(0)) // slots)
+    # As on one machine: builds that share the cores may use all of them, for the longest is alone at the end.
+    jobs = len(os.sched_getaffinity(0))
     kept = Kept(cache)
     seeds = [kept.seed(digest) for digest in job.seeds]
     trees = kept.trees(job.rpms, seeds[-1])

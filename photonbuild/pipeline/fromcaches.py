@@ -34,7 +34,8 @@ def bring(session: Session, builds: Iterable[Built]) -> None:
     """Have the files of these builds in the store. Raises Void."""
     missing = [built for built in builds if not are_here(built)]
     if missing:
-        seed = session.seed
+        # Either has what makes trees of packages, the image seed in a third of the bytes.
+        seed = session.seed if session.seed.is_there else session.image_seed
         with session.reporter.phase("cache"), ThreadPoolExecutor(session.jobs) as pool:
             seed.root  # noqa: B018 - once, not by each of them
             list(pool.map(lambda built: bring_files(session.caches, session.store, seed, [built]), missing))

@@ -120,5 +120,5 @@ def _signer(session: Session, name: str) -> Signer:
             "there is no key to sign with", hint="--sign-key and --sign-certificate, or 'signing' in your configuration"
         )
     with session.store.staging() as work:
-        seed, scratch = session.seed.root, session.store.scratch
+        seed, scratch = session.image_seed.root, session.store.scratch
         return signer(session.config.user.signing, seed=seed, scratch=scratch, work=work)

@@ -97,7 +97,7 @@ def files_of(session: Session, packages: Collection[Path]) -> Files:
         return {}
     inside = {f"/rpms/{number}.rpm": path for number, path in enumerate(sorted(packages))}
     binds = [Bind(path, place) for place, path in inside.items()]
-    box = Sandbox(layers=[session.seed.root], scratch=session.store.scratch, binds=binds, readonly=True)
+    box = Sandbox(layers=[session.image_seed.root], scratch=session.store.scratch, binds=binds, readonly=True)
     argv = ["rpm", "--query", "--package", "--nosignature", f"--queryformat={QUERY}", *inside]
     rows = (line.split("\t") for line in box.run(argv, error=ImageError).stdout.splitlines())
     return {path: (int(size), mode, digest) for path, size, mode, digest in rows}

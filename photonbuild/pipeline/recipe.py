@@ -74,7 +74,11 @@ def solve_recipe(
         loader=loader,
         programs=programs,
         builds=[*builds_of(done, used), *filter(None, [loader])],
-        seeds={"build": session.seed, **({"machine": session.machine_seed} if found.machine_seed else {})},
+        seeds={
+            "build": session.seed,
+            "image": session.image_seed,
+            **({"machine": session.machine_seed} if found.machine_seed else {}),
+        },
         macros=session.builder.environment.macros,
         roots=config.roots,
         customised=customise(config, name, image),

@@ -108,6 +108,10 @@ class Session:
                 self._layers[layer.name] = self.frozen(layer.name)
 
     @cached_property
+    def image_seed(self) -> FrozenSeed:
+        return self.frozen("image")
+
+    @cached_property
     def machine_seed(self) -> FrozenSeed:
         return self.frozen("machine")
 

@@ -66,6 +66,19 @@ def by_certificate(authority: str, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def by_token(keys: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Only clients with a JSON Web Token that one of these keys (RFC 7517) has signed, and which is valid, get in."""
+    return {
+        "jwt": {
+            "jwksInline": {"keys": [dict(key) for key in keys]},
+            "maximumCacheSize": 1000,
+            "cacheReplacementPolicy": "LEAST_RECENTLY_USED",
+            "claimsValidationJmespathExpression": "`true`",
+            "metadataExtractionJmespathExpression": "`{}`",
+        }
+    }
+
+
 def _local(folder: Path, size: int, blocks: Mapping[str, int]) -> dict[str, Any]:
     return {
         "local": {

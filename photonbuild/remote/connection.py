@@ -7,11 +7,12 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
 
-from photonbuild.errors import Interrupted, RemoteError
+from photonbuild.errors import ConfigError, Interrupted, RemoteError
 from photonbuild.remote.endpoint import Endpoint
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.proto import remote_execution_pb2_grpc as services
@@ -174,6 +175,29 @@ class Connection:
         self._channel.close()
 
 
+class Token(grpc.AuthMetadataPlugin):  # type: ignore[misc]
+    """The bearer token of a file, read for each call: one that expires is replaced while a build runs."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read()
+
+    def _read(self) -> str:
+        try:
+            token = self._file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError("the token cannot be read", where=str(self._file)) from None
+        if not token or len(token.split()) > 1:
+            raise ConfigError("a token is one word", where=str(self._file))
+        return token
+
+    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+        try:
+            callback((("authorization", f"Bearer {self._read()}"),), None)
+        except ConfigError as error:
+            callback((), error)
+
+
 def _channel(endpoint: Endpoint) -> grpc.Channel:
     options = CHANNEL
     if not endpoint.tls:
@@ -182,6 +206,6 @@ def _channel(endpoint: Endpoint) -> grpc.Channel:
         *(path.read_bytes() if path else None for path in (endpoint.authority, endpoint.key, endpoint.certificate))
     )
     if endpoint.token_file is not None:
-        token = grpc.access_token_call_credentials(endpoint.token_file.read_text(encoding="ascii").strip())
+        token = grpc.metadata_call_credentials(Token(endpoint.token_file))
         credentials = grpc.composite_channel_credentials(credentials, token)
     return grpc.secure_channel(endpoint.target, credentials, options=options)

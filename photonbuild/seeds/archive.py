@@ -10,11 +10,17 @@ from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.seeds.install import run_inside
 from photonbuild.store import Store
 
-# Names sorted, owners as in the sandbox, no time later than the packages' own: those of folders that lost files.
-PACK = """\
-tar --create --directory /seed --sort=name --numeric-owner --format=posix --clamp-mtime --mtime=@"$1" \
-    --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime . | zstd -q -3 -T2 -o /out/archive
-"""
+COMPRESS = '"$@" | zstd -q -3 -T2 -o /out/archive'
+
+
+def tar_argv(root: Path, epoch: int, *, to: Path) -> list[str]:
+    """The command of tar(1) that writes the tree of a seed: the same names, order and headers whoever packs.
+
+    Owners as in a sandbox, no time later than the packages' own (`epoch`): those of folders that lost files.
+    """
+    pax = "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"
+    words = ["--sort=name", "--numeric-owner", "--format=posix", pax, "--clamp-mtime", f"--mtime=@{epoch}"]
+    return ["tar", f"--directory={root}", *words, "--create", f"--file={to}", "."]
 
 
 def archive(store: Store, seed: FrozenSeed, tools: FrozenSeed, *, epoch: int) -> tuple[Path, str, int]:
@@ -29,7 +35,8 @@ def archive(store: Store, seed: FrozenSeed, tools: FrozenSeed, *, epoch: int) ->
                 (work / "out").mkdir()
                 binds = [Bind(seed.root, "/seed"), Bind(work / "out", "/out", readonly=False)]
                 box = Sandbox(layers=[tools.root], scratch=store.scratch, binds=binds)
-                run_inside(store, box, ["bash", "-euo", "pipefail", "-c", PACK, "pack", str(epoch)])
+                tar = tar_argv(Path("/seed"), epoch, to=Path("-"))
+                run_inside(store, box, ["bash", "-euo", "pipefail", "-c", COMPRESS, "pack", *tar])
                 packed = work / "out" / "archive"
                 known = {"sha256": sha256_of(packed), "size": packed.stat().st_size}
                 final.unlink(missing_ok=True)

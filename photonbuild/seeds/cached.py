@@ -18,18 +18,12 @@ from photonbuild.cache.caches import Caches
 from photonbuild.cache.entry import Found, Packer
 from photonbuild.cache.parts import SMALL, pack_file, pack_json, unpack_file
 from photonbuild.sandbox.sandbox import Bind
+from photonbuild.seeds.archive import tar_argv
 from photonbuild.seeds.install import run_inside
 from photonbuild.store import Store
 
 FREEZE = "photonbuild.seeds.inside.freeze"
 LISTING, TREE = "listing", "tree"
-# The same names, order and headers whoever packs, and whenever.
-TAR = (
-    "--sort=name",
-    "--numeric-owner",
-    "--format=pax",
-    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
-)
 # The program that has frozen it tells its digest again.
 SCAN = """\
 import json, pathlib, runpy, sys
@@ -59,9 +53,7 @@ def seed_parts(store: Store, root: Path, digest: str, elf: frozenset[str], *, ep
         with store.staging() as work:
             host = store.host_sandbox(work)
             host = dataclasses.replace(host, binds=[*host.binds, Bind(root, "/seed")])
-            run_inside(
-                store, host, ["tar", "-cf", str(work / "seed.tar"), "-C", "/seed", *TAR, f"--mtime=@{epoch}", "."]
-            )
+            run_inside(store, host, tar_argv(Path("/seed"), epoch, to=work / "seed.tar"))
             return pack_file(work / "seed.tar", target, level=SMALL)
 
     return {LISTING: listing, TREE: tree}

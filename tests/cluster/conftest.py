@@ -21,6 +21,8 @@ from tests.integration.conftest import Checkout, make_checkout
 from tests.support.buildbarn import buildbarn
 from tests.support.cluster import Cluster, cluster
 
+ROOT = Path(__file__).parents[2]
+
 SLOW = """\
 Name:           mini-slow
 Version:        1.0
@@ -107,6 +109,18 @@ class Client:
 
     def digests(self) -> dict[str, str]:
         return digests(self.checkout.store)
+
+
+def fresh_store(folder: Path, session: Session) -> Checkout:
+    """This checkout over a new store with the seeds, sources and parsed specs of the real one, and no package.
+
+    Its user has no settings.
+    """
+    folder.mkdir()
+    for shared in ("seeds", "sources", "specs"):
+        (folder / shared).symlink_to(session.store.root / shared)
+    (folder / "user.yaml").write_text("{}\n", encoding="utf-8")
+    return Checkout(root=ROOT, store=folder, settings=folder / "user.yaml")
 
 
 def digests(store: Path) -> dict[str, str]:

@@ -14,8 +14,8 @@ from photonbuild.pipeline.session import Session
 from photonbuild.remote.actions import Again, Result, action
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
-from tests.cluster.conftest import Client, digests
-from tests.integration.conftest import Checkout, make_checkout
+from tests.cluster.conftest import Client, digests, fresh_store
+from tests.integration.conftest import make_checkout
 from tests.support.cluster import Cluster, cluster
 
 REAL = 20
@@ -103,21 +103,14 @@ def test_real_packages(session: Session, trio: Cluster, tmp_path: Path) -> None:
     cost = {name: session.costs[name].cpu_seconds for name in session.specs}
     total = {name: sum(cost[other] for other in session.graph.closure([name])) for name in session.specs}
     names = sorted(total, key=lambda name: (total[name], name))[:REAL]
-    project = Path(__file__).parents[2]
-    (tmp_path / "store").mkdir()
-    for shared in ("seeds", "sources", "specs"):
-        (tmp_path / "store" / shared).symlink_to(session.store.root / shared)
-    (tmp_path / "user.yaml").write_text("{}\n", encoding="utf-8")
-    checkout = Checkout(root=project, store=tmp_path / "store")
-    words = checkout.argv("build", *names, "--remote", trio.address)
-    words[words.index("--config") + 1] = str(tmp_path / "user.yaml")
-    checkout._run(words, 0)
-    theirs = digests(tmp_path / "store")
+    checkout = fresh_store(tmp_path / "store", session)
+    checkout.run("build", *names, "--remote", trio.address)
+    theirs = digests(checkout.store)
     assert len({name.split("/")[0] for name in theirs}) >= REAL
-    checkout.run_plain("build", *names, "--root", str(project), "--config", str(tmp_path / "user.yaml"))
+    checkout.run_plain("build", *names, "--root", str(checkout.root), "--config", str(checkout.settings))
     ours = digests(session.store.root)
     assert {name: ours.get(name) for name in theirs} == theirs
-    shutil.rmtree(tmp_path / "store")
+    shutil.rmtree(checkout.store)
 
 
 @pytest.fixture

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from photonbuild.errors import RemoteError
 from photonbuild.pipeline.session import Session
 from photonbuild.remote import buildbarn
 from photonbuild.remote.cache import EnginePlace
+from photonbuild.remote.digest import digest_of
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import engine
 from photonbuild.sandbox.sandbox import Bind, Sandbox
@@ -54,10 +60,20 @@ def certificates(session: Session, number: int, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def guarded(programs: Path, place: Path, certificates: Path, number: int) -> Iterator[Cluster]:
-    """A cluster that asks who its clients are."""
+def issuer() -> Ed25519PrivateKey:
+    """Who signs tokens."""
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    programs: Path, place: Path, certificates: Path, issuer: Ed25519PrivateKey, number: int
+) -> Iterator[Cluster]:
+    """A cluster that asks who its clients are: by certificate or token."""
     tls = {"serverKeyPair": buildbarn.key_pair(certificates / "server.pem", certificates / "server.key")}
-    policy = buildbarn.by_certificate((certificates / "ca.pem").read_text(), ["builder"])
+    key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "x": words(issuer.public_key().public_bytes_raw())}
+    either = [buildbarn.by_certificate((certificates / "ca.pem").read_text(), ["builder"]), buildbarn.by_token([key])]
+    policy = {"any": {"policies": either}}
     with cluster(programs, place / "guarded", number=number, tls=tls, policy=policy) as made:
         made.start_storage()
         made.start_scheduler()
@@ -105,6 +121,37 @@ def test_a_token_is_sent_over_encrypted_connections_only(visitor: Client, tmp_pa
     )
     said = visitor.checkout.run("build", "mini-data", code=2).stderr
     assert "not encrypted" in said and "hush" not in said
+
+
+def words(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def web_token(issuer: Ed25519PrivateKey, seconds: int) -> str:
+    """RFC 7519, for so many seconds from now."""
+    parts = {"alg": "EdDSA", "typ": "JWT"}, {"sub": "builder", "exp": int(time.time()) + seconds}
+    text = ".".join(words(json.dumps(part).encode()) for part in parts)
+    return f"{text}.{words(issuer.sign(text.encode()))}"
+
+
+def test_tokens(visitor: Client, certificates: Path, issuer: Ed25519PrivateKey, tmp_path: Path) -> None:
+    """A valid one gets in, one of another issuer and one that has expired do not. Each call takes the file's."""
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    settings = f"remote:\n  address: {visitor.address}\n  authority: {certificates}/ca.pem\n  token_file: {file}\n"
+    (visitor.checkout.root / "user.yaml").write_text(settings, encoding="utf-8")
+    for token in (web_token(Ed25519PrivateKey.generate(), 600), web_token(issuer, -60)):
+        file.write_text(token, encoding="ascii")
+        said = visitor.checkout.run("build", "mini-data", code=11).stderr
+        assert "does not know this client" in said and token not in said
+    file.write_text(web_token(issuer, 600), encoding="ascii")
+    assert "mini-data" in visitor.checkout.run("build", "mini-data").stderr
+    place = endpoint(visitor.address, authority=certificates / "ca.pem", token_file=file)
+    with engine(place, execution=False) as found:
+        assert found.blobs.missing([digest_of(b"nobody has this")])
+        file.write_text(web_token(issuer, -60), encoding="ascii")
+        with pytest.raises(RemoteError, match="does not know this client"):
+            found.blobs.missing([digest_of(b"nor this")])
 
 
 def test_what_is_rechecked_is_the_same(client: Client) -> None:

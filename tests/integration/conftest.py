@@ -19,10 +19,11 @@ STORE = Path(os.environ.get("PHOTONBUILD_STORE") or Path.home() / ".cache" / "ph
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout to try things on. `store` shares only the frozen seeds with the real one."""
+    """A checkout to try things on. `store` shares only the frozen seeds with the real one; `settings`: its user's."""
 
     root: Path
     store: Path
+    settings: Path | None = None
 
     def spec(self, name: str) -> Path:
         return self.root / "specs" / name / f"{name}.spec"
@@ -33,7 +34,8 @@ class Checkout:
         self.spec(name).write_text(text.replace(old, new), encoding="utf-8")
 
     def argv(self, *words: str) -> list[str]:
-        options = ["--root", str(self.root), "--store", str(self.store), "--config", str(self.root / "user.yaml")]
+        settings = self.settings or self.root / "user.yaml"
+        options = ["--root", str(self.root), "--store", str(self.store), "--config", str(settings)]
         return [sys.executable, "-m", "photonbuild", *words, *options]
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -52,10 +52,18 @@ Packages = Callable[..., Path]
 Build = Callable[..., RootfsResult]
 
 
+def root_of(name: str, store: Path) -> Path:
+    return seed.build(load_config(PROJECT), Store.open(store), name, print, locked=False, offline=False).root
+
+
 @pytest.fixture(scope="module")
 def seed_root(seeded_store: Path) -> Path:
-    store = Store.open(seeded_store)
-    return seed.build(load_config(PROJECT), store, "build", print, locked=False, offline=False).root
+    return root_of("build", seeded_store)
+
+
+@pytest.fixture(scope="module")
+def image_seed(seeded_store: Path) -> Path:
+    return root_of("image", seeded_store)
 
 
 @pytest.fixture
@@ -77,11 +85,11 @@ def package(seed_root: Path, tmp_path: Path) -> Packages:
 
 
 @pytest.fixture
-def build(seed_root: Path, tmp_path: Path) -> Build:
+def build(image_seed: Path, tmp_path: Path) -> Build:
     def make(*rpms: Path, folder: str = "root") -> RootfsResult:
         work = tmp_path / folder
         work.mkdir()
-        workspace = Workspace(seed=seed_root, macros=MACROS, epoch=EPOCH, log=work / "log", folder=work)
+        workspace = Workspace(seed=image_seed, macros=MACROS, epoch=EPOCH, log=work / "log", folder=work)
         packages = list(by_nevra(rpms).values())
         chosen = InstallSet(role=Role.ROOT, packages=packages, first=["base"])
         return build_rootfs(workspace, chosen, settings=SETTINGS)

@@ -30,7 +30,7 @@ from photonbuild.errors import ConfigError, StoreError
 from photonbuild.store import Store
 
 KEY, OTHER = "a" * 64, "b" * 64
-LARGE = os.urandom(MOST_INLINE + 1)
+LARGE = b"x" + os.urandom(MOST_INLINE)
 
 
 def signer_of(folder: Path, name: str = "team") -> Signer:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -251,6 +252,26 @@ def test_secrets(tmp_path: Path) -> None:
         endpoint("grpc://host:1", token_file=token)
     with pytest.raises(ConfigError, match="belong together"):
         endpoint("grpcs://host:1", certificate=token)
+
+
+def test_a_token_is_read_for_each_call(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one\n")
+    token: Any = connection.Token(file)
+    said: list[Any] = []
+    file.write_text("two\n")
+    token(None, lambda metadata, error: said.append((metadata, error)))
+    assert said == [((("authorization", "Bearer two"),), None)]
+    file.unlink()
+    token(None, lambda metadata, error: said.append(error))
+    assert isinstance(said[-1], ConfigError) and said[-1].where == str(file)
+
+
+@pytest.mark.parametrize("text", ["", "two words", "t\u00f6ken"])
+def test_what_is_no_token(tmp_path: Path, text: str) -> None:
+    (tmp_path / "token").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="token"):
+        connection.Token(tmp_path / "token")
 
 
 def test_files_by_path(server: Server, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_layer_has_of_the_build_seed_what_it_does_not_say(config: Config) -> N
     top, build = config.seeds.named("top"), config.seeds.build
     assert (top.packages, top.prune, top.lock, top.go_toolchain) == (("a", "b"), ("usr/x",), "top.lock", None)
     assert (top.suite, top.exclude_paths) == (build.suite, build.exclude_paths)
-    assert config.seeds.names == ("build", "machine", "top")
+    assert config.seeds.names == ("build", "image", "machine", "top")
     assert config.seeds.layers_of(["gcc", "b"]) == ("top",) and config.seeds.layers_of(["gcc"]) == ()
     assert {"a", "b", "gcc"} <= config.seeds.build_capabilities
 
