@@ -19,7 +19,8 @@ from photonbuild.log import Reporter
 from photonbuild.packages.buildroot import Builder
 from photonbuild.packages.built import Cost
 from photonbuild.packages.graph import Graph, build_graph, no_maker
-from photonbuild.packages.spec import ReadSpecs, Spec, printable, read_specs
+from photonbuild.packages.readspecs import ReadSpecs, read_specs
+from photonbuild.packages.spec import Spec, printable
 from photonbuild.packages.versions import upstream_version
 from photonbuild.seeds import seed
 from photonbuild.seeds.frozen import FrozenSeed

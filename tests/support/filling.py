@@ -6,7 +6,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from photonbuild.config.disk import FileSystem
+from photonbuild.config.partitions import FileSystem
 from photonbuild.images.request import ImageRequest
 from photonbuild.images.rootfs import RootfsResult
 from photonbuild.packages.buildroot import with_requirements
