@@ -19,12 +19,12 @@ from photonbuild.log import BuildView
 from photonbuild.packages import repo
 from photonbuild.packages.build import Outcome, build, lookup
 from photonbuild.packages.buildroot import build_sandbox, stage_sources
-from photonbuild.packages.built import Built
+from photonbuild.packages.built import Built, builds_of
 from photonbuild.packages.files import are_here
 from photonbuild.packages.graph import levels, wanted_specs
 from photonbuild.packages.here import Run
 from photonbuild.packages.room import available_memory
-from photonbuild.pipeline.fromcaches import bring, builds_of, to_build, with_caches
+from photonbuild.pipeline.fromcaches import bring, to_build, with_caches
 from photonbuild.pipeline.places import places
 from photonbuild.pipeline.plan import reasons
 from photonbuild.pipeline.session import Session
