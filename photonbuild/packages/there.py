@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from photonbuild import code
@@ -96,7 +96,7 @@ class There:
             rpms=tuple(package.sha256 for package in installed.values()),
             sources={path.name: path.stat().st_mode & 0o777 for path in sources.iterdir()},
             environment=variables(builder.environment.epoch),
-            cost=asdict(cost),
+            cost=cost,
             seconds=seconds,
             silence=60 * limits.silent_minutes,
         )
