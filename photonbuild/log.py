@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from photonbuild import events as kinds
-from photonbuild.errors import PhotonbuildError
+from photonbuild.errors import PhotonbuildError, StoreError
 from photonbuild.files import write_text
 
 
@@ -99,6 +99,17 @@ class Reporter:
         self.console.print(Text.assemble(("error: ", "bold red"), str(error)))
         if error.hint:
             self.console.print(Text.assemble("\n", ("hint: ", "bold cyan"), error.hint.replace("\n", "\n      ")))
+
+    def last_of(self, errors: Sequence[BaseException]) -> BaseException:
+        """The error to end with; all others are reported now. Where the disk was full that is the one that counts."""
+        for error in errors:
+            if isinstance(error, StoreError):
+                return error
+        *others, last = errors
+        for error in others:
+            if isinstance(error, PhotonbuildError):
+                self.error(error)
+        return last
 
     def close(self, code: int, seconds: float) -> None:
         """The command ends with this exit code."""

@@ -211,16 +211,21 @@ class Caches:
         self.warn(f"cache {cache.name}: {words(entry)} is not used: {reason}")
 
     def _ask(self, cache: Cache, question: Callable[[Place], T]) -> T | None:
-        """The answer of a cache; None of one that cannot be reached, which is said once."""
-        if cache.down:
-            return None
+        """The answer of a cache; None of one that cannot be reached."""
+        return None if cache.down else self._try(cache, question, cache.lose)
+
+    def _tell(self, cache: Cache, question: Callable[[Place], T]) -> T | None:
+        """As `_ask`, of one that is written to."""
+        return self._try(cache, question, cache.refuse) if cache.writes and not cache.down else None
+
+    def _try(self, cache: Cache, question: Callable[[Place], T], give_up: Callable[[str], str | None]) -> T | None:
         try:
             return question(cache.place)
         except (PhotonbuildError, OSError) as error:
             with self._guard:
-                first, cache.down = not cache.down, str(error)
-            if first:
-                self.warn(f"cache {cache.name} cannot be reached, and is left out: {error}")
+                said = give_up(str(error))
+            if said is not None:
+                self.warn(f"cache {cache.name} {said}")
             return None
 
     def push(self, kind: Kind, name: str, key: str, parts: Mapping[str, Packer]) -> bool:
@@ -278,19 +283,6 @@ class Caches:
     def _put(self, cache: Cache, source: Path, path: str) -> None:
         self._tell(cache, lambda place: place.put(source, path))
         cache.bad.discard(path)
-
-    def _tell(self, cache: Cache, question: Callable[[Place], T]) -> T | None:
-        """As `_ask`; a cache that takes nothing may still be read."""
-        if cache.down or not cache.writes:
-            return None
-        try:
-            return question(cache.place)
-        except (PhotonbuildError, OSError) as error:
-            with self._guard:
-                first, cache.writes, cache.failed = cache.writes, False, True
-            if first:
-                self.warn(f"cache {cache.name} takes nothing: {error}")
-            return None
 
     def finish(self, *, cancel: bool = False) -> None:
         """Wait for what is being sent; with `cancel` what is not begun stays."""

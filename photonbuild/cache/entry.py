@@ -32,7 +32,7 @@ class Void(PhotonbuildError):
 class Cache:
     """One cache of a run. `down`: why it is not asked any more; `bad`: files of it that are not what they should be.
 
-    Counted are entries and bytes that came from it, or went.
+    Counted are entries and bytes that came from it, or went. `failed`: it was written to, and took nothing any more.
     """
 
     name: str
@@ -45,6 +45,16 @@ class Cache:
     received: int = 0
     sent: int = 0
     pushed: int = 0
+
+    def lose(self, reason: str) -> str | None:
+        """It cannot be reached: what is to be said of that, the first time."""
+        first, self.down = self.down is None, reason
+        return f"cannot be reached, and is left out: {reason}" if first else None
+
+    def refuse(self, reason: str) -> str | None:
+        """It takes nothing, and may still be read: what is to be said of that, the first time."""
+        first, self.writes, self.failed = self.writes, False, True
+        return f"takes nothing: {reason}" if first else None
 
 
 @dataclass(frozen=True, kw_only=True)

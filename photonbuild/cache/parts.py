@@ -119,15 +119,17 @@ def compressed(target: Path, *, level: int) -> Iterator[Counted]:
 
 
 @contextlib.contextmanager
-def expanded(blob: Path, size: int) -> Iterator[IO[bytes]]:
+def expanded(blob: Path, size: int) -> Iterator[Bounded]:
     """What is in a packed file, to be read once; more than `size` bytes raise StoreError."""
     with blob.open("rb") as file:
         reader = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW).stream_reader(file)
-        with contextlib.closing(_Bounded(reader, min(size, LARGEST))) as bounded:
-            yield bounded  # type: ignore[misc]
+        with contextlib.closing(Bounded(reader, min(size, LARGEST))) as bounded:
+            yield bounded
 
 
-class _Bounded(io.RawIOBase):
+class Bounded(io.RawIOBase):
+    """So many bytes at the most are read: more raise StoreError."""
+
     def __init__(self, inner: Any, most: int) -> None:
         self.inner, self.left = inner, most
 

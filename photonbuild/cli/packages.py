@@ -31,6 +31,7 @@ from photonbuild.pipeline import estimate as estimates
 from photonbuild.pipeline.graph import read, tell
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.sources import fetch_sources, verify_sources
 from photonbuild.pipeline.why import why
 from photonbuild.sources import fetch as sources
 
@@ -93,7 +94,7 @@ def plan_command(
         f"{count['cached']} cached, {count['will']} will be built, {count['may']} may be built{blocked}"
     )
     if problems:
-        raise pipeline.first_error(session, problems)
+        raise session.reporter.last_of(problems)
 
 
 def _estimate(
@@ -217,7 +218,7 @@ def sources_lock(session: Session, packages: tuple[str, ...]) -> None:
 @command
 def sources_fetch(session: Session, packages: tuple[str, ...]) -> None:
     """Bring every source into the store."""
-    answer({"files": pipeline.fetch_sources(session, _selected(session, packages))})
+    answer({"files": fetch_sources(session, _selected(session, packages))})
 
 
 @sources_group.command("verify")
@@ -225,7 +226,7 @@ def sources_fetch(session: Session, packages: tuple[str, ...]) -> None:
 @command
 def sources_verify(session: Session, packages: tuple[str, ...]) -> None:
     """Check the digests of all sources that the store holds."""
-    count = pipeline.verify_sources(session, _selected(session, packages))
+    count = verify_sources(session, _selected(session, packages))
     answer({"files": count}, f"{count} files in the store have the right sha512")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from photonbuild.config.disk import Size
+from photonbuild.config.partitions import Size
 from photonbuild.config.validation import Model
 
 

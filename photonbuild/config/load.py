@@ -14,7 +14,6 @@ from photonbuild.config import validation as config_yaml
 from photonbuild.config.advisories import Advisory
 from photonbuild.config.cache import ProjectCaches, UserCaches, merged
 from photonbuild.config.checks import check_images, check_profiles, unknown
-from photonbuild.config.disk import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.models import (
     DiskImage,
     Distribution,
@@ -29,6 +28,7 @@ from photonbuild.config.models import (
     Signing,
     User,
 )
+from photonbuild.config.partitions import FileSystem, FileSystemNeeds, FileSystems
 from photonbuild.config.sources import SourcesFile
 from photonbuild.config.validation import Model
 from photonbuild.documents import Document, nearest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from photonbuild.config.disk import DataPartition, Disk, FurtherDisk, VolumeGroup
+from photonbuild.config.disk import Disk
+from photonbuild.config.partitions import DataPartition, FurtherDisk, VolumeGroup
 from photonbuild.disk import lvm
 from photonbuild.disk.gpt import (
     BIOS_BOOT,

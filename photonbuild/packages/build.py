@@ -18,7 +18,7 @@ from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of, write_inputs
 from photonbuild.packages.attempt import inspect_results
 from photonbuild.packages.buildroot import Builder, installed_packages
-from photonbuild.packages.built import RECORD, Built, load_built, write_built
+from photonbuild.packages.built import RECORD, Built, builds_of, load_built, write_built
 from photonbuild.packages.here import Run, run_here
 from photonbuild.packages.inputs import build_inputs
 from photonbuild.packages.leaks import check_leaks
@@ -87,7 +87,7 @@ def build(
         if (ready := _sound(store, final)) is not None:
             return Outcome(built=ready, cached=True)
         store.need_room()
-        _bring_installed(builder, installed, done)
+        bring_files(builder.caches, store, builder.seed, builds_of(done, installed.values()))
         with store.staging() as work:
             try:
                 _build(builder, spec, work, inputs, installed, run)
@@ -130,12 +130,6 @@ def _shared(builder: Builder, spec: Spec, key: str, *, whole: bool) -> Outcome |
     if found is None or found.shared is None:
         return None
     return Outcome(built=found, cached=True, cache=found.shared.cache)
-
-
-def _bring_installed(builder: Builder, installed: Mapping[str, Package], done: Mapping[str, Built]) -> None:
-    folders = {package.path.parents[1] for package in installed.values()}
-    needed = [built for built in done.values() if built.shared is not None and built.folder in folders]
-    bring_files(builder.caches, builder.store, builder.seed, needed)
 
 
 def _sound(store: Store, final: Path) -> Built | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,12 @@ def built_of(record: Mapping[str, Any], name: str, key: str, folder: Path, share
 def write_built(folder: Path, record: Mapping[str, Any]) -> None:
     """Put down in `folder`, which holds the files of a build, what `load_built` reads."""
     write_json(folder / RECORD, sealed(dict(record)))
+
+
+def builds_of(done: Mapping[str, Built], packages: Iterable[Package]) -> list[Built]:
+    """Those of these builds that have made these packages."""
+    folders = {package.path.parents[1] for package in packages}
+    return [built for built in done.values() if built.folder in folders]
 
 
 def tree_of(package: Package) -> Path:

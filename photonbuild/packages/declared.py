@@ -21,8 +21,9 @@ from photonbuild.errors import ConfigError
 from photonbuild.files import read_sealed, sealed, sha256_of
 from photonbuild.keys import key_of
 from photonbuild.packages.package import Dependency, dependencies
+from photonbuild.packages.readspecs import PARSER, parse_some
 from photonbuild.packages.records import Count, DependencyRecord, Record, Text, reason
-from photonbuild.packages.spec import PARSER, Spec, parse_some, printable
+from photonbuild.packages.spec import Spec, printable
 from photonbuild.packages.tree import TreeFile, survey
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store

@@ -15,18 +15,16 @@ from typing import Any
 from photonbuild.cache.caches import Caches
 from photonbuild.cache.entry import RECORD, Found, Packer, Void
 from photonbuild.cache.parts import NAME, pack_files, pack_json, unpack_files
-from photonbuild.errors import BuildError, PhotonbuildError, StoreError
+from photonbuild.errors import PhotonbuildError, StoreError
 from photonbuild.files import read_json, sha256_of
 from photonbuild.keys import Inputs, write_inputs
 from photonbuild.packages.built import Built, Shared, built_of, write_built
+from photonbuild.packages.collect import collect
 from photonbuild.packages.repo import metadata_of
-from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.frozen import FrozenSeed
 from photonbuild.store import Store
 
 PACKAGES, DEBUG, SOURCE, LOG = "packages", "debug", "source", "log"
-# The end of a build, without the build: see packages/inside/build.py.
-COLLECT = "import runpy; runpy.run_path('/build.py')['collect']()"
 
 
 def shared_folder(store: Store, found: Found, form: str) -> Path:
@@ -127,7 +125,6 @@ def _bring(
 ) -> None:
     if final.is_dir() and store.is_intact(final, quiet=True):
         return
-    root = seed.root
     with store.lock(f"shared-{built.spec}-{built.key[:16]}"):
         if store.use(final).is_dir():
             if store.is_intact(final):
@@ -135,13 +132,14 @@ def _bring(
             store.discard(final)
         store.need_room()
         with store.staging() as work:
-            for name in ("all", "rpms", "srpms", "log", "out"):
+            for name in ("rpms", "srpms", "log", "out"):
                 (work / name).mkdir()
             try:
                 for part in parts:
                     _unpack(caches, shared.found, part, work)
                 _check_files(shared, work / "rpms", parts)
-                _make_trees(store, root, shared, work)
+                collect(store, seed, work / "rpms", work / "out")
+                _check_headers(shared, work / "out")
             except Void:
                 raise
             except PhotonbuildError as error:
@@ -177,19 +175,9 @@ def _check_files(shared: Shared, folder: Path, parts: list[str]) -> None:
         raise StoreError(f"{wrong[0]} is not what its record says")
 
 
-def _make_trees(store: Store, seed: Path, shared: Shared, work: Path) -> None:
-    """What a build does with the packages that it has made. Raises BuildError, StoreError."""
-    from photonbuild.packages.buildroot import PROGRAM
-
-    (work / "rpms").rename(work / "all" / "rpms")
-    binds = [
-        Bind(PROGRAM, "/build.py"),
-        Bind(work / "all", "/build/RPMS"),
-        Bind(work / "out", "/out", readonly=False, links=True),
-    ]
-    sandbox = Sandbox(layers=[seed], scratch=store.scratch, binds=binds)
-    sandbox.run(["python3", "-I", "-c", COLLECT], error=BuildError)
+def _check_headers(shared: Shared, out: Path) -> None:
+    """The headers of the packages say what their record says. Raises StoreError."""
     known = {package["file"]: package for package in shared.record["packages"]}
-    for package in read_json(work / "out" / "meta.json"):
+    for package in read_json(out / "meta.json"):
         if {**package, "sha256": known[package["file"]]["sha256"]} != known[package["file"]]:
             raise StoreError(f"{package['file']} is another package than its record says")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from photonbuild import code
@@ -16,8 +16,9 @@ from photonbuild.errors import BuildError, RemoteError
 from photonbuild.files import read_json
 from photonbuild.packages import worker
 from photonbuild.packages.attempt import longest, variables
-from photonbuild.packages.buildroot import PROGRAM, Builder, stage_sources
+from photonbuild.packages.buildroot import Builder, stage_sources
 from photonbuild.packages.built import Cost
+from photonbuild.packages.collect import collect
 from photonbuild.packages.package import Package
 from photonbuild.packages.spec import Spec
 from photonbuild.remote.actions import Action, Again, Result, action
@@ -25,7 +26,6 @@ from photonbuild.remote.digest import Blob, Digest
 from photonbuild.remote.engine import Engine
 from photonbuild.remote.tree import Input
 from photonbuild.run import Completed
-from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.seeds.archive import archive
 
 PROGRAMS = ("photonbuild.packages.worker", "photonbuild.packages.inside.build")
@@ -34,7 +34,6 @@ START = "import sys; sys.path.append('lib'); from photonbuild.packages.worker im
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST = 11 * 3600  # seconds that an action may take: engines have a bound of their own
 MARGIN = 900  # seconds that a worker has besides the build: for unpacking, and for ending it
-COLLECT = "import runpy; runpy.run_path('/build.py', run_name='collect')['collect']()"
 MOST_LOG = 512 << 20
 
 
@@ -71,7 +70,7 @@ class There:
         outcome = home.outcome(result)
         if outcome.code == 0:
             with self.reading:
-                collect(builder, spec, home.folder, work / "out")
+                read_packages(builder, spec, home.folder, work / "out")
         return Completed(
             argv=(*ARGV, START),
             returncode=outcome.code,
@@ -97,7 +96,7 @@ class There:
             rpms=tuple(package.sha256 for package in installed.values()),
             sources={path.name: path.stat().st_mode & 0o777 for path in sources.iterdir()},
             environment=variables(builder.environment.epoch),
-            cost=asdict(cost),
+            cost=cost,
             seconds=seconds,
             silence=60 * limits.silent_minutes,
         )
@@ -163,23 +162,13 @@ class Home:
         return found
 
 
-def collect(builder: Builder, spec: Spec, home: Path, out: Path) -> None:
-    """Into `out` what a build here leaves there, from the packages in `home`: their files, and what they hold."""
+def read_packages(builder: Builder, spec: Spec, home: Path, out: Path) -> None:
+    """Into `out` what a build here leaves there, from the packages in `home`. Raises BuildError, StoreError."""
     for name in ("rpms", "srpms"):
         (home / name).mkdir(exist_ok=True)
-    box = Sandbox(
-        layers=[builder.seed.root],
-        scratch=builder.store.scratch,
-        binds=[
-            *builder.macros,
-            Bind(PROGRAM, "/build.py"),
-            Bind(home / "rpms", "/build/RPMS/all"),
-            Bind(home / "srpms", "/build/SRPMS"),
-            Bind(out, "/out", readonly=False, links=True),
-        ],
-        env=variables(builder.environment.epoch),
-    )
-    done = box.run(["python3", "-I", "-c", COLLECT], check=False)
-    if done.returncode:
-        builder.store.check_full(done.stderr, out)
-        raise BuildError(f"the packages of {spec.name} cannot be read", where=spec.where, detail=done.stderr[-4000:])
+    try:
+        collect(builder.store, builder.seed, home / "rpms", out, srpms=home / "srpms")
+    except BuildError as error:
+        builder.store.check_full(error.detail or error.message, out)
+        text = f"the packages of {spec.name} cannot be read"
+        raise BuildError(text, where=spec.where, detail=error.detail or error.message) from None

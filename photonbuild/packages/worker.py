@@ -50,7 +50,7 @@ class Job:
     """A build, the same on every machine that asks for it.
 
     `seeds`: digests of the seed's archive and of its layers', uppermost first; `rpms`: those of the packages over them,
-    uppermost first; `sources`: their modes by their names; `cost`: what the build is expected to take, see `Cost`.
+    uppermost first; `sources`: their modes by their names; `cost`: what the build is expected to take.
     """
 
     spec: str
@@ -58,13 +58,20 @@ class Job:
     rpms: tuple[str, ...]
     sources: dict[str, int]
     environment: dict[str, str]
-    cost: dict[str, float | int | bool | None]
+    cost: Cost
     seconds: float
     silence: float
 
     def text(self) -> str:
         """As it is put into an input root."""
         return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """From there."""
+        found = read_json(path)
+        lists = {name: tuple(found[name]) for name in ("seeds", "rpms")}
+        return cls(**{**found, **lists, "cost": Cost(**found["cost"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +92,7 @@ def main() -> None:
     result = Path(RESULT)
     result.mkdir(exist_ok=True)
     try:
-        found = read_json(Path("job.json"))
-        job = Job(**{**found, "seeds": tuple(found["seeds"]), "rpms": tuple(found["rpms"])})
-        done = _work(job, result)
+        done = _work(Job.read(Path("job.json")), result)
         outcome = Outcome(
             code=FAILED if done.returncode else 0,
             stopped=done.stopped,
@@ -138,7 +143,7 @@ def _work(job: Job, result: Path) -> Completed:
             work,
             (result / LOG).absolute(),
             rooms=Rooms(total=memory_of_machine() // slots),
-            cost=Cost(**job.cost),  # type: ignore[arg-type]
+            cost=job.cost,
             jobs=jobs,
             bounds=Bounds(seconds=job.seconds, silence=job.silence),
             remove=cache.remove,

@@ -1,41 +1,36 @@
-"""From specs to a repository: sources, builds in order, repodata."""
+"""From specs to a repository: builds in order, repodata."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonbuild.cache.entry import Void
-from photonbuild.config.load import load_sources
 from photonbuild.config.models import Profile
-from photonbuild.config.sources import SourceEntry
-from photonbuild.errors import PhotonbuildError, SourceError, StoreError
 from photonbuild.events import Finish
-from photonbuild.files import locked, read_sealed, sha512_of, write_json
+from photonbuild.files import locked, read_sealed, write_json
 from photonbuild.keys import NAME as INPUTS
 from photonbuild.keys import key_of
 from photonbuild.log import BuildView
 from photonbuild.packages import repo
 from photonbuild.packages.build import Outcome, build, lookup
 from photonbuild.packages.buildroot import build_sandbox, stage_sources
-from photonbuild.packages.built import Built
+from photonbuild.packages.built import Built, builds_of
 from photonbuild.packages.files import are_here
 from photonbuild.packages.graph import levels, wanted_specs
-from photonbuild.packages.inputs import digest_of
+from photonbuild.packages.here import Run
 from photonbuild.packages.room import available_memory
-from photonbuild.pipeline.fromcaches import bring, builds_of, to_build, with_caches
+from photonbuild.pipeline.fromcaches import bring, to_build, with_caches
 from photonbuild.pipeline.places import places
 from photonbuild.pipeline.plan import reasons
 from photonbuild.pipeline.session import Session
-from photonbuild.sandbox import process
+from photonbuild.pipeline.sources import prefetch
 from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.schedule import Busy, run_graph
-from photonbuild.sources.fetch import fetch, stored
-from photonbuild.store import Store
 
 WORKER_MEMORY = 1 << 30
 
@@ -57,132 +52,90 @@ def _build_packages(
 ) -> dict[str, Built]:
     wanted, problems = session.buildable(names)
     if problems and not keep_going:
-        raise first_error(session, problems)
+        raise session.reporter.last_of(problems)
     session.check_seeds(wanted)
     needs = {name: session.graph.needs[name] & wanted for name in wanted}
-    done: dict[str, Built] = {}
     costs = {name: session.costs[name].cpu_seconds for name in wanted}
     workers = worker_count(session.jobs, available_memory(), len(wanted))
     priority = levels(needs, costs)
-    builder = session.builder
     with (
         session.reporter.phase("packages"),
         places(session, priority, workers) as (run, workers, on_interrupt),
         BuildView(session.reporter, costs, max(session.jobs, workers - 1)) as view,
         prefetch(session, sorted(to_build(session, wanted), key=lambda name: -priority[name])),
     ):
-        busy: set[str] = set()
-
-        def job(name: str) -> None:
-            view.start(name)
-            started = time.monotonic()
-
-            def finish(found: Outcome | None = None) -> None:
-                seconds, before = round(time.monotonic() - started, 3), tuple(sorted(needs[name]))
-                event = Finish(package=name, seconds=seconds, cached=False, ok=found is not None, needs=before)
-                if found is not None and found.cached:
-                    event = event.model_copy(update={"cached": True, "cache": found.cache})
-                elif found is not None:
-                    more = {"cpu_seconds": found.built.cpu_seconds, "why": why_built(found.built)}
-                    event = event.model_copy(update=more)
-                view.finish(event)
-
-            try:
-                found = build(builder, session.specs[name], done, run, whole=name in whole)
-                done[name] = found.built
-            except Busy:
-                view.postpone(name)
-                if name not in busy:
-                    busy.add(name)
-                    session.reporter.info(f"{name}: another photonbuild builds it now; its result is waited for")
-                raise
-            except BaseException:
-                finish()
-                raise
-            finish(found)
-
+        jobs = Jobs(session=session, run=run, view=view, needs=needs, whole=whole)
         errors = run_graph(
             needs,
-            job,
+            jobs.build,
             workers=workers,
             priority=priority,
             keep_going=keep_going,
             on_interrupt=on_interrupt,
         )
-    remember_costs(session, done)
+    remember_costs(session, jobs.done)
     for error in errors.values():
         if isinstance(error, Void):
             raise error
     if errors or problems:
-        raise first_error(session, [*problems, *(errors[name] for name in sorted(errors))])
+        raise session.reporter.last_of([*problems, *(errors[name] for name in sorted(errors))])
     if view.done > view.cached:
         kept = view.cached - view.shared
         shared = f", {view.shared} from a cache" if view.shared else ""
         session.reporter.info(f"{view.total} packages: {view.done - view.cached} built, {kept} from the store{shared}")
     elif view.shared:
         session.reporter.info(f"{view.total} packages: {view.shared} from a cache, the rest from the store")
-    return done
+    return jobs.done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """The builds of a run, each a job, which `view` is told of.
+
+    `done`: what came of them. `busy`: those of whom it was said that another process builds them.
+    """
+
+    session: Session
+    run: Run
+    view: BuildView
+    needs: Mapping[str, Collection[str]]
+    whole: Collection[str]
+    done: dict[str, Built] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+
+    def build(self, name: str) -> None:
+        self.view.start(name)
+        started = time.monotonic()
+        session = self.session
+        try:
+            found = build(session.builder, session.specs[name], self.done, self.run, whole=name in self.whole)
+            self.done[name] = found.built
+        except Busy:
+            self.view.postpone(name)
+            if name not in self.busy:
+                self.busy.add(name)
+                session.reporter.info(f"{name}: another photonbuild builds it now; its result is waited for")
+            raise
+        except BaseException:
+            self._finish(name, started)
+            raise
+        self._finish(name, started, found)
+
+    def _finish(self, name: str, started: float, found: Outcome | None = None) -> None:
+        seconds, before = round(time.monotonic() - started, 3), tuple(sorted(self.needs[name]))
+        event = Finish(package=name, seconds=seconds, cached=False, ok=found is not None, needs=before)
+        if found is not None and found.cached:
+            event = event.model_copy(update={"cached": True, "cache": found.cache})
+        elif found is not None:
+            more = {"cpu_seconds": found.built.cpu_seconds, "why": why_built(found.built)}
+            event = event.model_copy(update=more)
+        self.view.finish(event)
 
 
 def why_built(built: Built) -> tuple[str, ...]:
     """What was different from the entry of the store that is most like this one, a line each."""
     others = [folder for folder in built.folder.parent.glob("*") if folder != built.folder]
     return reasons(others, read_sealed(built.folder / INPUTS) or {})
-
-
-@contextlib.contextmanager
-def prefetch(session: Session, names: Sequence[str]) -> Iterator[None]:
-    """Fetch sources that no build here had yet, of these specs in this order, while others build.
-
-    A failure is left to the build that needs the source: it tries again and reports it.
-    """
-    entries = unfetched(session, names)
-    over = threading.Event()
-
-    def work() -> None:
-        while entries and not over.is_set() and not process.ended():
-            # A full disk, too: the build says so, and where.
-            with contextlib.suppress(IndexError, PhotonbuildError, OSError):
-                fetch(session.fetcher, *entries.pop(0))
-
-    threads = [threading.Thread(target=work, name=f"fetch-{number}") for number in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
-def unfetched(session: Session, names: Sequence[str]) -> list[tuple[Path, SourceEntry]]:
-    """Folder and entry of the sources that the store has not, but for specs that were built from just these."""
-    found: list[tuple[Path, SourceEntry]] = []
-    for name in names:
-        spec = session.specs[name]
-        missing = [entry for entry in spec.fetched.sources if not stored(session.store, entry).exists()]
-        if missing and not was_built_from(session.store, name, spec.fetched.sources):
-            found += [(spec.folder, entry) for entry in missing]
-    return found
-
-
-def was_built_from(store: Store, name: str, sources: Sequence[SourceEntry]) -> bool:
-    digests = {entry.file: digest_of(entry) for entry in sources}
-    entries = store.package(name, "key").parent.glob(f"*/{INPUTS}")
-    return any((read_sealed(path) or {}).get("sources") == digests for path in entries)
-
-
-def first_error(session: Session, errors: Sequence[BaseException]) -> BaseException:
-    """The error to end with; all others are reported now. Where the disk was full that is the one that counts."""
-    for error in errors:
-        if isinstance(error, StoreError):
-            return error
-    *others, last = errors
-    for error in others:
-        if isinstance(error, PhotonbuildError):
-            session.reporter.error(error)
-    return last
 
 
 def worker_count(jobs: int, memory: int, specs: int) -> int:
@@ -268,47 +221,3 @@ def failed_root(session: Session, name: str) -> tuple[Sandbox, bool]:
         binds.append(Bind(folder, "/build/SOURCES", readonly=False, links=True))
     work = session.store.failed(spec.name)
     return build_sandbox(session.builder, spec, installed.values(), binds, work=work), failed.exists()
-
-
-def fetch_sources(session: Session, folders: Sequence[Path]) -> int:
-    """Every source of these specs in the store, eight at a time; their number.
-
-    Raises the first error after trying all.
-    """
-    entries = {
-        f"{folder.name}/{entry.file}": (folder, entry)
-        for folder in folders
-        for entry in load_sources(folder, roots=session.config.roots).sources
-    }
-    with session.reporter.phase("sources"):
-        errors = run_graph(
-            dict.fromkeys(entries, ()),
-            lambda name: void(fetch(session.fetcher, *entries[name])),
-            workers=8,
-            priority={},
-            keep_going=True,
-            on_interrupt=process.end_all,
-        )
-    if errors:
-        raise first_error(session, [errors[name] for name in sorted(errors)])
-    session.reporter.info(f"{len(entries)} files are in the store")
-    return len(entries)
-
-
-def void(value: object) -> None:
-    """For a function whose result is not wanted."""
-
-
-def verify_sources(session: Session, folders: Sequence[Path]) -> int:
-    """Number of stored sources, each with the right digest; raises SourceError for the first that is not."""
-    count = 0
-    for folder in folders:
-        for entry in load_sources(folder, roots=session.config.roots).sources:
-            path = stored(session.store, entry)
-            if path.exists():
-                if sha512_of(path) != entry.sha512:
-                    raise SourceError(
-                        f"{entry.file} in the store is damaged", where=str(path), hint="remove it, then fetch again"
-                    )
-                count += 1
-    return count

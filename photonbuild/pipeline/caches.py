@@ -14,7 +14,7 @@ from photonbuild.errors import ConfigError, StoreError
 from photonbuild.images.make import image_inputs
 from photonbuild.keys import key_of
 from photonbuild.packages import build as packages
-from photonbuild.packages import spec as specs
+from photonbuild.packages import readspecs
 from photonbuild.packages.built import Built
 from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.fromcaches import bring, with_caches
@@ -68,7 +68,7 @@ def push(session: Session, names: Sequence[str], images: Sequence[str], *, seeds
     if seeds:
         _push_seeds(session)
     for name, (key, record) in session.parsed.items():
-        specs.send(caches, name, key, record)
+        readspecs.send(caches, name, key, record)
     missing = []
     wanted = set(names)
     for image in images:

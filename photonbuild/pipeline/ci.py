@@ -15,7 +15,7 @@ from photonbuild.errors import PhotonbuildError, VerifyError
 from photonbuild.files import write_text
 from photonbuild.machines.hardware import FIRMWARES, Firmware
 from photonbuild.machines.report import Report, require
-from photonbuild.pipeline.build import build_packages, first_error
+from photonbuild.pipeline.build import build_packages
 from photonbuild.pipeline.image import make_image
 from photonbuild.pipeline.plan import plan
 from photonbuild.pipeline.recipe import image_specs, image_with
@@ -80,7 +80,7 @@ class Pipeline:
         _, problems = self.session.buildable(names)
         count = Counter(step.state for step in plan(self.session, names))
         if problems:
-            error = first_error(self.session, problems)
+            error = self.session.reporter.last_of(problems)
             assert isinstance(error, PhotonbuildError)
             raise error
         return f"{count['cached']} packages in the store, {count['will']} to build, {count['may']} perhaps"
@@ -109,7 +109,7 @@ class Pipeline:
             except VerifyError as error:
                 self.errors[path.name] = error
         if self.errors:
-            raise first_error(self.session, [*self.errors.values()])
+            raise self.session.reporter.last_of([*self.errors.values()])
         checks = sum(len(boot.checks) for report in self.reports for boot in report.boots)
         boots = sum(len(report.boots) for report in self.reports)
         not_booted = f"; {', '.join(left)}: no machines" if left else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,7 +10,6 @@ from photonbuild.cache.entry import Void
 from photonbuild.errors import StoreError
 from photonbuild.packages.built import Built
 from photonbuild.packages.files import are_here
-from photonbuild.packages.package import Package
 from photonbuild.packages.shared import bring_files
 from photonbuild.pipeline.plan import Step, plan
 from photonbuild.pipeline.session import Session
@@ -39,12 +38,6 @@ def bring(session: Session, builds: Iterable[Built]) -> None:
         with session.reporter.phase("cache"), ThreadPoolExecutor(session.jobs) as pool:
             seed.root  # noqa: B018 - once, not by each of them
             list(pool.map(lambda built: bring_files(session.caches, session.store, seed, [built]), missing))
-
-
-def builds_of(done: Mapping[str, Built], packages: Iterable[Package]) -> list[Built]:
-    """Those of these builds that have made these packages."""
-    folders = {package.path.parents[1] for package in packages}
-    return [built for built in done.values() if built.folder in folders]
 
 
 def to_build(session: Session, wanted: frozenset[str]) -> list[str]:

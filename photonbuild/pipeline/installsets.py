@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from photonbuild.config.disk import FileSystemNeeds
 from photonbuild.config.load import Config
 from photonbuild.config.models import DiskImage, Image, Profile
+from photonbuild.config.partitions import FileSystemNeeds
 from photonbuild.images.formats import FORMATS
 from photonbuild.images.installset import InstallSet, Role
 from photonbuild.packages.package import Package

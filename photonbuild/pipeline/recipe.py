@@ -14,10 +14,10 @@ from photonbuild.images.installset import Role
 from photonbuild.images.recipe import Recipe
 from photonbuild.images.rootfs import RootfsFile, UnitSetting
 from photonbuild.packages.buildroot import with_requirements
-from photonbuild.packages.built import Built, tree_of
+from photonbuild.packages.built import Built, builds_of, tree_of
 from photonbuild.packages.graph import wanted_specs
 from photonbuild.pipeline.build import build_packages, profile_specs, repository
-from photonbuild.pipeline.fromcaches import bring, builds_of
+from photonbuild.pipeline.fromcaches import bring
 from photonbuild.pipeline.installsets import filesystem_needs, set_requests, solve_sets
 from photonbuild.pipeline.session import Session
 

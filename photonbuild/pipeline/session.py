@@ -19,7 +19,8 @@ from photonbuild.log import Reporter
 from photonbuild.packages.buildroot import Builder
 from photonbuild.packages.built import Cost
 from photonbuild.packages.graph import Graph, build_graph, no_maker
-from photonbuild.packages.spec import ReadSpecs, Spec, printable, read_specs
+from photonbuild.packages.readspecs import ReadSpecs, read_specs
+from photonbuild.packages.spec import Spec, printable
 from photonbuild.packages.versions import upstream_version
 from photonbuild.seeds import seed
 from photonbuild.seeds.frozen import FrozenSeed
@@ -199,22 +200,23 @@ class Session:
     @cached_property
     def costs(self) -> dict[str, Cost]:
         """What each spec's build took: as last measured here, else as measured by us (build/timings.json)."""
-        known: dict[str, dict[str, Any]] = {}
-        for path in (*self.config.roots.all("build/timings.json"), self.store.root / "timings.json"):
-            known |= read_sealed(path) or {}
-        return {name: Cost(**known[name]) if name in known else Cost(measured=False) for name in self.specs}
-
-    def forget_builds(self) -> None:
-        """What was concluded from builds is found out again."""
-        self.__dict__.pop("builder", None)
+        unknown = dict.fromkeys(self.specs, Cost(measured=False))
+        return unknown | self._timings(self.store.root / "timings.json")
 
     @cached_property
     def shared_costs(self) -> dict[str, Cost]:
         """What each spec's build takes as the distribution says: the same for all that build it."""
+        return self._timings()
+
+    def _timings(self, *more: Path) -> dict[str, Cost]:
         known: dict[str, dict[str, Any]] = {}
-        for path in self.config.roots.all("build/timings.json"):
+        for path in (*self.config.roots.all("build/timings.json"), *more):
             known |= read_sealed(path) or {}
         return {name: Cost(**known[name]) for name in self.specs if name in known}
+
+    def forget_builds(self) -> None:
+        """What was concluded from builds is found out again."""
+        self.__dict__.pop("builder", None)
 
     def spec(self, name: str) -> Spec:
         """A spec by its name or by the name of a package that it makes."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from photonbuild.cache.signature import new_key
@@ -13,30 +10,15 @@ from tests.integration.conftest import Checkout, make_checkout
 from tests.support.cluster import Cluster
 
 
-@dataclass(frozen=True)
-class Machine(Checkout):
-    """A checkout with a store and settings of its own."""
-
-    settings: Path = Path()
-
-    def argv(self, *words: str) -> list[str]:
-        options = ["--root", str(self.root), "--store", str(self.store), "--config", str(self.settings)]
-        return [sys.executable, "-m", "photonbuild", *words, *options]
-
-
 def test_what_one_has_built_another_takes(trio: Cluster, tmp_path: Path, seeded_store: Path) -> None:
     """Signed, by the storage alone: nothing is executed there, and nothing is built by the second."""
     checkout = make_checkout(tmp_path, seeded_store)
     public, secret = new_key("team", tmp_path / "keys")
 
-    def machine(name: str, **more: str) -> Machine:
-        store, settings = tmp_path / name, tmp_path / f"{name}.yaml"
-        store.mkdir()
-        (store / "seeds").symlink_to((checkout.store / "seeds").resolve())
+    def machine(name: str, **more: str) -> Checkout:
         access = "write" if more else "read"
         caches = [{"name": "engine", "url": trio.address, "access": access}]
-        settings.write_text(json.dumps({"cache": {"caches": caches, "trust": [str(public)], **more}}), encoding="utf-8")
-        return Machine(root=checkout.root, store=replace(checkout, store=store).store, settings=settings)
+        return checkout.machine(tmp_path / name, {"cache": {"caches": caches, "trust": [str(public)], **more}})
 
     before = trio.executed()
     ci, desk = machine("ci", key=str(secret)), machine("desk")

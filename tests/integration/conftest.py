@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +21,23 @@ STORE = Path(os.environ.get("PHOTONBUILD_STORE") or Path.home() / ".cache" / "ph
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout to try things on. `store` shares only the frozen seeds with the real one; `settings`: its user's."""
+    """A checkout to try things on. `store` shares only the frozen seeds with the real one.
+
+    `settings`: the user's, in place of those in the checkout.
+    """
 
     root: Path
     store: Path
     settings: Path | None = None
+
+    def machine(self, store: Path, settings: Mapping[str, object]) -> Checkout:
+        """Another machine with this checkout: an empty store, unless it was there before, and settings beside it."""
+        if not store.exists():
+            store.mkdir(parents=True)
+            (store / "seeds").symlink_to((self.store / "seeds").resolve())
+        written = store.with_name(f"{store.name}.yaml")
+        written.write_text(json.dumps(settings), encoding="utf-8")
+        return replace(self, store=store, settings=written)
 
     def spec(self, name: str) -> Path:
         return self.root / "specs" / name / f"{name}.spec"

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +17,15 @@ from pathlib import Path
 import pytest
 
 from photonbuild.cache.signature import new_key
+from photonbuild.log import Reporter
 from photonbuild.packages import repo
+from photonbuild.pipeline.configuration import load_config
+from photonbuild.pipeline.session import Session
+from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, Checkout, make_checkout
 from tests.support import serving
 from tests.support.faults import add_image
-from tests.support.native import MINIO, go_program
+from tests.support.minio import bucket
 from tests.support.webdav import Davs, dav
 
 pytestmark = pytest.mark.integration
@@ -37,33 +40,18 @@ class Team:
     public: str
     secret: Path
 
-    def machine(self, name: str, *, address: str | None = None, access: str = "read", **more: object) -> Machine:
+    def machine(self, name: str, *, address: str | None = None, access: str = "read", **more: object) -> Checkout:
         """A machine with an empty store, unless it was there before."""
-        store = self.folder / "stores" / name
-        if not store.exists():
-            store.mkdir(parents=True)
-            (store / "seeds").symlink_to((self.checkout.store / "seeds").resolve())
         where = address or f"{self.folder}/cache"
         cache = {"name": "team", ("url" if "://" in where else "path"): where, "access": access}
         settings = {"caches": [cache], "trust": [self.public], **more}
         if access == "write":
             settings["key"] = str(self.secret)
-        machine = replace(self.checkout, store=store)
-        (self.folder / f"{name}.yaml").write_text(json.dumps({"cache": settings}), encoding="utf-8")
-        return Machine(root=machine.root, store=machine.store, settings=self.folder / f"{name}.yaml")
+        return self.checkout.machine(self.folder / "stores" / name, {"cache": settings})
 
     @property
     def cache(self) -> Path:
         return self.folder / "cache"
-
-
-@dataclass(frozen=True)
-class Machine(Checkout):
-    settings: Path = Path()
-
-    def argv(self, *words: str) -> list[str]:
-        options = ["--root", str(self.root), "--store", str(self.store), "--config", str(self.settings)]
-        return [sys.executable, "-m", "photonbuild", *words, *options]
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +146,7 @@ def test_what_is_changed_here_is_built_over_what_comes_from_there(team: Team) ->
     assert any(reader.store.glob("shared/*/package/libmini/*/trees/libmini-devel"))
     assert not any(reader.store.glob("shared/*/*/*/*/*/*debuginfo*"))
     # It is made as if all had been built here.
-    alone = replace(reader, store=team.folder / "alone", settings=team.folder / "none.yaml")
-    alone.store.mkdir()
-    (alone.store / "seeds").symlink_to((reader.store / "seeds").resolve())
-    alone.settings.write_text("{}\n")
+    alone = reader.machine(team.folder / "alone", {})
     ours = {path.name: path.read_bytes() for path in reader.store.glob("packages/mini/*/rpms/*")}
     alone.run("build", "mini")
     assert ours == {path.name: path.read_bytes() for path in alone.store.glob("packages/mini/*/rpms/*")}
@@ -308,43 +293,6 @@ def test_a_push_that_is_killed_leaves_nothing_half(team: Team, filled: tuple[Tea
 
 @pytest.fixture(scope="module")
 def minio(seeded_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """MinIO with a bucket; its address and credentials are in the environment."""
-    import botocore.session
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from photonbuild.log import Reporter
-    from photonbuild.pipeline.configuration import load_config
-    from photonbuild.pipeline.session import Session
-    from photonbuild.store import Store
-    from tests.integration.test_storage import free_port, wait_for
-
     session = Session(config=load_config(PROJECT), store=Store.open(seeded_store), reporter=Reporter())
-    work, port = tmp_path_factory.mktemp("minio"), free_port()
-    env = {
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "tester-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    server = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "tester-secret", "HOME": str(work), "PATH": ""}
-    argv = [str(go_program(session, MINIO) / "minio"), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(work)]
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        (work / "log").open("wb") as log,
-        subprocess.Popen(argv, env=server, stdout=log, stderr=log) as process,
-    ):
-        for name, value in env.items():
-            patch.setenv(name, value)
-        try:
-            wait_for(port)
-            client = botocore.session.get_session().create_client("s3")
-            for _ in range(50):
-                try:
-                    client.create_bucket(Bucket="bucket")
-                    break
-                except (BotoCoreError, ClientError):
-                    time.sleep(0.2)
-            yield "s3://bucket"
-        finally:
-            process.kill()
+    with bucket(session, tmp_path_factory.mktemp("minio")) as address:
+        yield address

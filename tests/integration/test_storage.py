@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from photonbuild.errors import SourceError, StoreError
 from photonbuild.log import Reporter
+from photonbuild.machines.ssh import free_port
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.publication.publish import publish
@@ -31,7 +31,7 @@ from tests.integration.conftest import PROJECT
 from tests.support import serving
 from tests.support.https import loopback_certificate
 from tests.support.killing import NEW, kill_publishers, trees
-from tests.support.native import MINIO, go_program
+from tests.support.minio import bucket
 from tests.support.publications import LAYOUT, missing, seen
 from tests.support.roots import root_of
 
@@ -76,21 +76,6 @@ def session(seeded_store: Path) -> Session:
     return Session(config=load_config(PROJECT), store=Store.open(seeded_store), reporter=Reporter())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"nobody listens at {port}")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(str(tmp_path_factory.mktemp("published")), kills=30)
@@ -122,7 +107,7 @@ def ssh(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{work}/bin:{before}"
     try:
-        wait_for(port)
+        serving.wait_for_port(port)
         yield Place(f"ssh://root@127.0.0.1:{port}/data", kills=6)
     finally:
         os.environ["PATH"] = before
@@ -132,38 +117,8 @@ def ssh(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def s3(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """MinIO, with one bucket."""
-    import botocore.session
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    work, port = tmp_path_factory.mktemp("minio"), free_port()
-    program = go_program(session, MINIO) / "minio"
-    env = {
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "tester-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    before = {name: os.environ.get(name) for name in env}
-    server = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "tester-secret", "HOME": str(work), "PATH": ""}
-    argv = [str(program), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(work / "data")]
-    with (work / "log").open("wb") as log, subprocess.Popen(argv, env=server, stdout=log, stderr=log) as process:
-        os.environ.update(env)
-        try:
-            wait_for(port)
-            client = botocore.session.get_session().create_client("s3")
-            for _ in range(50):
-                try:
-                    client.create_bucket(Bucket="bucket")
-                    break
-                except (BotoCoreError, ClientError):
-                    time.sleep(0.2)
-            yield Place("s3://bucket", kills=6)
-        finally:
-            process.kill()
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with bucket(session, tmp_path_factory.mktemp("minio")) as address:
+        yield Place(address, kills=6)
 
 
 NUMBERS = itertools.count()

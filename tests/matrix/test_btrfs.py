@@ -14,15 +14,9 @@ from photonbuild.disk.gpt import Partition
 from photonbuild.errors import ImageError
 from photonbuild.images.filesystems import make_btrfs
 from photonbuild.images.request import ImageRequest
-from photonbuild.images.rootfs import RootfsResult
-from photonbuild.packages.buildroot import with_requirements
-from photonbuild.packages.built import tree_of
-from photonbuild.pipeline.build import build_packages
-from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.matrix.test_xfs import CAPABILITY, write_root
-from tests.support.image_requests import image_request
+from tests.support.filling import CAPABILITY, filling, programs_of, write_root
 
 pytestmark = pytest.mark.matrix
 
@@ -35,23 +29,7 @@ PART = Partition(
 
 @pytest.fixture
 def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageRequest:
-    session = session_of(configuration, store)
-    tools = configuration.filesystems["btrfs"].tools
-    done = build_packages(session, [session.spec(name).name for name in tools])
-    packages = [
-        package
-        for name in tools
-        for package in with_requirements(session.builder, [name], done, session.spec(name)).values()
-    ]
-    (tmp_path / "loader").mkdir()
-    return image_request(
-        tmp_path,
-        "raw",
-        seed=session.seed.root,
-        loader=tmp_path / "loader",
-        rootfs=RootfsResult(tar=write_root(tmp_path), kernels=()),
-        programs=[tree_of(package) for package in packages],
-    )
+    return filling(tmp_path, session_of(configuration, store), "btrfs")
 
 
 def made(request: ImageRequest, part: Partition = PART) -> Path:
@@ -70,11 +48,7 @@ def test_everything_is_there_twice_the_same(request_: ImageRequest, store: Store
     assert hashlib.sha256(made(request_).read_bytes()).hexdigest() == digest
     assert content[: PART.start].count(0) == PART.start and content[-MIB:].count(0) == MIB, "written beside its place"
     (request_.folder / "part").write_bytes(content[PART.start : -MIB])
-    sandbox = Sandbox(
-        layers=[*request_.programs, request_.workspace.seed],
-        scratch=store.scratch,
-        binds=[Bind(request_.folder, "/work", readonly=False)],
-    )
+    sandbox = programs_of(request_, store)
 
     def dump(*words: str) -> str:
         return sandbox.run(["btrfs", "inspect-internal", *words, "/work/part"]).stdout

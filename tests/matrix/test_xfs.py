@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,70 +12,18 @@ from photonbuild.disk.gpt import Partition
 from photonbuild.errors import ImageError
 from photonbuild.images.filesystems import make_xfs
 from photonbuild.images.request import ImageRequest
-from photonbuild.images.rootfs import RootfsResult
-from photonbuild.packages.buildroot import with_requirements
-from photonbuild.packages.built import tree_of
-from photonbuild.pipeline.build import build_packages
-from photonbuild.sandbox.sandbox import Bind, Sandbox
 from photonbuild.store import Store
 from tests.matrix.conftest import session_of
-from tests.support.image_requests import image_request
+from tests.support.filling import CAPABILITY, filling, programs_of, write_root
 
 pytestmark = pytest.mark.matrix
 
 MIB = 1 << 20
-EPOCH = 1767225600
-CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep, version 2
-
-
-def add(archive: tarfile.TarFile, name: str, kind: bytes, mode: int, **fields: object) -> None:
-    info = tarfile.TarInfo(name)
-    content = bytes(str(fields.pop("content", "")), "ascii")
-    info.type, info.mode, info.mtime, info.size = kind, mode, EPOCH, len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
-    archive.addfile(info, io.BytesIO(content))
-
-
-def write_root(tmp_path: Path, *, name: str = "", **more: object) -> Path:
-    """A small root with one of everything, and at its end a file of that name."""
-    value = CAPABILITY.decode("utf-8", "surrogateescape")
-    with tarfile.open(tmp_path / "root.tar", "w", format=tarfile.PAX_FORMAT) as archive:
-        add(archive, ".", tarfile.DIRTYPE, 0o755)
-        add(archive, "./tmp", tarfile.DIRTYPE, 0o1777)
-        add(archive, "./bin", tarfile.DIRTYPE, 0o755, pax_headers={"SCHILY.xattr.user.note": "a folder"})
-        capable = {"SCHILY.xattr.security.capability": value}
-        add(archive, "./bin/ping", tarfile.REGTYPE, 0o755, content="ping", pax_headers=capable)
-        add(archive, "./bin/su", tarfile.REGTYPE, 0o6755, content="su" * 3000, uid=7, gid=8)
-        add(archive, "./bin/other", tarfile.LNKTYPE, 0o755, linkname="./bin/su")
-        add(archive, "./bin/soft", tarfile.SYMTYPE, 0o777, linkname="../bin/su")
-        add(archive, "./bin/old", tarfile.REGTYPE, 0o644, content="old", mtime=1000000000)
-        add(archive, "./bin/pipe", tarfile.FIFOTYPE, 0o600)
-        if name:
-            add(archive, name, tarfile.REGTYPE, 0o644, **({"content": "x"} | more))
-    return tmp_path / "root.tar"
 
 
 @pytest.fixture
 def request_(tmp_path: Path, configuration: Config, store: Store) -> ImageRequest:
-    session = session_of(configuration, store)
-    tools = configuration.filesystems["xfs"].tools
-    done = build_packages(session, [session.spec(name).name for name in tools])
-    packages = [
-        package
-        for name in tools
-        for package in with_requirements(session.builder, [name], done, session.spec(name)).values()
-    ]
-    # A layer of the sandbox, so not the folder that has the sandbox's own in it.
-    (tmp_path / "loader").mkdir()
-    return image_request(
-        tmp_path,
-        "raw",
-        seed=session.seed.root,
-        loader=tmp_path / "loader",
-        rootfs=RootfsResult(tar=write_root(tmp_path), kernels=()),
-        programs=[tree_of(package) for package in packages],
-    )
+    return filling(tmp_path, session_of(configuration, store), "xfs")
 
 
 PART = Partition(
@@ -97,11 +43,7 @@ def made(request: ImageRequest) -> bytes:
 def test_everything_is_there(request_: ImageRequest, store: Store) -> None:
     disk = made(request_)
     (request_.folder / "part").write_bytes(disk[PART.start : PART.start + PART.size])
-    sandbox = Sandbox(
-        layers=[*request_.programs, request_.workspace.seed],
-        scratch=store.scratch,
-        binds=[Bind(request_.folder, "/work", readonly=False)],
-    )
+    sandbox = programs_of(request_, store)
     assert sandbox.run(["xfs_repair", "-n", "/work/part"], check=False).returncode == 0
 
     def db(path: str, *commands: str) -> str:

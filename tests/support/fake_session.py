@@ -10,7 +10,8 @@ from photonbuild.log import Reporter
 from photonbuild.packages.build import lookup
 from photonbuild.packages.built import Built, load_built
 from photonbuild.packages.reach import postorder
-from photonbuild.packages.spec import ReadSpecs, make_spec
+from photonbuild.packages.readspecs import ReadSpecs
+from photonbuild.packages.spec import make_spec
 from photonbuild.pipeline.configuration import load_config
 from photonbuild.pipeline.session import Session
 from photonbuild.seeds.frozen import FrozenSeed

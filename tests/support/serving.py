@@ -1,12 +1,14 @@
-"""Web servers of tests: on this machine's loopback, in a thread, until a block ends."""
+"""Servers of tests on this machine's loopback; web servers run in a thread, until a block ends."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import http.server
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,3 +63,13 @@ def served(handler: Callable[..., Any], *, certificate: Path | None = None, key:
         finally:
             server.shutdown()
             thread.join()
+
+
+def wait_for_port(port: int) -> None:
+    """Until somebody listens at it on this machine's loopback."""
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"nobody listens at {port}")

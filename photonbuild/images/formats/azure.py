@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from photonbuild.config.disk import GIB
 from photonbuild.config.models import DiskImage
+from photonbuild.config.partitions import GIB
 from photonbuild.disk.gpt import MIB, named_uuid
 from photonbuild.images.disk import further_disks, make_raw, root_files
 from photonbuild.images.format import Attachment, Format

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from photonbuild.config.disk import GIB
 from photonbuild.config.models import DiskImage
+from photonbuild.config.partitions import GIB
 from photonbuild.images.disk import further_disks, make_raw, root_files, timed
 from photonbuild.images.format import Attachment, Format
 from photonbuild.images.publish import ImageResult, publish

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 TREE = Path("/tmp/tree")
 # What mkfs.btrfs of 2023 made, and Linux 6.1 read.
@@ -66,11 +67,11 @@ def unpack(tar: str, subvolumes: list[str], epoch: int) -> None:
                 os.utime(above, ns=(moment, moment))
 
 
-def mkfs_argv(request: dict[str, object], image: str) -> list[str]:
-    names = [f"--subvol=rw:{name}" for name in request["subvolumes"]]  # type: ignore[attr-defined]
+def mkfs_argv(request: dict[str, Any], image: str) -> list[str]:
+    names = [f"--subvol=rw:{name}" for name in request["subvolumes"]]
     return [
-        "mkfs.btrfs", "--quiet", "--label", str(request["label"]), "--uuid", str(request["uuid"]),
-        "--device-uuid", str(request["device_uuid"]), "--checksum", "crc32c", "--features", FEATURES,
+        "mkfs.btrfs", "--quiet", "--label", request["label"], "--uuid", request["uuid"],
+        "--device-uuid", request["device_uuid"], "--checksum", "crc32c", "--features", FEATURES,
         "--nodiscard", "--rootdir", str(TREE), *names, image,
     ]  # fmt: skip
 
@@ -92,10 +93,10 @@ def place(image: str, disk: str, offset: int) -> None:
     os.close(target)
 
 
-def build(request: dict[str, object]) -> None:
-    size, disk = int(str(request["size"])), str(request["disk"])
-    image, tar = f"{disk}.btrfs", str(request["tar"])
-    unpack(tar, list(request["subvolumes"]), int(str(request["epoch"])))  # type: ignore[call-overload]
+def build(request: dict[str, Any]) -> None:
+    size, disk = request["size"], request["disk"]
+    image = f"{disk}.btrfs"
+    unpack(request["tar"], request["subvolumes"], request["epoch"])
     with open(image, "wb") as handle:
         handle.truncate(size)
     try:
@@ -105,7 +106,7 @@ def build(request: dict[str, object]) -> None:
         if wanted > size:
             raise Failure(f"mkfs.btrfs reserves {-(-wanted >> 20)} MiB for these files, and there are {size >> 20} MiB")
         run("btrfs", "check", "--check-data-csum", image)
-        place(image, disk, int(str(request["offset"])))
+        place(image, disk, request["offset"])
     finally:
         os.unlink(image)
 

@@ -72,6 +72,16 @@ class Partition:
     label: str = ""
     subvolumes: tuple[Subvolume, ...] = ()
 
+    @property
+    def keeps_kernels(self) -> bool:
+        """Whether GRUB reads kernels from it, and counts starts in it."""
+        return not self.luks and self.filesystem != BTRFS
+
+    @property
+    def needs_initramfs(self) -> bool:
+        """Whether the kernel alone cannot mount it as the root."""
+        return bool(self.lvm) or not self.keeps_kernels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
@@ -194,18 +204,17 @@ class Kickstart:
         return next(target.device for target in self.disks if target.id == DEFAULT)
 
     @property
-    def encrypted_root(self) -> bool:
-        return any(each.luks and each.mountpoint == "/" for each in self.partitions)
+    def root(self) -> Partition:
+        return next(each for each in self.partitions if each.mountpoint == "/")
 
     @property
-    def kernels_in_boot(self) -> bool:
-        """Whether GRUB does not read `/`, where kernels are otherwise."""
-        return self.encrypted_root or ("/", BTRFS) in [(each.mountpoint, each.filesystem) for each in self.partitions]
+    def encrypted_root(self) -> bool:
+        return bool(self.root.luks)
 
     @property
     def lacks_passphrase(self) -> bool:
         """Whether a partition is to be encrypted with a passphrase that is not here."""
-        root = next((each.luks.passphrase for each in self.partitions if each.luks and each.mountpoint == "/"), "")
+        root = self.root.luks.passphrase if self.root.luks else ""
         return any(each.luks and not (each.luks.passphrase or root) for each in self.partitions)
 
     def with_passphrase(self, passphrase: str) -> Kickstart:

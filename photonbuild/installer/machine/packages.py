@@ -46,7 +46,7 @@ def missing_programs(kickstart: Kickstart, paths: Paths, known: frozenset[str]) 
     used = {partition.filesystem for partition in kickstart.partitions} & known
     used |= {LVM for partition in kickstart.partitions if partition.lvm}
     used |= {LUKS for partition in kickstart.partitions if partition.luks}
-    used |= {KERNELS} if kickstart.kernels_in_boot else set()
+    used |= set() if kickstart.root.keeps_kernels else {KERNELS}
     programs = [file for name, files in sorted(PROGRAMS.items()) if name in used for file in files]
     return [path for path in programs if not (paths.root / path.lstrip("/")).exists()]
 

@@ -48,7 +48,7 @@ def _title(facts: Facts) -> str:
 
 def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list[Step]:
     """The menu, and GRUB where each firmware looks for it."""
-    root, lvm = layout.root, layout.root.partition.lvm
+    root, lvm, kernels = layout.root, layout.root.partition.lvm, layout.root.partition.keeps_kernels
     arguments = kernel_arguments(facts.command_line)
     folder = "/boot/grub"
     text = grub.disk_menu(
@@ -61,15 +61,15 @@ def bootloader_steps(kickstart: Kickstart, layout: Layout, facts: Facts) -> list
             *facts.user_arguments,
         ],
         timeout=MENU_TIMEOUT,
-        filesystem=root.uuid if layout.boot is not root and not layout.kernels_in_boot else "",
-        initramfs=INITRAMFS if layout.needs_initramfs and not layout.kernels_in_boot else "",
+        filesystem=root.uuid if layout.boot is not root and kernels else "",
+        initramfs=INITRAMFS if root.partition.needs_initramfs and kernels else "",
     )
     steps: list[Step] = [
         Folder(title=f"make {folder}", path=folder),
         Write(title="write the boot menu", path=f"{folder}/grub.cfg", text=text),
         Write(title="write GRUB's environment block", path=f"{folder}/grubenv", text=grub.environment_block()),
     ]
-    if layout.needs_initramfs:
+    if root.partition.needs_initramfs:
         steps.append(Copy(title="copy the initramfs", source=facts.paths.initramfs, path=INITRAMFS))
     steps += kernel_steps(layout, facts)
     if layout.esp and kickstart.bootmode in (EFI, DUALBOOT):
@@ -95,7 +95,7 @@ def _root_argument(layout: Layout) -> str:
     root = layout.root
     if root.container:
         return root.device
-    return f"UUID={root.uuid}" if layout.needs_initramfs else f"PARTUUID={root.partuuid}"
+    return f"UUID={root.uuid}" if root.partition.needs_initramfs else f"PARTUUID={root.partuuid}"
 
 
 def _boot_entry(layout: Layout, facts: Facts) -> BootEntry:

@@ -101,7 +101,7 @@ def initramfs_arguments(layout: Layout) -> list[str]:
 
 def kernel_steps(layout: Layout, facts: Facts) -> list[Step]:
     """Kernels to /boot, by the program that does so for later ones too."""
-    if not layout.kernels_in_boot:
+    if layout.root.partition.keeps_kernels:
         return []
     argv = ("chroot", str(facts.paths.target), "/usr/sbin/update-initramfs")
     return [

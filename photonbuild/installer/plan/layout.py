@@ -111,16 +111,6 @@ class Layout:
         return self.mounted_at("/boot") or self.root
 
     @property
-    def needs_initramfs(self) -> bool:
-        """Whether the kernel alone cannot mount the root."""
-        return bool(self.root.partition.lvm) or self.kernels_in_boot
-
-    @property
-    def kernels_in_boot(self) -> bool:
-        """Whether GRUB does not read the root, where kernels are otherwise."""
-        return bool(self.root.container) or self.root.partition.filesystem == BTRFS
-
-    @property
     def containers(self) -> tuple[tuple[FileSystem, Container], ...]:
         """What is encrypted, with what it is encrypted in."""
         return tuple((made, made.container) for made in self.filesystems if made.container)
@@ -153,7 +143,7 @@ def bootmode(kickstart: Kickstart, facts: Facts) -> str:
 def make_layout(kickstart: Kickstart, facts: Facts) -> Layout:
     """What goes where. Raises DiskError for what does not fit, MachineError for what cannot be made or started."""
     partitions = _with_esp(kickstart)
-    _require_support(partitions, facts)
+    _require_support(kickstart, partitions, facts)
     made = []
     for target in kickstart.used_disks:
         disk, mine = facts.disks[target.id], [each for each in partitions if each.disk_id == target.id]
@@ -231,7 +221,7 @@ def _with_esp(kickstart: Kickstart) -> list[Partition]:
     return sorted(partitions, key=lambda each: each.mountpoint != ESP_MOUNTPOINT)
 
 
-def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
+def _require_support(kickstart: Kickstart, partitions: Sequence[Partition], facts: Facts) -> None:
     for name in sorted({partition.filesystem for partition in partitions} - {SWAP} - facts.filesystems):
         hint = f"choose another file system than {name}"
         raise MachineError(f"the kernel of this system has no {name}", where="partitions", hint=hint)
@@ -243,8 +233,8 @@ def _require_support(partitions: Sequence[Partition], facts: Facts) -> None:
                 where="disk",
                 hint=f"move it off the disk with vgreduce(8), or remove it with vgremove {group}",
             )
-    root = next(each for each in partitions if each.mountpoint == "/")
-    if (root.lvm or root.luks or root.filesystem == BTRFS) and not facts.has_initramfs:
+    root = kickstart.root
+    if root.needs_initramfs and not facts.has_initramfs:
         what = "an encrypted '/'" if root.luks else "'/' on a logical volume" if root.lvm else "'/' as a Btrfs"
         raise MachineError(
             f"{what} needs an initramfs, and this medium has no {facts.paths.initramfs}",

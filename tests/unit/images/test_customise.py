@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from photonbuild.config.load import Config
+from photonbuild.config.models import DiskImage
 from photonbuild.disk import gpt
 from photonbuild.errors import ConfigError
 from photonbuild.images import disk, filesystems, layout
@@ -214,7 +215,8 @@ def test_a_disk_with_everything(checkout: Path) -> None:
     wanted = {"size": "4 GiB", "var": True, "root_size": "1 GiB", "swap": "64 MiB", "read_only": True}
     config = configured(checkout, {"disk": {**wanted, "partitions": parts}})
     image = config.image("raw")
-    table = layout.partitions(image.disk, "i")  # type: ignore[attr-defined]
+    assert isinstance(image, DiskImage)
+    table = layout.partitions(image.disk, "i")
     assert [part.name for part in table] == ["bios", "esp", "swap", "data", "docker", "root", "var"]
     assert table[3].type == gpt.TYPES[gpt.LINUX]
     fstab = {f.path: f.text for f in disk.root_files(image, "i", "t")}["/etc/fstab"].splitlines()
@@ -222,7 +224,7 @@ def test_a_disk_with_everything(checkout: Path) -> None:
     assert [line.split()[1] for line in fstab] == [
         "/", "/var", "/srv/data", "/var/lib/docker", "none", "/home", "/root", "/boot/efi",
     ]  # fmt: skip
-    places = {each.name: each.path for each in layout.filesystems(image.disk, "i") if each.path}  # type: ignore[attr-defined]
+    places = {each.name: each.path for each in layout.filesystems(image.disk, "i") if each.path}
     home = {path: filesystems.home_of(f".{path}", places) for path in ("/", "/var", "/var/lib", "/var/lib/docker/x")}
     assert home == {"/": "root", "/var": "root", "/var/lib": "var", "/var/lib/docker/x": "docker"}
     argvs = {name: filesystems.split_argv(name, places)[4:] for name in places}

@@ -14,9 +14,10 @@ from photonbuild.config.sources import SourceEntry, SourcesFile, Url
 from photonbuild.errors import ConfigError
 from photonbuild.packages.build import build, lookup
 from photonbuild.packages.built import Built
-from photonbuild.packages.spec import ReadSpecs
-from photonbuild.pipeline.build import build_packages, chosen_specs, prefetch, unfetched, worker_count
+from photonbuild.packages.readspecs import ReadSpecs
+from photonbuild.pipeline.build import build_packages, chosen_specs, worker_count
 from photonbuild.pipeline.session import Session
+from photonbuild.pipeline.sources import prefetch, unfetched
 from photonbuild.schedule import Busy
 from tests.support import synthetic
 from tests.support.fake_session import fake_session
@@ -84,7 +85,7 @@ def test_a_full_disk_while_fetching_ahead_is_left_to_the_build(
         asked.set()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("photonbuild.pipeline.build.fetch", full)
+    monkeypatch.setattr("photonbuild.pipeline.sources.fetch", full)
     with_source(session, FIRST, "a")
     with prefetch(session, [FIRST]):
         assert asked.wait(10)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from photonbuild.config.load import load_sources
 from photonbuild.config.sources import SourcesFile
 from photonbuild.errors import ConfigError, SpecError
-from photonbuild.packages.spec import _answers, _record, check_spec, make_spec
+from photonbuild.packages.readspecs import _answers, _record
+from photonbuild.packages.spec import check_spec, make_spec
 from photonbuild.roots import Roots
 from photonbuild.sources import specfile
 from photonbuild.sources.debian import newest_first, parse, plain
