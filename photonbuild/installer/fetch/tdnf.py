@@ -18,7 +18,7 @@ from typing import Any
 from photonbuild.documents import nearest
 from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import FetchError, MachineError, PackageError
-from photonbuild.installer.fetch.fetcher import ATTEMPTS, Fetcher
+from photonbuild.installer.fetch.fetcher import ATTEMPTS, MEMORY_HINT, Fetcher
 from photonbuild.installer.fetch.signatures import require_signed
 from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.kickstart.model import Repository
@@ -37,7 +37,7 @@ HINTS = (
     ("returned error: 4|Couldn't open", "'baseurl' under 'repos' names the folder that has repodata/ in it"),
     (NO_TRANSFER, "see 'networkctl status' and 'resolvectl query' for the network"),
     ("not the (digest|size)|larger than", "the repository was changed or damaged: make its metadata anew"),
-    ("too full|No space", "what is fetched is kept in memory until it is installed: give the machine more"),
+    ("too full|No space", MEMORY_HINT),
 )
 NETWORK_HINT = dict(HINTS)[NO_TRANSFER]
 ARCHITECTURE = "x86_64"
