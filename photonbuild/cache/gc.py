@@ -49,7 +49,8 @@ def survey(place: Place, name: str) -> Survey:
     rows, named = [], set()
     for path, (size, written) in sorted(times.items()):
         if path.startswith("entries/") and path.endswith(".json"):
-            blobs = {blob: sizes.get(blob, 0) for blob in _blobs(place.read(path) or b"")}
+            # What is not listed is not removed: whoever wrote the manifest may have named anything.
+            blobs = {blob: sizes[blob] for blob in _blobs(place.read(path) or b"") if blob in sizes}
             rows.append(Row(path=path, written=written, size=size, blobs=blobs))
             named |= {path, *blobs}
     known = ("entries/", "blobs/")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import shutil
 import ssl
 import time
 import urllib.error
@@ -27,6 +26,7 @@ TIMEOUT = 30
 TEXT_LIMIT = 1 << 20
 CHUNK = 1 << 20
 AGENT = "photonbuild-installer"
+MEMORY_HINT = "what is fetched is kept in memory until it is installed: give the machine more"
 
 
 @dataclass
@@ -83,8 +83,11 @@ class Fetcher:
     def read_text(self, source: Source) -> str:
         """A small text file. Raises FetchError."""
         if source.remote:
-            with self._opened(source) as answer:
-                data = answer.read(TEXT_LIMIT + 1)
+            data = b""
+            for chunk in self._chunks(source):
+                data += chunk
+                if len(data) > TEXT_LIMIT:
+                    break
         else:
             path = self.local(source)
             if path.is_dir():
@@ -102,9 +105,13 @@ class Fetcher:
         """A file or folder: fetched to `target` when it is remote. Raises FetchError."""
         if not source.remote:
             return self.local(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with self._opened(source) as answer, open(target, "wb") as handle:
-            shutil.copyfileobj(answer, handle, CHUNK)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(target, "wb") as handle:
+                for chunk in self._chunks(source):
+                    handle.write(chunk)
+        except OSError as error:
+            raise FetchError(f"it cannot be kept: {error.strerror}", where=source.name, hint=MEMORY_HINT) from None
         return target
 
     def find(self, text: str, base: Source | None, search: Sequence[str], target: Path) -> tuple[Source, Path]:
@@ -171,17 +178,23 @@ class Fetcher:
             self.mounted[device] = folder
         return self.mounted[device]
 
-    @contextlib.contextmanager
-    def _opened(self, source: Source) -> Iterator[IO[bytes]]:
+    def _chunks(self, source: Source) -> Iterator[bytes]:
+        """What a server sends. Raises FetchError, also where that ends before all has come."""
         self.require_safe(source)
-        answer = self._open(source)
-        try:
-            with answer:
-                yield answer
-        except (OSError, http.client.HTTPException) as error:
-            raise FetchError(f"the transfer broke off: {error}", where=source.name) from None
+        with self._open(source) as answer:
+            while True:
+                try:
+                    chunk = answer.read(CHUNK)
+                except (OSError, http.client.HTTPException) as error:
+                    raise FetchError(f"the transfer broke off: {error}", where=source.name) from None
+                if not chunk:
+                    break
+                yield chunk
+            # Of a connection that is closed early http.client says nothing.
+            if answer.length:
+                raise FetchError(f"the transfer broke off: {answer.length} bytes are missing", where=source.name)
 
-    def _open(self, source: Source) -> IO[bytes]:
+    def _open(self, source: Source) -> http.client.HTTPResponse:
         self.go_online()
         handlers = [Redirects(self.insecure), urllib.request.HTTPSHandler(context=self.trusted)]
         if self.proxy:
@@ -190,7 +203,7 @@ class Fetcher:
         request = _request(source)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer: IO[bytes] = opener.open(request, timeout=TIMEOUT)
+                answer: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT)
                 return answer
             except urllib.error.HTTPError as error:
                 if error.code < 500 or attempt == ATTEMPTS:

@@ -31,6 +31,15 @@ def require_signed(
         return
     words: list[str | Path] = ["rpm", "--query", "--package", "--nosignature", f"--queryformat={FORM}", *files]
     names = run(words, error=MachineError).stdout.splitlines()
+    # A file that calls itself what another repository has would be held to that one's rules.
+    if sorted(names) != sorted(origins):
+        said = sorted(set(names) ^ origins.keys()) or sorted(name for name in names if names.count(name) > 1)
+        raise FetchError(
+            "packages are not what the metadata of their repositories say",
+            where="repos",
+            detail="\n".join(said),
+            hint="the repository was changed or damaged: make its metadata anew",
+        )
     for repository in checked:
         mine = [file for file, name in zip(files, names, strict=True) if origins[name] == repository.name]
         if mine:

@@ -18,10 +18,11 @@ from typing import Any
 from photonbuild.documents import nearest
 from photonbuild.errors import PhotonbuildError
 from photonbuild.installer.errors import FetchError, MachineError, PackageError
-from photonbuild.installer.fetch.fetcher import ATTEMPTS, Fetcher
+from photonbuild.installer.fetch.fetcher import ATTEMPTS, MEMORY_HINT, Fetcher
 from photonbuild.installer.fetch.signatures import require_signed
 from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.kickstart.model import Repository
+from photonbuild.installer.kickstart.urls import redacted
 from photonbuild.installer.paths import Paths
 from photonbuild.run import Completed, run
 
@@ -37,7 +38,7 @@ HINTS = (
     ("returned error: 4|Couldn't open", "'baseurl' under 'repos' names the folder that has repodata/ in it"),
     (NO_TRANSFER, "see 'networkctl status' and 'resolvectl query' for the network"),
     ("not the (digest|size)|larger than", "the repository was changed or damaged: make its metadata anew"),
-    ("too full|No space", "what is fetched is kept in memory until it is installed: give the machine more"),
+    ("too full|No space", MEMORY_HINT),
 )
 NETWORK_HINT = dict(HINTS)[NO_TRANSFER]
 ARCHITECTURE = "x86_64"
@@ -194,7 +195,7 @@ def _failure(
     done: Completed, addresses: Mapping[Repository, str], listed: Sequence[Mapping[str, str]]
 ) -> PhotonbuildError:
     """What tdnf says, as `error: WHAT`, `where: WHERE` and `hint: HINT`, for whoever wrote the kickstart."""
-    text = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in done.stderr)
+    text = redacted("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in done.stderr))
     form = r"^error: (.*?)(?:\n  where: ([^\n]*))?(?:\n\nhint: (.*?))?\s*\Z"
     said = re.search(form, text, re.MULTILINE | re.DOTALL)
     if not said:
@@ -205,7 +206,7 @@ def _failure(
     if what.startswith(UNSOLVED):
         return PackageError(UNSOLVED, where="packages", detail=what.partition("\n")[2])
     for repository, address in addresses.items():
-        where = where and where.replace(address, parse_source(repository.baseurl).name.rstrip("/"))
+        where = where and where.replace(redacted(address), parse_source(repository.baseurl).name.rstrip("/"))
     return FetchError(what, where=where, hint=next((ours for words, ours in HINTS if re.search(words, what)), hint))
 
 

@@ -46,7 +46,7 @@ def table_steps(layout: Layout, facts: Facts) -> list[Step]:
     volumes = [(made, made.partition.lvm) for made in layout.filesystems if made.partition.lvm]
     # The one that takes the rest is made when the others are there.
     for made, lvm in sorted(volumes, key=lambda pair: pair[0].partition.size == 0):
-        extents = "--extents=100%FREE" if made.partition.size == 0 else f"--extents={made.size // EXTENT}"
+        extents = "--extents=100%FREE" if made.partition.size == 0 else f"--extents={made.room // EXTENT}"
         argv = ("lvcreate", "--yes", "--wipesignatures=y", f"--name={lvm.lv_name}", extents, lvm.vg_name)
         steps.append(Command(title=f"make the logical volume {lvm.lv_name}", argv=argv))
     return steps

@@ -68,6 +68,11 @@ class FileSystem:
     partuuid: str = ""
     container: Container | None = None
 
+    @property
+    def room(self) -> int:
+        """Bytes of its partition or logical volume."""
+        return self.size + (LUKS_HEADER if self.container else 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:

@@ -456,6 +456,20 @@ def test_garbage(lab: Lab) -> None:
     assert {path.name for path in lab.place.rglob("*") if path.is_file()} == {".new-1", "own-notes"}
 
 
+@pytest.mark.parametrize("name", ["../../own-notes", "../own-notes"])
+def test_garbage_is_nothing_but_what_the_cache_lists(lab: Lab, name: str) -> None:
+    """Manifests are not verified here: whoever writes to the cache may have put one there."""
+    payload = json.dumps({"parts": {"packages": {"sha256": name}}}).encode()
+    lab.entry.parent.mkdir(parents=True)
+    lab.entry.write_text(json.dumps({"payload": base64.b64encode(payload).decode()}))
+    (lab.place / "blobs").mkdir()
+    (lab.place / "blobs" / name).write_bytes(b"x")
+    place = FolderPlace(lab.place)
+    gone, _ = gc.choose(gc.survey(place, "team"), older=None, size=0, now=1e9)
+    place.remove(gone)
+    assert gone == [entry_path("package", "zlib", KEY)] and (lab.place / "blobs" / name).exists()
+
+
 CONFIGURATIONS = {
     "cache:\n  caches:\n    - name: team\n      url: htps://x/x\n": ":4: key 'cache.caches.0.url': 'htps' is no kind",
     "cache:\n  caches:\n    - name: team\n      url: https://me:secret@there/x\n": ":4: .*credentials are not part",

@@ -30,7 +30,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 
 
 class Answers(serving.Quiet):
-    """/ks is a file, /away leads to it, /broken fails twice before it is one; the rest is not there."""
+    """/ks is a file, /away leads to it, /broken fails twice before it is one, /half ends early; there is no more."""
 
     failures = 2
 
@@ -46,6 +46,11 @@ class Answers(serving.Quiet):
             self.send_response(302)
             self.send_header("Location", "/ks")
             self.end_headers()
+        elif self.path == "/half":
+            self.send_response(200)
+            self.send_header("Content-Length", "15")
+            self.end_headers()
+            self.wfile.write(b"disk: ")
         else:
             self.send_error(404)
 
@@ -65,6 +70,22 @@ def test_a_server(server: str, tmp_path: Path) -> None:
         assert caught.value.where == f"{server}/missing"
         file = fetcher.fetch(parse_source(f"{server}/ks"), tmp_path / "a/b")
         assert file.read_bytes() == b"disk: /dev/sda\n"
+
+
+def test_half_a_file_is_none(server: str, tmp_path: Path) -> None:
+    source = parse_source(f"{server}/half")
+    with Fetcher(paths=paths(tmp_path), insecure=True, pause=0) as fetcher:
+        with pytest.raises(FetchError, match="the transfer broke off: 9 bytes are missing"):
+            fetcher.read_text(source)
+        with pytest.raises(FetchError, match="the transfer broke off: 9 bytes are missing") as caught:
+            fetcher.fetch(source, tmp_path / "half")
+    assert caught.value.where == f"{server}/half"
+
+
+def test_a_place_that_takes_no_file(server: str, tmp_path: Path) -> None:
+    with Fetcher(paths=paths(tmp_path), insecure=True, pause=0) as fetcher, pytest.raises(FetchError) as caught:
+        fetcher.fetch(parse_source(f"{server}/ks"), tmp_path)
+    assert caught.value.message == "it cannot be kept: Is a directory" and caught.value.hint
 
 
 def test_no_redirect_to_something_weaker(tmp_path: Path) -> None:

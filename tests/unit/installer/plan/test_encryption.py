@@ -9,7 +9,7 @@ import pytest
 from photonbuild.disk.gpt import MIB
 from photonbuild.installer.errors import DiskError, MachineError
 from photonbuild.installer.plan.make import make_plan
-from photonbuild.installer.plan.steps import Command, Plan, Write, describe
+from photonbuild.installer.plan.steps import Command, Patch, Plan, Write, describe
 from tests.support.installer import GIB, commands, facts, kickstart, written
 
 SECRET = "correct horse"
@@ -97,6 +97,14 @@ def test_on_a_logical_volume() -> None:
     assert "rd.lvm.lv=g/root rd.luks.uuid=" in written(made)["/boot/grub/grub.cfg"]
     undo = [step.undo[:2] for step in made.steps if isinstance(step, Command) and step.undo]
     assert undo[:2] == [("vgchange", "--activate=n"), ("cryptsetup", "close")]
+
+
+def test_a_container_has_room_in_its_volume() -> None:
+    """Where a swap area is smaller than its header says the kernel does not take it."""
+    made = plan({"mountpoint": "/", "size": 0}, {**SWAP, "size": 512, "lvm": {"vg_name": "g", "lv_name": "swap"}})
+    assert f"--extents={512 // 4} g" in next(line for line in commands(made) if line.startswith("lvcreate"))
+    (header,) = (step.content for step in made.steps if isinstance(step, Patch))
+    assert int.from_bytes(header[1028:1032], "little") == (512 - 16) * MIB // 4096 - 1
 
 
 def test_it_takes_no_more_memory_than_the_machine_has() -> None:
