@@ -66,7 +66,7 @@ test-matrix: images ## boot every image, install from every kickstart, kill 50 b
 	$(MAKE) --no-print-directory test-cluster
 	$(MAKE) --no-print-directory fuzz
 
-test-cluster: ## remote execution: Buildbarn from its Go modules, three workers on a network, and what may befall them; root
+test-cluster: qcow2 oci ## remote execution: Buildbarn from its Go modules, workers here, in a machine and in its Docker, and what may befall them; root
 	$(PYTEST) tests/cluster --ignore tests/cluster/test_failures.py $(ARGS)
 	$(PYTEST) tests/cluster/test_failures.py -n 3 $(ARGS)
 

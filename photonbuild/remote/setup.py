@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from photonbuild.remote import buildbarn
-from photonbuild.sandbox.ids import FREE
 
 ETC = "/etc/photonbuild-worker"
 POD = 'std.extVar("POD")'
@@ -26,6 +25,7 @@ After=network-online.target{after}
 Wants=network-online.target
 {requires}
 [Service]
+Type=exec
 User={user}
 ExecStart={program} {settings}
 WorkingDirectory={folder}
@@ -33,30 +33,34 @@ Restart=always
 RestartSec=5
 # newuidmap(1) gives the sandboxes of builds their ids.
 NoNewPrivileges=no
-Delegate=memory
 TasksMax=infinity
 LimitNOFILE=65536
 OOMPolicy=continue
-{more}
+
 [Install]
 WantedBy=multi-user.target
 """
 INSTALL = """\
 #!/bin/sh
-# Makes this machine a worker: run it once as root, beside the other files. bb_worker and bb_runner are in {programs}.
+# Makes this machine a worker, or gives it other settings: to be run as root, as often as one likes.
 set -eu
-for program in python3 tar zstd newuidmap; do
+cd "$(dirname "$0")"
+for program in python3 tar zstd newuidmap {programs}/bb_runner {programs}/bb_worker; do
     command -v $program >/dev/null || {{ echo "missing: $program" >&2; exit 1; }}
 done
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
-id {user} >/dev/null 2>&1 || useradd --system --home-dir {folder} --shell /usr/sbin/nologin {user}
-grep -q '^{user}:' /etc/subuid || usermod --add-subuids {free} --add-subgids {free} {user}
+id {user} >/dev/null 2>&1 || useradd --system --user-group --add-subids-for-system \\
+    --home-dir {folder} --shell /usr/sbin/nologin {user}
+for file in /etc/subuid /etc/subgid; do
+    grep -q '^{user}:' $file || {{ echo "{user} has no range in $file: see usermod(8), --add-subuids" >&2; exit 1; }}
+done
 install -d -o {user} -g {user} -m 0755 {folder} {folders}
 install -d -m 0755 {etc}
 install -m 0644 worker.json runner.json {etc}/
 install -m 0644 photonbuild-runner.service photonbuild-worker.service /etc/systemd/system/
 systemctl daemon-reload
-systemctl enable --now photonbuild-runner.service photonbuild-worker.service
+systemctl enable photonbuild-runner.service photonbuild-worker.service
+systemctl restart photonbuild-runner.service photonbuild-worker.service
 """
 
 
@@ -98,7 +102,6 @@ def files(worker: Worker) -> dict[str, str]:
             user=worker.user,
             folder=worker.folder,
             folders=" ".join(str(path) for path in buildbarn.worker_folders(worker.folder)),
-            free=FREE,
             etc=ETC,
         ),
         "kubernetes.yaml": yaml.safe_dump_all(json.loads(json.dumps(_kubernetes(worker))), sort_keys=False),
@@ -147,7 +150,6 @@ def _unit(worker: Worker, unit: str, program: str, settings: str, *, after: str 
         program=worker.programs / program,
         settings=f"{ETC}/{settings}",
         folder=worker.folder,
-        more="" if after else f"ExecStartPre=-/bin/rm -f {worker.folder}/runner.sock\n",
     )
 
 
@@ -156,12 +158,12 @@ def _kubernetes(worker: Worker) -> list[dict[str, Any]]:
     labels = {"app": "photonbuild-worker"}
     mounts = [{"name": "work", "mountPath": str(worker.folder)}, {"name": "settings", "mountPath": ETC}]
     make = f"mkdir -p {' '.join(map(str, buildbarn.worker_folders(worker.folder)))}"
-    # A sandbox needs user namespaces of its own, and a /proc of which nothing is masked.
+    # A sandbox needs a /proc of which nothing is masked, and the right to mount: in the pod's own user namespace.
     free = {
+        "capabilities": {"add": ["SYS_ADMIN"]},
         "procMount": "Unmasked",
         "seccompProfile": {"type": "Unconfined"},
         "appArmorProfile": {"type": "Unconfined"},
-        "allowPrivilegeEscalation": True,
     }
     size = worker.cache_gib + worker.files_gib + 40 * worker.slots
 

@@ -29,6 +29,7 @@ GOVMOMI = ROOT / "tests" / "native" / "govmomi"
 REGISTRY = ROOT / "tests" / "native" / "registry"
 MINIO = ROOT / "tests" / "native" / "minio"
 UDP_ECHO = ROOT / "tests" / "native" / "udpecho"
+KUBERNETES = ROOT / "tests" / "cluster" / "kubernetes"
 LIMIT = 1200.0
 
 
@@ -82,6 +83,14 @@ def by_govmomi(session: Session, appliance: Path, filled_in: Mapping[str, str]) 
     sandbox = Sandbox(layers=[session.seed.root], scratch=session.store.scratch, binds=binds)
     done = sandbox.run(["/program/govmomi", "/appliance.ova"], input=json.dumps(filled_in).encode(), check=False)
     return dict(json.loads(succeeded(done)))
+
+
+def by_kubernetes(session: Session, manifest: str) -> list[dict[str, Any]]:
+    """What Kubernetes' API server says of each object of a manifest: see ``tests/cluster/kubernetes/main.go``."""
+    binds = [Bind(go_program(session, KUBERNETES), "/program")]
+    sandbox = Sandbox(layers=[session.seed.root], scratch=session.store.scratch, binds=binds)
+    done = sandbox.run(["/program/kubernetes"], input=manifest.encode(), check=False)
+    return list(json.loads(succeeded(done)))
 
 
 def go_offline(session: Session, modules: Path, binds: Sequence[Bind]) -> Sandbox:

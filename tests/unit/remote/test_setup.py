@@ -27,7 +27,7 @@ def test_a_worker_is_an_ordinary_user_with_bounds() -> None:
     assert runner["platform"] == {"properties": [{"name": "pool", "value": "large"}]}
     for unit in ("photonbuild-worker.service", "photonbuild-runner.service"):
         assert "User=photonbuild-worker\n" in found[unit]
-    assert "--add-subuids" in found["install.sh"]
+    assert "--add-subids-for-system" in found["install.sh"]
 
 
 def test_pods_have_names_of_their_own() -> None:
