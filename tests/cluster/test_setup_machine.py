@@ -141,7 +141,8 @@ def test_a_machine_installs_itself(host: Host) -> None:
     assert host.ssh("systemctl is-system-running", check=False).strip() == "running", failed
     assert host.ssh(f"systemctl is-active {' '.join(UNITS)}").split() == ["active", "active"]
     assert host.ssh(f"systemctl is-enabled {' '.join(UNITS)}").split() == ["enabled", "enabled"]
-    assert host.ssh("systemd-analyze verify --man=no --recursive-errors=no /etc/systemd/system/photonbuild-*.service") == ""
+    verify = "systemd-analyze verify --man=no --recursive-errors=no"
+    assert host.ssh(f"{verify} /etc/systemd/system/photonbuild-*.service") == ""
     owners = host.ssh("stat -c %U $(pgrep -x 'bb_runner|bb_worker' | sed 's,.*,/proc/&,')").split()
     assert owners == ["photonbuild-worker"] * 2
     for file in ("/etc/subuid", "/etc/subgid"):
