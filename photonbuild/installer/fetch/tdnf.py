@@ -22,6 +22,7 @@ from photonbuild.installer.fetch.fetcher import ATTEMPTS, MEMORY_HINT, Fetcher
 from photonbuild.installer.fetch.signatures import require_signed
 from photonbuild.installer.fetch.source import parse_source
 from photonbuild.installer.kickstart.model import Repository
+from photonbuild.installer.kickstart.urls import redacted
 from photonbuild.installer.paths import Paths
 from photonbuild.run import Completed, run
 
@@ -194,7 +195,7 @@ def _failure(
     done: Completed, addresses: Mapping[Repository, str], listed: Sequence[Mapping[str, str]]
 ) -> PhotonbuildError:
     """What tdnf says, as `error: WHAT`, `where: WHERE` and `hint: HINT`, for whoever wrote the kickstart."""
-    text = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in done.stderr)
+    text = redacted("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in done.stderr))
     form = r"^error: (.*?)(?:\n  where: ([^\n]*))?(?:\n\nhint: (.*?))?\s*\Z"
     said = re.search(form, text, re.MULTILINE | re.DOTALL)
     if not said:
@@ -205,7 +206,7 @@ def _failure(
     if what.startswith(UNSOLVED):
         return PackageError(UNSOLVED, where="packages", detail=what.partition("\n")[2])
     for repository, address in addresses.items():
-        where = where and where.replace(address, parse_source(repository.baseurl).name.rstrip("/"))
+        where = where and where.replace(redacted(address), parse_source(repository.baseurl).name.rstrip("/"))
     return FetchError(what, where=where, hint=next((ours for words, ours in HINTS if re.search(words, what)), hint))
 
 
