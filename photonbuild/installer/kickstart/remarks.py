@@ -63,9 +63,11 @@ def _packages(data: Mapping[str, Any]) -> Iterator[Remark]:
 
 def _disks(data: Mapping[str, Any]) -> Iterator[Remark]:
     partitions: Sequence[Mapping[str, Any]] = data["partitions"]
+    disks = data.get("disks", {})
     named = {DEFAULT, *(entry.get("disk_id") or entry.get("disk") or DEFAULT for entry in partitions)}
-    for name, disk in data.get("disks", {}).items():
-        if name not in named:
+    for name, disk in disks.items():
+        # The older form names a device.
+        if not {name, disk.get("device")} & named:
             message = f"no partition is on the disk '{name}': nothing is written to it"
             yield Remark(loc=("disks", name), message=message)
         elif "device" not in disk:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from photonbuild.installer.kickstart.parse import parse
 from tests.support.installer import HASH, LVM, ROOT_PARTITION, kickstart, wrong
 
 
@@ -138,3 +140,12 @@ def test_ages_and_percentages_that_are_fine() -> None:
     assert kickstart(password={"crypted": True, "text": HASH, "age": 0}).password_age == 0
     efi = {"mountpoint": "/boot/efi", "filesystem": "vfat", "size": 64}
     assert len(kickstart(partitions=[{"mountpoint": "/", "sizepercent": 100}, efi]).partitions) == 2
+
+
+def test_a_disk_that_a_partition_names_by_its_device_is_written_to() -> None:
+    partitions = [ROOT_PARTITION, {"mountpoint": "/a", "size": 0, "disk": "/dev/sdb"}]
+    disks = {"default": {"device": "/dev/sda"}, "data": {"device": "/dev/sdb"}, "spare": {"device": "/dev/sdc"}}
+    found = parse(json.dumps({"disks": disks, "partitions": partitions}), "ks.json")
+    assert [each.id for each in found.used_disks] == ["default", "data"]
+    (note,) = found.notes
+    assert note.endswith("no partition is on the disk 'spare': nothing is written to it")
