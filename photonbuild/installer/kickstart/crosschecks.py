@@ -103,6 +103,7 @@ def _bond_faults(network: Mapping[str, Any]) -> Iterator[Fault]:
 def _link_faults(network: Mapping[str, Any]) -> Iterator[Fault]:
     cards, vlans = network.get("ethernets", {}), network.get("vlans", {})
     below = {**cards, **network.get("bonds", {})}
+    bond_of = {name: key for key, bond in network.get("bonds", {}).items() for name in bond["interfaces"]}
     for key, card in cards.items():
         if "match" in card and not card["match"]:
             yield Fault(loc=("network", "ethernets", key, "match"), message="give a 'name' or a 'macaddress' to match")
@@ -114,6 +115,9 @@ def _link_faults(network: Mapping[str, Any]) -> Iterator[Fault]:
         if card is None:
             known = ", ".join(below) or "none"
             yield Fault(loc=loc, message=f"there is no card '{vlan['link']}' under 'ethernets' (there are: {known})")
+        elif vlan["link"] in bond_of:
+            message = f"'{vlan['link']}' is in '{bond_of[vlan['link']]}', and is all its: link the VLAN to that"
+            yield Fault(loc=loc, message=message)
         elif re.search(r"[*?\[]", card.get("match", {}).get("name", "")):
             yield Fault(loc=loc, message=f"'{vlan['link']}' may be more than one card: give its name without wildcards")
 

@@ -135,6 +135,14 @@ def test_bonds(card: dict[str, Any], bond: dict[str, Any], message: str) -> None
     assert message in wrong(network={"version": 2, "ethernets": {"one": card}, "bonds": {"bond0": bond}})
 
 
+def test_a_vlan_on_a_card_of_a_bond() -> None:
+    """Such a card is the bond's: nothing would make the VLAN."""
+    network = {"version": 2, "ethernets": {"one": {}}, "bonds": {"bond0": {"interfaces": ["one"]}}}
+    message = wrong(network={**network, "vlans": {"v": {"id": 7, "link": "one"}}})
+    assert "'one' is in 'bond0', and is all its: link the VLAN to that" in message
+    assert kickstart(network={**network, "vlans": {"v": {"id": 7, "link": "bond0"}}}).interfaces
+
+
 def test_ages_and_percentages_that_are_fine() -> None:
     assert kickstart(password={"crypted": True, "text": "*", "age": -1}).password is None
     assert kickstart(password={"crypted": True, "text": HASH, "age": 0}).password_age == 0
