@@ -9,6 +9,7 @@ from photonbuild.installer.kickstart.values import (
     DEVICE,
     DISK_ID,
     FILE,
+    MOUNT_OPTION,
     MOUNT_OPTIONS,
     MOUNTPOINT,
     NAME,
@@ -46,7 +47,7 @@ def subvolumes(depth: int) -> Items:
                 Field(name="label", kind=ONE_LINE, instead="a subvolume has no label: the volume has one"),
                 Field(
                     name="fs_options",
-                    kind=MOUNT_OPTIONS,
+                    kind=MOUNT_OPTION,
                     doc="Mount options, after the partition's. Those of Btrfs' own "
                     "(`compress` and others) are the same for all of the volume: they belong to the partition.",
                 ),
@@ -101,7 +102,7 @@ PARTITION = Record(
         Field(name="mkfs_options", kind=ONE_LINE, doc="Further words for mkfs."),
         Field(
             name="fs_options",
-            kind=Either(short=MOUNT_OPTIONS, record=Items(of=MOUNT_OPTIONS)),
+            kind=Either(short=MOUNT_OPTIONS, record=Items(of=MOUNT_OPTION)),
             doc="Mount options for /etc/fstab, with commas or as a list. What begins with `-` is taken for "
             "`mkfs_options`.",
             example="nodev,nosuid",

@@ -116,6 +116,7 @@ BASEURL = Text(
 MOUNTPOINT = Text(check=_mountpoint, expected="an absolute path")
 # What begins with - is for mkfs, and may have spaces.
 MOUNT_OPTIONS = Text(pattern=r"[^\s]+|-[^\n\x00]+", expected="mount options with commas between them")
+MOUNT_OPTION = Text(pattern=r"[^\s-][^\s]*", expected="a mount option")
 ABSOLUTE_PATH = Text(check=_absolute)
 ONE_LINE = Text(pattern=r"[^\n\x00]+")
 # A script, list or archive: see photonbuild.installer.fetch.

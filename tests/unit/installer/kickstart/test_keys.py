@@ -69,6 +69,24 @@ def test_the_inner_records_have_refused_keys_too() -> None:
         ),
         ({"partitions": [ROOT_PARTITION, {"mountpoint": "/a/../b", "size": 9}]}, "'/a/../b' is not a plain path"),
         (
+            {"partitions": [{**ROOT_PARTITION, "fs_options": ["noatime", "-m 0"]}]},
+            "key 'partitions.0.fs_options.1': a mount option is expected, not '-m 0'",
+        ),
+        (
+            {
+                "partitions": [
+                    ROOT_PARTITION,
+                    {
+                        "mountpoint": "/a",
+                        "size": 900,
+                        "filesystem": "btrfs",
+                        "btrfs": {"subvols": [{"name": "b", "mountpoint": "/b", "fs_options": "-m 0"}]},
+                    },
+                ]
+            },
+            "key 'partitions.1.btrfs.subvols.0.fs_options': a mount option is expected, not '-m 0'",
+        ),
+        (
             {"partitions": [ROOT_PARTITION, {"filesystem": "swap", "size": -1}]},
             "an integer from 0 to 8796093022208 is expected",
         ),
