@@ -79,8 +79,8 @@ PARTITION = Record(
         Field(
             name="filesystem",
             kind=Choice(values=(EXT4, XFS, VFAT, SWAP, BTRFS)),
-            doc="`vfat` is for `/boot/efi` only. `btrfs` is not for `/`, which would need an initramfs, nor for "
-            "`/boot`, where GRUB writes: an installation stops before anything is written.",
+            doc="`vfat` is for `/boot/efi` only. `btrfs` is not for `/boot`, where GRUB counts starts; with it for "
+            "`/`, `/boot` is a partition of its own.",
             default=EXT4,
         ),
         Field(
