@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from photonbuild.config.models import DiskImage
@@ -14,6 +14,8 @@ from photonbuild.installer.kickstart.model import BTRFS, ESP_MOUNTPOINT, EXT4, S
 
 # Folders that an image has in its root.
 IN_ROOT = ("/boot", "/usr", "/etc")
+# What has keys of its own in the settings, which say nothing of how it is mounted.
+OWN = ("/", "/var", ESP_MOUNTPOINT, SWAP)
 # Besides its volumes a group has LVM's own first MiB, and air, as an installation gives it.
 GROUP_MORE = 2 * EXTENT // MIB
 
@@ -57,18 +59,13 @@ def _first(
     whole = target.size or base.disk.size // MIB
     plain = {_place(part): part for part in parts if part.lvm is None}
     sizes = {name: _size(part, whole) for name, part in plain.items()}
+    _check_first(kickstart, parts, sizes, notes)
     settings: dict[str, Any] = {}
     if sizes.get(ESP_MOUNTPOINT):
         settings["esp_size"] = f"{sizes[ESP_MOUNTPOINT]} MiB"
     if sizes.get(SWAP):
         settings["swap"] = f"{sizes[SWAP]} MiB"
-    more = {name: part for name, part in plain.items() if name not in ("/", "/var", ESP_MOUNTPOINT, SWAP)}
-    unsized = [name for name in more if not sizes[name]]
-    if unsized:
-        message = (
-            f"{unsized[0]} takes what is left, which in an image only the root, /var or a group can: give it a size"
-        )
-        raise KickstartError(message, where=kickstart.name)
+    more = {name: part for name, part in plain.items() if name not in OWN}
     groups = _groups(parts, whole)
     esp = sizes.get(ESP_MOUNTPOINT) or base.disk.esp_size // MIB
     own = (2 * MARGIN + BIOS_BOOT_SIZE) // MIB + 1
@@ -91,6 +88,24 @@ def _first(
         whole = least
         notes.append(f"{kickstart.name}: the disk is {whole} MiB, what its partitions take")
     return {"size": f"{whole} MiB", **settings, **({"partitions": made} if made else {})}
+
+
+def _check_first(kickstart: Kickstart, parts: Sequence[Partition], sizes: Mapping[str, int], notes: list[str]) -> None:
+    """What would be lost of the partitions of the first disk. Raises KickstartError; what is told is in `notes`."""
+    plain = [part for part in parts if part.lvm is None]
+    if len([part for part in plain if part.filesystem == SWAP]) > 1:
+        message = "an image has one swap area on its first disk: make one of them, or put the others on volumes"
+        raise KickstartError(message, where=kickstart.name)
+    unsized = [name for name, size in sizes.items() if not size and name not in ("/", "/var")]
+    if unsized:
+        message = (
+            f"{unsized[0]} takes what is left, which in an image only the root, /var or a group can: give it a size"
+        )
+        raise KickstartError(message, where=kickstart.name)
+    for part in plain:
+        if part.fs_options and _place(part) in OWN:
+            place = _place(part)
+            notes.append(f"{kickstart.name}: {place} is mounted as in every image, not with {part.fs_options}")
 
 
 def _further(kickstart: Kickstart, target: Target, parts: Sequence[Partition]) -> dict[str, Any]:

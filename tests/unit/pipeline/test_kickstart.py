@@ -165,6 +165,17 @@ def test_what_a_disk_of_no_size_has_to_hold(asked: Asked) -> None:
     assert image.disk == asked.session.config.image("raw").disk
 
 
+def test_what_is_not_mounted_as_it_says_is_told(asked: Asked) -> None:
+    asked.image(
+        "disk: /dev/sda\npartitions:\n  - {mountpoint: /, size: 900, fs_options: noatime}\n"
+        "  - {mountpoint: /var, size: 0, fs_options: noexec}\n  - {mountpoint: /srv, size: 64, fs_options: nodev}\n"
+    )
+    told = [line.partition("my-server.yaml: ")[2] for line in asked.said if "is mounted as" in line]
+    assert told == [
+        "/ is mounted as in every image, not with noatime", "/var is mounted as in every image, not with noexec",
+    ]  # fmt: skip
+
+
 def test_network(asked: Asked) -> None:
     image, _ = asked.image(
         """
@@ -191,6 +202,11 @@ network:
             "btrfs: {subvols: [{name: a, mountpoint: /a}]}}]\n",
             "mounts of subvolumes",
         ),
+        (
+            "partitions: [{mountpoint: /, size: 900}, {filesystem: swap, size: 64}, {filesystem: swap, size: 128}]\n",
+            "an image has one swap area on its first disk",
+        ),
+        ("partitions: [{mountpoint: /, size: 900}, {filesystem: swap, size: 0}]\n", "swap takes what is left"),
         (
             "partitions: [{mountpoint: /, size: 0, filesystem: ext4, lvm: {vg_name: v, lv_name: r}}]\n",
             "no root on a logical volume",
