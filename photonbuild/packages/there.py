@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 
 from photonbuild import code
 from photonbuild.errors import BuildError, RemoteError
-from photonbuild.files import read_json
 from photonbuild.packages import worker
 from photonbuild.packages.attempt import longest, variables
 from photonbuild.packages.buildroot import Builder, stage_sources
@@ -154,8 +153,8 @@ class Home:
         if result.timed_out:
             return worker.Outcome(code=worker.FAILED, stopped="stopped: the engine's bound on its time was reached")
         try:
-            found = worker.Outcome(**read_json(self.folder / worker.OUTCOME))
-        except (OSError, ValueError, TypeError):
+            found = worker.Outcome.read(self.folder / worker.OUTCOME)
+        except (OSError, ValueError, RecursionError):
             raise RemoteError(f"worker {result.worker} does not say how the build ended") from None
         if (found.code == 0) != (result.code == 0):
             raise RemoteError(f"worker {result.worker} says of one build that it succeeded and that it failed")

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from photonbuild import gc
 from photonbuild.contents import is_checked
@@ -43,6 +44,7 @@ RESULT, OUTCOME, LOG = "result", "outcome.json", "build.log"
 INSIDE = Path(__file__).parent / "inside" / "build.py"
 EXTRACT = 'for name; do mkdir "/trees/$name"; bsdtar -xpf "/rpms/$name.rpm" -C "/trees/$name"; done'
 GIB = 1 << 30
+MOST = 1 << 50  # of any figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,22 @@ class Outcome:
     peak_rss: int = 0
     scratch_bytes: int = 0
     trouble: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Outcome:
+        """As a worker has put it down. Raises OSError, and ValueError for what is none: a worker may write anything."""
+        try:
+            found = cls(**read_json(path))
+        except TypeError:
+            raise ValueError("it has other fields than those of an outcome") from None
+        for name in ("code", "cpu_seconds", "peak_rss", "scratch_bytes"):
+            value: Any = getattr(found, name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not (whole or (name == "cpu_seconds" and isinstance(value, float))) or not 0 <= value < MOST:
+                raise ValueError(f"{name} is no number that can be")
+        if not all(isinstance(text, str | None) for text in (found.stopped, found.trouble)):
+            raise ValueError("what it says is no text")
+        return found
 
 
 def main() -> None:
