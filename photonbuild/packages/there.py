@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from photonbuild import code
+from photonbuild.cache.parts import NAME
 from photonbuild.errors import BuildError, RemoteError
 from photonbuild.packages import worker
 from photonbuild.packages.attempt import longest, variables
@@ -33,7 +34,8 @@ START = "import sys; sys.path.append('lib'); from photonbuild.packages.worker im
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST = 11 * 3600  # seconds that an action may take: engines have a bound of their own
 MARGIN = 900  # seconds that a worker has besides the build: for unpacking, and for ending it
-MOST_LOG = 512 << 20
+MOST = {worker.LOG: 512 << 20, worker.OUTCOME: 1 << 16}  # bytes
+LONGEST_NAME = 220  # of a file, which has a longer one while it is fetched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,12 +134,16 @@ class Home:
             said = result.stdout.decode(errors="replace").strip().rpartition("\n")[2]
             raise Again(f"worker {result.worker}: {said or f'exit code {result.code}'}")
         for path, digest in sorted(result.files.items()):
-            parts = PurePosixPath(path).parts
-            plain = len(parts) == 2 and parts[1] in (worker.LOG, worker.OUTCOME)
-            package = len(parts) == 3 and parts[1] in ("rpms", "srpms") and parts[2].endswith(".rpm")
-            if parts[0] != worker.RESULT or not (plain or package) or (plain and digest.size > MOST_LOG):
-                raise RemoteError(f"worker {result.worker} gave what is no result: {path}")
-            target = self.folder.joinpath(*parts[1:])
+            match path.split("/"):
+                case [worker.RESULT, worker.LOG | worker.OUTCOME as name]:
+                    known = digest.size <= MOST[name]
+                case [worker.RESULT, "rpms" | "srpms", name]:
+                    known = name.endswith(".rpm") and len(name) <= LONGEST_NAME and bool(NAME.fullmatch(name))
+                case _:
+                    known = False
+            if not known:
+                raise RemoteError(f"worker {result.worker} gave what is no result: {path!r}")
+            target = self.folder / path.removeprefix(f"{worker.RESULT}/")
             target.parent.mkdir(exist_ok=True)
             self.engine.blobs.fetch(digest, target)
 

@@ -76,7 +76,20 @@ def test_packages_log_and_figures_come_home(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["result/trees/x", "result/rpms/../../x.rpm", "result/rpms/x", "other/build.log", "result", "result/meta.json"],
+    [
+        "result/trees/x",
+        "result/rpms/../../x.rpm",
+        "result/rpms/x",
+        "other/build.log",
+        "result",
+        "result/meta.json",
+        "",
+        "/",
+        "result/rpms/x\0.rpm",
+        f"result/rpms/{'x' * 300}.rpm",
+        "result/rpms/-x.rpm",
+        "result/./build.log",
+    ],
 )
 def test_nothing_else_does(tmp_path: Path, path: str) -> None:
     found, result = home(tmp_path, {path: b"x"})
