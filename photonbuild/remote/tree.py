@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from photonbuild.errors import RemoteError
 from photonbuild.remote.blobs import message
 from photonbuild.remote.digest import Blob, Digest, digest_of, of_message
 from photonbuild.remote.proto import remote_execution_pb2 as messages
+
+MOST = 10_000  # files and folders of a result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +48,23 @@ def input_root(files: Mapping[str, Input]) -> tuple[Digest, list[Blob]]:
 def files_of(tree: bytes) -> dict[str, Digest]:
     """The files of a blob of the message Tree, by their paths. Raises RemoteError for what is no plain file."""
     found = messages.Tree()
-    found.ParseFromString(tree)
+    try:
+        found.ParseFromString(tree)
+    except DecodeError:
+        raise RemoteError("a worker's result is no tree of files") from None
     children = {digest_of(child.SerializeToString(deterministic=True)): child for child in found.children}
-    return dict(_walk(found.root, children, ""))
+    files: dict[str, Digest] = {}
+    # A few folders that are in each other many times make more paths than anybody has time for.
+    for number, (path, digest) in enumerate(_walk(found.root, children, "")):
+        if number == MOST:
+            raise RemoteError(f"a worker's result holds more than {MOST} files and folders")
+        if digest is not None:
+            files[path] = digest
+    return files
 
 
-def _walk(folder: Any, children: Mapping[Digest, Any], prefix: str) -> Iterator[tuple[str, Digest]]:
+def _walk(folder: Any, children: Mapping[Digest, Any], prefix: str) -> Iterator[tuple[str, Digest | None]]:
+    """Paths of files with their digests, and of folders with None."""
     if folder.symlinks:
         raise RemoteError(f"a worker's result holds a symbolic link: {prefix}{folder.symlinks[0].name}")
     for node in (*folder.files, *folder.directories):
@@ -61,6 +76,7 @@ def _walk(folder: Any, children: Mapping[Digest, Any], prefix: str) -> Iterator[
         digest = of_message(node.digest)
         if digest not in children or prefix.count("/") > 8:
             raise RemoteError(f"a worker's result lacks its folder {prefix}{node.name}")
+        yield f"{prefix}{node.name}", None
         yield from _walk(children[digest], children, f"{prefix}{node.name}/")
 
 

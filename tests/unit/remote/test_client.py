@@ -19,7 +19,7 @@ from photonbuild.remote import actions, blobs, connection
 from photonbuild.remote.actions import Action, Again, Result, action
 from photonbuild.remote.blobs import LostBlob
 from photonbuild.remote.cache import EnginePlace
-from photonbuild.remote.digest import Blob, Digest
+from photonbuild.remote.digest import Blob, Digest, digest_of
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
 from photonbuild.remote.proto import remote_execution_pb2 as messages
@@ -227,6 +227,23 @@ def test_trees_are_read_and_links_refused() -> None:
     assert files_of(tree.SerializeToString()) == {"plain": Digest("1" * 64, 0)}
     tree.root.symlinks.add(name="link", target="/etc/passwd")
     with pytest.raises(RemoteError, match="symbolic link"):
+        files_of(tree.SerializeToString())
+
+
+def test_what_is_no_tree_is_refused() -> None:
+    with pytest.raises(RemoteError, match="no tree of files"):
+        files_of(b"\xff\xff")
+    tree = messages.Tree()
+    below = messages.Directory()
+    for _ in range(8):
+        tree.children.append(below)
+        digest = digest_of(below.SerializeToString(deterministic=True))
+        below = messages.Directory()
+        for number in range(50):
+            node = below.directories.add(name=str(number)).digest
+            node.hash, node.size_bytes = digest
+    tree.root.CopyFrom(below)
+    with pytest.raises(RemoteError, match="more than 10000 files and folders"):
         files_of(tree.SerializeToString())
 
 
