@@ -209,7 +209,7 @@ class EngineStorage:
 
         with self._guard:
             if not self._opened:
-                self._opened.append(open_storage(self.endpoint))
+                self._opened.append(open_storage(self.endpoint, MOST_MANIFEST))
         return self._opened[0]
 
     def read(self, path: str) -> bytes | None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -22,6 +23,7 @@ from photonbuild.remote.cache import EnginePlace
 from photonbuild.remote.digest import Blob, Digest, digest_of
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
+from photonbuild.remote.proto import bytestream_pb2 as stream
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.tree import Input, files_of, input_root
 from tests.unit.remote.fake import Server, serve
@@ -97,6 +99,21 @@ def test_other_bytes_are_never_used(server: Server, found: Engine, tmp_path: Pat
     with pytest.raises(LostBlob, match="other bytes"):
         found.blobs.fetch(blob.digest, tmp_path / "home")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_more_is_fetched_than_a_blob_has(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = 0
+
+    def endless(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        nonlocal sent
+        while context.is_active():
+            sent += 1
+            yield stream.ReadResponse(data=bytes(1 << 20))
+
+    monkeypatch.setattr(server, "Read", endless)
+    with serve(server) as address, engine(endpoint(address)) as found, pytest.raises(LostBlob, match="other bytes"):
+        found.blobs.fetch(Digest("0" * 64, 5 << 20), tmp_path / "home")
+    assert sent < 200 and list(tmp_path.iterdir()) == []
 
 
 def test_what_is_lost_is_said(found: Engine, tmp_path: Path) -> None:
@@ -280,6 +297,8 @@ def test_files_by_path(server: Server, tmp_path: Path) -> None:
         assert place.has("a/b") and place.read("a/b") == LARGE
         assert place.get("a/b", tmp_path / "home", len(LARGE)) and (tmp_path / "home").read_bytes() == LARGE
         assert place.get("a/b", tmp_path / "home", 7) and (tmp_path / "home").read_bytes() == b""
+        with pytest.raises(StoreError, match="more than 4 MiB"):
+            EnginePlace(engine=found, most=4 << 20).read("a/b")
         server.blobs.clear()
         assert place.read("a/b") is None and not place.has("a/b")
         server.faults = [("GetActionResult", grpc.StatusCode.PERMISSION_DENIED)]
