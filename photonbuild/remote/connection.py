@@ -83,8 +83,7 @@ class Connection:
 
     def check(self, *, execution: bool) -> None:
         """Ask what the server can do. Raises RemoteError when that does not suffice."""
-        request = messages.GetCapabilitiesRequest(instance_name=self.endpoint.instance)
-        found = self.call(self.capabilities_stub.GetCapabilities, request, what="is asked what it can do", tries=1)
+        found = self._capabilities(tries=1)
         cache = found.cache_capabilities
         if found.high_api_version.major and not (
             found.low_api_version.major <= VERSION <= found.high_api_version.major
@@ -101,6 +100,15 @@ class Connection:
             self.batch = min(BATCH, cache.max_batch_total_size_bytes)
         # Names of blobs and their digests are part of a message as well.
         self.batch -= 64 << 10
+
+    def reach(self) -> None:
+        """Wait for the engine to answer. Raises RemoteError when it does not after all tries."""
+        self._capabilities(tries=1 + len(PAUSES))
+
+    def _capabilities(self, *, tries: int) -> Any:
+        request = messages.GetCapabilitiesRequest(instance_name=self.endpoint.instance)
+        method, what = self.capabilities_stub.GetCapabilities, "is asked what it can do"
+        return self.call(method, request, what=what, tries=tries, seconds=SECONDS)
 
     def call(
         self,

@@ -171,6 +171,22 @@ def test_an_answer_that_breaks_off_is_taken_up(server: Server, found: Engine) ->
     assert server.calls.count("WaitExecution") == 1 and server.calls.count("Execute") == 1
 
 
+@pytest.mark.parametrize("method", ["Execute", "WaitExecution"])
+def test_an_engine_that_is_gone_for_good_is_given_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(connection, "SECONDS", 0.2)
+    server.faults = [("Execute", grpc.StatusCode.UNAVAILABLE)] if method == "WaitExecution" else []
+    server.faults.append((method, "gone"))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        serve(server) as address,
+        engine(endpoint(address)) as found,
+        pytest.raises(RemoteError, match=r"cannot be reached|did not answer in time"),
+    ):
+        pool.submit(run, found).result(60)
+
+
 def test_an_engine_that_has_forgotten_is_asked_anew(server: Server, found: Engine) -> None:
     server.faults = [("Execute", grpc.StatusCode.UNAVAILABLE), ("WaitExecution", grpc.StatusCode.NOT_FOUND)]
     run(found)
