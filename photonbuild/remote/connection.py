@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from photonbuild.errors import Interrupted, RemoteError
-from photonbuild.remote.endpoint import Endpoint
+from photonbuild.remote.endpoint import Endpoint, token_of
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.proto import remote_execution_pb2_grpc as services
 
@@ -190,6 +190,6 @@ def _channel(endpoint: Endpoint) -> grpc.Channel:
         *(path.read_bytes() if path else None for path in (endpoint.authority, endpoint.key, endpoint.certificate))
     )
     if endpoint.token_file is not None:
-        token = grpc.access_token_call_credentials(endpoint.token_file.read_text(encoding="ascii").strip())
+        token = grpc.access_token_call_credentials(token_of(endpoint.token_file))
         credentials = grpc.composite_channel_credentials(credentials, token)
     return grpc.secure_channel(endpoint.target, credentials, options=options)

@@ -15,6 +15,8 @@ import grpc
 import pytest
 
 from photonbuild import code
+from photonbuild.cache.places import open_place
+from photonbuild.config.cache import UserAddress
 from photonbuild.errors import ConfigError, Interrupted, RemoteError, StoreError
 from photonbuild.remote import actions, blobs, connection
 from photonbuild.remote.actions import Action, Again, Result, action
@@ -301,6 +303,19 @@ def test_secrets(tmp_path: Path) -> None:
         endpoint("grpc://host:1", token_file=token)
     with pytest.raises(ConfigError, match="belong together"):
         endpoint("grpcs://host:1", certificate=token)
+
+
+@pytest.mark.parametrize("text", ["hush\nhush", "hush hush", "h\u00fcsh", "\n"])
+def test_what_is_no_token_is_not_repeated(tmp_path: Path, text: str) -> None:
+    """As part of a header it would be refused by a client that says what it refuses."""
+    (tmp_path / "token").write_text(text, encoding="utf-8")
+    (tmp_path / "token").chmod(0o600)
+    with pytest.raises(ConfigError, match="this is no bearer token") as caught:
+        connection.Connection(endpoint("grpcs://host:1", token_file=tmp_path / "token"))
+    assert "hush" not in f"{caught.value} {caught.value.hint} {caught.value.detail}"
+    web = UserAddress(name="a", url="https://x/y", token_file=str(tmp_path / "token"))
+    with pytest.raises(ConfigError, match="this is no bearer token"):
+        open_place(web, tmp_path)
 
 
 def test_files_by_path(server: Server, tmp_path: Path) -> None:
