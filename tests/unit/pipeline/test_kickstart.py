@@ -237,6 +237,13 @@ def test_what_an_image_cannot_have(asked: Asked, text: str, reason: str) -> None
     assert reason in asked.refused(f"disk: /dev/sda\n{text}")
 
 
+def test_a_script_that_is_no_text(asked: Asked) -> None:
+    (asked.folder / "after.sh").write_bytes(b"#!/bin/sh\necho \xff\n")
+    assert "cannot be read" in asked.refused("disk: /dev/sda\npostinstallscripts: [after.sh]\n")
+    (asked.folder / "folder").mkdir()
+    assert "cannot be read" in asked.refused("disk: /dev/sda\npackagelist_file: folder\n")
+
+
 def test_only_a_disk_image_is_one(asked: Asked) -> None:
     assert "'iso' is no disk image" in asked.refused("disk: /dev/sda\n", base="iso")
 
