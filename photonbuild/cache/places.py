@@ -17,7 +17,7 @@ from photonbuild.cache.manifest import MOST_MANIFEST
 from photonbuild.config.cache import UserAddress
 from photonbuild.errors import ConfigError, StoreError
 from photonbuild.files import copy_file, sync
-from photonbuild.remote.endpoint import Endpoint, endpoint
+from photonbuild.remote.endpoint import Endpoint, endpoint, token_of
 
 if TYPE_CHECKING:
     from photonbuild.remote.cache import EnginePlace
@@ -209,7 +209,7 @@ class EngineStorage:
 
         with self._guard:
             if not self._opened:
-                self._opened.append(open_storage(self.endpoint))
+                self._opened.append(open_storage(self.endpoint, MOST_MANIFEST))
         return self._opened[0]
 
     def read(self, path: str) -> bytes | None:
@@ -234,13 +234,7 @@ class EngineStorage:
 def _web(address: UserAddress) -> Place:
     headers = {}
     if address.token_file is not None:
-        try:
-            token = Path(address.token_file).expanduser().read_text(encoding="ascii").strip()
-            headers["Authorization"] = f"Bearer {token}"
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(
-                f"the token of the cache {address.name} cannot be read", where=address.token_file
-            ) from None
+        headers["Authorization"] = f"Bearer {token_of(Path(address.token_file))}"
     return WebPlace(str(address.url), headers)
 
 

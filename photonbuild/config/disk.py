@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -21,7 +20,7 @@ from photonbuild.config.partitions import (
 )
 from photonbuild.disk.gpt import BIOS_BOOT_SIZE, MARGIN, ROOT, VAR
 from photonbuild.disk.limits import BTRFS_MINIMUM, ESP_SIZE, XFS_MINIMUM
-from photonbuild.disk.lvm import DATA_START, EXTENT, extents_for, extents_in
+from photonbuild.disk.lvm import DATA_START, EXTENT, extents_for, extents_in, is_reserved
 from photonbuild.documents import nearest
 
 MINIMUMS: dict[str, int] = {"xfs": XFS_MINIMUM, "btrfs": BTRFS_MINIMUM}
@@ -41,10 +40,6 @@ REFUSED: dict[str, JsonValue] = {
 # Names that partitions have already, and folders that the system has to have in its root.
 TAKEN = {"bios", "esp", "root", "var", "swap"}
 NOT_APART = {"/boot", "/usr", "/etc", "/boot/efi"}
-# Of lvm(8), "Reserved names": what begins so, or has this in it, is a part of another volume.
-RESERVED = re.compile(
-    r"snapshot|pvmove|.*_([cimtv]data|[cirt]meta|[civ]orig(in)?|wcorig|[mr]image|mlog|pmspare|cvol|vorigin)"
-)
 
 
 class Disk(Growing):
@@ -176,7 +171,7 @@ def _name_problems(disk: Disk) -> Iterator[str]:
             if names.count(name) > 1:
                 yield f"{what} '{name}' is there twice"
     for volume in disk.volumes:
-        if RESERVED.match(volume.name):
+        if is_reserved(volume.name):
             yield f"volume '{volume.name}': LVM has names like this for parts of volumes"
     used = [part.volume_group for part in parts] + [further.volume_group for further in disk.disks]
     for asked in used:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ AREA_SIZE = DATA_START - AREA_START
 FIRST_CRC = 0xF597A6CF
 MAGIC = b" LVM2 x[5A%r0N*>"
 IN_USE = 1  # of the extension's flags: the physical volume belongs to a group
+# Of lvm(8), "Reserved names": what begins so, or has this in it, is a part of another volume.
+RESERVED = re.compile(
+    r"snapshot|pvmove|.*_([cimtv]data|[cirt]meta|[civ]orig(in)?|wcorig|[mr]image|mlog|pmspare|cvol|vorigin)"
+)
 # What tools make identifiers of.
 LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -64,6 +69,11 @@ class VolumeGroup:
     logical: tuple[LogicalVolume, ...]
     host: str
     time: int
+
+
+def is_reserved(name: str) -> bool:
+    """Do the tools refuse a logical volume of this name?"""
+    return RESERVED.match(name) is not None
 
 
 def extents_in(size: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from photonbuild.config.load import load
 from photonbuild.config.models import DiskImage
+from photonbuild.documents import read_text
 from photonbuild.errors import ConfigError
 from photonbuild.installer.errors import FetchError, KickstartError
 from photonbuild.installer.fetch.source import Source, candidates, parse_source
@@ -207,7 +208,7 @@ def _added(draft: _Draft) -> None:
     packages = list(kickstart.packages)
     for name in kickstart.packagelist_files:
         path = draft.local(name)
-        packages += parse.packages_listed(path.read_text(encoding="utf-8"), str(path))
+        packages += parse.packages_listed(read_text(path, str(path)), str(path))
     if packages:
         known = draft.data.get("packages", [])
         draft.data["packages"] = list(dict.fromkeys([*known, *packages]))
@@ -232,6 +233,6 @@ def _added(draft: _Draft) -> None:
 
 def _postinstall(draft: _Draft, scripts: Scripts) -> None:
     texts = [script(scripts.lines, "postinstall", draft.kickstart.name)] if scripts.lines else []
-    texts += [draft.local(name).read_text(encoding="utf-8") for name in scripts.files]
-    for text in texts:
+    files = [draft.local(name) for name in scripts.files]
+    for text in [*texts, *(read_text(path, str(path)) for path in files)]:
         draft.add("scripts", draft.keep(text))

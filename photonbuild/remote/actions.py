@@ -171,9 +171,13 @@ class Actions:
         return self._result(response.result, cached=response.cached_result)
 
     def _wait(self, request: Any, name: str) -> Any:
-        """The operation, done. A stream that breaks off is taken up, also where another client has begun."""
+        """The operation, done. A stream that breaks off is taken up, also where another client has begun.
+
+        A stream has no bound of its own: that the engine can be reached is seen before one begins.
+        """
         connection = self._connection
-        call = self._execution.Execute(request, metadata=connection.metadata(name), wait_for_ready=True)
+        connection.reach()
+        call = self._execution.Execute(request, metadata=connection.metadata(name))
         operation, tried = None, 0
         while True:
             try:
@@ -193,8 +197,9 @@ class Actions:
                     raise Again(f"the engine stopped answering ({(error.details() or code.name).strip()})") from None
                 connection.pause(tried)
                 tried += 1
+                connection.reach()
                 again = messages.WaitExecutionRequest(name=operation.name)
-                call = self._execution.WaitExecution(again, metadata=connection.metadata(name), wait_for_ready=True)
+                call = self._execution.WaitExecution(again, metadata=connection.metadata(name))
 
     def _final(self, error: grpc.RpcError) -> RemoteError | Again:
         # A scheduler that was started anew knows nothing of what it was asked before.

@@ -198,6 +198,8 @@ class Blobs:
                 for answer in self._bytes.Read(request, timeout=_patience(digest), metadata=connection.metadata()):
                     file.write(answer.data)
                     seen.update(answer.data)
+                    if file.tell() > digest.size:
+                        raise self._damaged(digest)
                 break
             except grpc.RpcError as error:
                 connection.check_open()

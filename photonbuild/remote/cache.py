@@ -27,9 +27,11 @@ class EnginePlace:
     """A storage as files. Every method raises StoreError when the server does not answer.
 
     What the storage has dropped for want of room is not there; when and what that is, it does not tell.
+    `most`: bytes of a file that is read into memory.
     """
 
     engine: Engine
+    most: int = 256 << 20
 
     def digest(self, path: str) -> Digest | None:
         """Of the file; None where there is none."""
@@ -42,8 +44,12 @@ class EnginePlace:
     def read(self, path: str) -> bytes | None:
         """A small file; None where there is none."""
         digest = self.digest(path)
+        if digest is None:
+            return None
+        if digest.size > self.most:
+            raise StoreError(f"it has more than {self.most >> 20} MiB", where=path)
         with _as_store(), contextlib.suppress(LostBlob):
-            return None if digest is None else self.engine.blobs.read(digest)
+            return self.engine.blobs.read(digest)
         return None
 
     def get(self, path: str, target: Path, size: int) -> bool:
@@ -81,13 +87,13 @@ class EnginePlace:
         """The storage does that by itself."""
 
 
-def open_storage(server: Endpoint) -> EnginePlace:
-    """The storage of this server; the connection lasts as long as the process. Raises StoreError."""
+def open_storage(server: Endpoint, most: int) -> EnginePlace:
+    """The storage of this server, see `EnginePlace`; the connection lasts as long as the process. Raises StoreError."""
     stack = contextlib.ExitStack()
     with _as_store():
         found = stack.enter_context(engine(server, execution=False))
     atexit.register(stack.close)
-    return EnginePlace(engine=found)
+    return EnginePlace(engine=found, most=most)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from photonbuild.errors import ConfigError, Interrupted, RemoteError
-from photonbuild.remote.endpoint import Endpoint
+from photonbuild.remote.endpoint import Endpoint, token_of
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.proto import remote_execution_pb2_grpc as services
 
@@ -84,8 +84,7 @@ class Connection:
 
     def check(self, *, execution: bool) -> None:
         """Ask what the server can do. Raises RemoteError when that does not suffice."""
-        request = messages.GetCapabilitiesRequest(instance_name=self.endpoint.instance)
-        found = self.call(self.capabilities_stub.GetCapabilities, request, what="is asked what it can do", tries=1)
+        found = self._capabilities(tries=1)
         cache = found.cache_capabilities
         if found.high_api_version.major and not (
             found.low_api_version.major <= VERSION <= found.high_api_version.major
@@ -102,6 +101,15 @@ class Connection:
             self.batch = min(BATCH, cache.max_batch_total_size_bytes)
         # Names of blobs and their digests are part of a message as well.
         self.batch -= 64 << 10
+
+    def reach(self) -> None:
+        """Wait for the engine to answer. Raises RemoteError when it does not after all tries."""
+        self._capabilities(tries=1 + len(PAUSES))
+
+    def _capabilities(self, *, tries: int) -> Any:
+        request = messages.GetCapabilitiesRequest(instance_name=self.endpoint.instance)
+        method, what = self.capabilities_stub.GetCapabilities, "is asked what it can do"
+        return self.call(method, request, what=what, tries=tries, seconds=SECONDS)
 
     def call(
         self,
@@ -180,20 +188,11 @@ class Token(grpc.AuthMetadataPlugin):  # type: ignore[misc]
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._read()
-
-    def _read(self) -> str:
-        try:
-            token = self._file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError("the token cannot be read", where=str(self._file)) from None
-        if not token or len(token.split()) > 1:
-            raise ConfigError("a token is one word", where=str(self._file))
-        return token
+        token_of(file)
 
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
         try:
-            callback((("authorization", f"Bearer {self._read()}"),), None)
+            callback((("authorization", f"Bearer {token_of(self._file)}"),), None)
         except ConfigError as error:
             callback((), error)
 

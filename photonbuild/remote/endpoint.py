@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,21 @@ class Endpoint:
         """As the user writes it."""
         scheme = "grpcs" if self.tls else "grpc"
         return f"{scheme}://{self.target}" + (f"/{self.instance}" if self.instance else "")
+
+
+def token_of(path: Path) -> str:
+    """The bearer token in a file. Raises ConfigError, which does not repeat it."""
+    try:
+        token = path.expanduser().read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"the token cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError:
+        token = ""
+    # RFC 6750, section 2.1. A client that refuses anything else shows it.
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token):
+        hint = "one line of letters, digits and '-._~+/=', and nothing else"
+        raise ConfigError("this is no bearer token", where=str(path), hint=hint)
+    return token
 
 
 def endpoint(

@@ -7,6 +7,7 @@ from typing import Any
 
 from photonbuild.disk.gpt import MIB
 from photonbuild.disk.limits import BTRFS_MINIMUM, XFS_MINIMUM
+from photonbuild.disk.lvm import is_reserved
 from photonbuild.documents import nearest
 from photonbuild.installer.kickstart.convert import disk_of, subvolumes, targets
 from photonbuild.installer.kickstart.kinds import Fault
@@ -170,6 +171,8 @@ def _entry_faults(entry: Entry, disk: str) -> Iterator[tuple[str, str]]:
         yield "btrfs", f"it is of the file system {BTRFS}, not of {filesystem}"
     if "lvm" in entry and mountpoint in ("/boot", ESP_MOUNTPOINT):
         yield "lvm", f"'{mountpoint}' cannot be a logical volume"
+    if "lvm" in entry and is_reserved(entry["lvm"]["lv_name"]):
+        yield "lvm", f"'{entry['lvm']['lv_name']}': LVM has names like this for parts of volumes"
     if "luks" in entry and mountpoint in ("/boot", ESP_MOUNTPOINT):
         yield "luks", f"'{mountpoint}' cannot be encrypted: GRUB asks for no passphrase"
     if entry.get("ab") and (

@@ -525,7 +525,7 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("very-secret\n")
     place = open_place(UserAddress(name="a", url="https://x/y", token_file=str(tmp_path / "token")), tmp_path)
     assert "very-secret" not in repr(place)
-    with pytest.raises(ConfigError, match="the token of the cache a cannot be read"):
+    with pytest.raises(ConfigError, match="the token cannot be read: No such file"):
         open_place(UserAddress(name="a", url="https://x/y", token_file=str(tmp_path / "none")), tmp_path)
 
 

@@ -170,7 +170,7 @@ def test_what_is_not_mounted_as_it_says_is_told(asked: Asked) -> None:
         "disk: /dev/sda\npartitions:\n  - {mountpoint: /, size: 900, fs_options: noatime}\n"
         "  - {mountpoint: /var, size: 0, fs_options: noexec}\n  - {mountpoint: /srv, size: 64, fs_options: nodev}\n"
     )
-    told = [line.partition("my-server.yaml: ")[2] for line in asked.said if "mounted" in line]
+    told = [line.partition("my-server.yaml: ")[2] for line in asked.said if "is mounted as" in line]
     assert told == [
         "/ is mounted as in every image, not with noatime", "/var is mounted as in every image, not with noexec",
     ]  # fmt: skip
@@ -235,6 +235,13 @@ network:
 )  # fmt: skip
 def test_what_an_image_cannot_have(asked: Asked, text: str, reason: str) -> None:
     assert reason in asked.refused(f"disk: /dev/sda\n{text}")
+
+
+def test_a_script_that_is_no_text(asked: Asked) -> None:
+    (asked.folder / "after.sh").write_bytes(b"#!/bin/sh\necho \xff\n")
+    assert "cannot be read" in asked.refused("disk: /dev/sda\npostinstallscripts: [after.sh]\n")
+    (asked.folder / "folder").mkdir()
+    assert "cannot be read" in asked.refused("disk: /dev/sda\npackagelist_file: folder\n")
 
 
 def test_only_a_disk_image_is_one(asked: Asked) -> None:

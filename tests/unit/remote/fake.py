@@ -37,11 +37,15 @@ class Server(
     version: int = 2
     batch: int = 1 << 20
     priorities: list[int] = field(default_factory=list)
+    running: grpc.Server | None = None
 
     def _fault(self, method: str, context: grpc.ServicerContext | None) -> Any:
         self.calls.append(method)
         if self.faults and self.faults[0][0] == method:
             what = self.faults.pop(0)[1]
+            if what == "gone" and self.running is not None and context is not None:
+                self.running.stop(5)  # what is being answered may end
+                context.abort(grpc.StatusCode.UNAVAILABLE, "as chosen")
             if isinstance(what, grpc.StatusCode) and context is not None:
                 context.abort(what, "as chosen")
             return what
@@ -144,7 +148,7 @@ class Server(
 @contextmanager
 def serve(server: Server) -> Iterator[str]:
     """Its address while the block runs."""
-    running = grpc.server(ThreadPoolExecutor(8))
+    running = server.running = grpc.server(ThreadPoolExecutor(8))
     services.add_CapabilitiesServicer_to_server(server, running)
     services.add_ContentAddressableStorageServicer_to_server(server, running)
     services.add_ActionCacheServicer_to_server(server, running)

@@ -15,6 +15,8 @@ import grpc
 import pytest
 
 from photonbuild import code
+from photonbuild.cache.places import open_place
+from photonbuild.config.cache import UserAddress
 from photonbuild.errors import ConfigError, Interrupted, RemoteError, StoreError
 from photonbuild.remote import actions, blobs, connection
 from photonbuild.remote.actions import Action, Again, Result, action
@@ -23,6 +25,7 @@ from photonbuild.remote.cache import EnginePlace
 from photonbuild.remote.digest import Blob, Digest, digest_of
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
+from photonbuild.remote.proto import bytestream_pb2 as stream
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.tree import Input, files_of, input_root
 from tests.unit.remote.fake import Server, serve
@@ -100,6 +103,21 @@ def test_other_bytes_are_never_used(server: Server, found: Engine, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_more_is_fetched_than_a_blob_has(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = 0
+
+    def endless(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        nonlocal sent
+        while context.is_active():
+            sent += 1
+            yield stream.ReadResponse(data=bytes(1 << 20))
+
+    monkeypatch.setattr(server, "Read", endless)
+    with serve(server) as address, engine(endpoint(address)) as found, pytest.raises(LostBlob, match="other bytes"):
+        found.blobs.fetch(Digest("0" * 64, 5 << 20), tmp_path / "home")
+    assert sent < 200 and list(tmp_path.iterdir()) == []
+
+
 def test_what_is_lost_is_said(found: Engine, tmp_path: Path) -> None:
     for digest in (Digest("0" * 64, 5), Digest("0" * 64, 50 << 20)):
         with pytest.raises(LostBlob, match="has lost a blob"):
@@ -153,6 +171,22 @@ def test_an_answer_that_breaks_off_is_taken_up(server: Server, found: Engine) ->
     server.faults = [("Execute", grpc.StatusCode.UNAVAILABLE)]
     run(found)
     assert server.calls.count("WaitExecution") == 1 and server.calls.count("Execute") == 1
+
+
+@pytest.mark.parametrize("method", ["Execute", "WaitExecution"])
+def test_an_engine_that_is_gone_for_good_is_given_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(connection, "SECONDS", 0.2)
+    server.faults = [("Execute", grpc.StatusCode.UNAVAILABLE)] if method == "WaitExecution" else []
+    server.faults.append((method, "gone"))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        serve(server) as address,
+        engine(endpoint(address)) as found,
+        pytest.raises(RemoteError, match=r"cannot be reached|did not answer in time"),
+    ):
+        pool.submit(run, found).result(60)
 
 
 def test_an_engine_that_has_forgotten_is_asked_anew(server: Server, found: Engine) -> None:
@@ -284,11 +318,17 @@ def test_a_token_is_read_for_each_call(tmp_path: Path) -> None:
     assert isinstance(said[-1], ConfigError) and said[-1].where == str(file)
 
 
-@pytest.mark.parametrize("text", ["", "two words", "t\u00f6ken"])
-def test_what_is_no_token(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["hush\nhush", "hush hush", "h\u00fcsh", "\n"])
+def test_what_is_no_token_is_not_repeated(tmp_path: Path, text: str) -> None:
+    """As part of a header it would be refused by a client that says what it refuses."""
     (tmp_path / "token").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match="token"):
-        connection.Token(tmp_path / "token")
+    (tmp_path / "token").chmod(0o600)
+    with pytest.raises(ConfigError, match="this is no bearer token") as caught:
+        connection.Connection(endpoint("grpcs://host:1", token_file=tmp_path / "token"))
+    assert "hush" not in f"{caught.value} {caught.value.hint} {caught.value.detail}"
+    web = UserAddress(name="a", url="https://x/y", token_file=str(tmp_path / "token"))
+    with pytest.raises(ConfigError, match="this is no bearer token"):
+        open_place(web, tmp_path)
 
 
 def test_files_by_path(server: Server, tmp_path: Path) -> None:
@@ -301,6 +341,8 @@ def test_files_by_path(server: Server, tmp_path: Path) -> None:
         assert place.has("a/b") and place.read("a/b") == LARGE
         assert place.get("a/b", tmp_path / "home", len(LARGE)) and (tmp_path / "home").read_bytes() == LARGE
         assert place.get("a/b", tmp_path / "home", 7) and (tmp_path / "home").read_bytes() == b""
+        with pytest.raises(StoreError, match="more than 4 MiB"):
+            EnginePlace(engine=found, most=4 << 20).read("a/b")
         server.blobs.clear()
         assert place.read("a/b") is None and not place.has("a/b")
         server.faults = [("GetActionResult", grpc.StatusCode.PERMISSION_DENIED)]

@@ -131,7 +131,7 @@ def test_what_is_no_error_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (type(error), error.message, error.detail) == (
         MachineError, "tdnf ended with exit code -11", "tdnf: cannot open shared object",
     )  # fmt: skip
-    error, _ = said(monkeypatch, tmp_path / "2", f"assertion failed: {REPO.baseurl}/x\n")
+    error, _ = said(monkeypatch, tmp_path / "2", f"assertion failed: {AT}x\n")
     assert error.detail == "assertion failed: https://h.example/r/x"
 
 

@@ -40,6 +40,10 @@ def test_what_is_no_crypted_password_is_refused_and_not_repeated(data: dict[str,
             {"partitions": [ROOT_PARTITION, {"mountpoint": "/boot", "size": 99, "lvm": LVM}]},
             "cannot be a logical volume",
         ),
+        (
+            {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 9, "lvm": {**LVM, "lv_name": "a_tdata"}}]},
+            "partition 2: 'a_tdata': LVM has names like this for parts of volumes",
+        ),
         ({"disks": {"data": {"device": "/dev/sdb"}}, "disk": "/dev/sda"}, "give 'disk' or 'disks', not both"),
         (
             {"partitions": [ROOT_PARTITION, {"mountpoint": "/a", "size": 9, "disk_id": "dats"}]},
