@@ -26,8 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How often a build is killed, and by which numbers the moments are chosen."""
+    """How often a build is killed, and by which numbers the moments are chosen; what is measured."""
     parser.addoption("--kills", type=int, default=6, help="how many builds test_faults_kill kills")
+    parser.addoption("--cheapest", type=int, default=0, help="tests/cluster/cold.py: so many packages, not an image")
     parser.addoption("--kill-seed", type=int, default=0, help="the first of the seeds of their moments")
 
 

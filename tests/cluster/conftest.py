@@ -111,6 +111,18 @@ class Client:
         return digests(self.checkout.store)
 
 
+@pytest.fixture(scope="session")
+def cheap(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--cheapest"))
+
+
+def cheapest(session: Session, count: int) -> list[str]:
+    """As many specs that take the least CPU seconds, each with all it needs."""
+    cost = {name: session.costs[name].cpu_seconds for name in session.specs}
+    total = {name: sum(cost[other] for other in session.graph.closure([name])) for name in session.specs}
+    return sorted(total, key=lambda name: (total[name], name))[:count]
+
+
 def fresh_store(folder: Path, session: Session) -> Checkout:
     """This checkout over a new store with the seeds, sources and parsed specs of the real one, and no package.
 

@@ -14,7 +14,7 @@ from photonbuild.pipeline.session import Session
 from photonbuild.remote.actions import Again, Result, action
 from photonbuild.remote.endpoint import endpoint
 from photonbuild.remote.engine import Engine, engine
-from tests.cluster.conftest import Client, digests, fresh_store
+from tests.cluster.conftest import Client, cheapest, digests, fresh_store
 from tests.integration.conftest import make_checkout
 from tests.support.cluster import Cluster, cluster
 
@@ -100,9 +100,7 @@ def test_a_build_that_says_nothing(client: Client) -> None:
 
 def test_real_packages(session: Session, trio: Cluster, tmp_path: Path) -> None:
     """The cheapest specs of the distribution with all they need: the same key, and then the same bytes."""
-    cost = {name: session.costs[name].cpu_seconds for name in session.specs}
-    total = {name: sum(cost[other] for other in session.graph.closure([name])) for name in session.specs}
-    names = sorted(total, key=lambda name: (total[name], name))[:REAL]
+    names = cheapest(session, REAL)
     checkout = fresh_store(tmp_path / "store", session)
     checkout.run("build", *names, "--remote", trio.address)
     theirs = digests(checkout.store)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from photonbuild.pipeline.session import Session
-from tests.cluster.conftest import Client, fresh_store
+from tests.cluster.conftest import Client, cheapest, fresh_store
 from tests.cluster.test_builds import REAL
 from tests.integration.conftest import make_checkout
 from tests.support.cluster import cluster
@@ -25,9 +25,7 @@ def test_the_estimate(
     workers: int, session: Session, programs: Path, place: Path, tmp_path: Path, seeded_store: Path
 ) -> None:
     """The cheapest specs; what each takes is measured here first, one at a time."""
-    cost = {name: session.costs[name].cpu_seconds for name in session.specs}
-    total = {name: sum(cost[other] for other in session.graph.closure([name])) for name in session.specs}
-    names = sorted(total, key=lambda name: (total[name], name))[:REAL]
+    names = cheapest(session, REAL)
     here, cores = fresh_store(tmp_path / "here", session), os.cpu_count() or 1
     here.run("build", *names, "--jobs", "1")
     each = ["--worker-cores", str(max(1, cores // workers)), "--shared-cores", str(cores)]
