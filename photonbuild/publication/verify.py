@@ -114,10 +114,11 @@ def _advisories(source: Reader, repository: Repository, wrong: list[str]) -> int
 def fetch_listed(source: Reader, path: str, item: Listed, target: Path) -> str | None:
     """What is wrong with a file, or None; it is then at `target`."""
     target.unlink(missing_ok=True)
-    if not source.get(path, target):
+    # No more than that: whoever gives it might never end.
+    if not source.get(path, target, item.size):
         return f"{path}: it is listed, but is not there"
     if target.stat().st_size != item.size:
-        return f"{path}: it has {target.stat().st_size} bytes, and {item.size} are listed"
+        return f"{path}: it has not the {item.size} bytes that are listed"
     if sha256_of(target) != item.sha256:
         return f"{path}: its sha256 is not the one that is listed"
     return None

@@ -34,7 +34,7 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def get(self, path: str, target: Path) -> bool:
+    def get(self, path: str, target: Path, size: int | None = None) -> bool:
         try:
             copy_file(self.root / path, target)
         except (FileNotFoundError, NotADirectoryError):

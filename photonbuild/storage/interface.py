@@ -19,8 +19,8 @@ class Reader(Protocol):
     def read(self, path: str) -> bytes | None:
         """The content of a file that fits in memory; None where there is none."""
 
-    def get(self, path: str, target: Path) -> bool:
-        """Fetch a file; False where there is none."""
+    def get(self, path: str, target: Path, size: int | None = None) -> bool:
+        """Fetch a file; False where there is none. With a `size`, of one of another size what tells it from that."""
 
 
 class Storage(Reader, Protocol):

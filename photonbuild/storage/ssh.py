@@ -51,7 +51,7 @@ class Ssh:
             target = Path(folder, "file")
             return target.read_bytes() if self.get(path, target) else None
 
-    def get(self, path: str, target: Path) -> bool:
+    def get(self, path: str, target: Path, size: int | None = None) -> bool:
         done = self._rsync([f"{self.host}:{self.root}/{path}", str(target)])
         if done.returncode == GONE and "No such file" in done.stderr:
             return False
