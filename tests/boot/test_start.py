@@ -17,7 +17,7 @@ from photonbuild.store import Store
 pytestmark = pytest.mark.boot
 
 DOCKER_READY_SECONDS = 25
-# Until the kernel starts, where that limit was measured: a machine whose firmware takes longer has as many times longer.
+# Until the kernel starts, where that limit was measured: a machine whose firmware takes longer has as much more time.
 KERNEL_SECONDS = 5.0
 
 
