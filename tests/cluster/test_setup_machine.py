@@ -5,6 +5,7 @@ Storage, scheduler and clients are here; QEMU's network leads from the machine t
 
 from __future__ import annotations
 
+import concurrent.futures
 import io
 import os
 import re
@@ -35,7 +36,8 @@ from tests.support.updates import Host
 
 PAGE = PROJECT / "docs" / "use" / "remote.md"
 UNITS = ("photonbuild-runner.service", "photonbuild-worker.service")
-PACKAGES = ("mini-data", "libmini", "mini-tool")
+FIRST = {"machine": "mini-data", "container": "libmini"}  # what each worker builds first
+SECOND = "mini-tool"
 INSTALLED = "/usr/share/photonbuild-worker"
 SEEDS = "stat -c '%n %i %W' $(find /var/lib/photonbuild-worker/cache/seeds -mindepth 2 -maxdepth 2 -type d)"
 PROBE = """
@@ -60,11 +62,12 @@ def photonbuild(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def set_up(folder: Path, engine: Cluster, name: str) -> Path:
-    """What `photonbuild worker setup` writes for a worker of this name."""
+def set_up(folder: Path, engine: Cluster, pool: str, name: str) -> Path:
+    """What `photonbuild worker setup` writes for a worker of this name, which only who asks for its pool gets."""
     host = engine.network.address()
     at = ["--storage", f"{host}:{STORAGE + 1}", "--scheduler", f"{host}:{SCHEDULER_WORKERS}"]
-    photonbuild(PROJECT, "worker", "setup", str(folder), *at, "--name", name, "--cache-gib", "5", "--files-gib", "1")
+    about = ["--name", name, "--property", f"pool={pool}", "--cache-gib", "5", "--files-gib", "1"]
+    photonbuild(PROJECT, "worker", "setup", str(folder), *at, *about)
     return folder
 
 
@@ -77,8 +80,17 @@ def put(host: Host, folder: str, files: dict[str, Path]) -> None:
     host.machine.ssh(f"mkdir -p {folder} && tar -C {folder} -x", input=packed.getvalue())
 
 
-def log_of(client: Client, name: str) -> str:
-    return (client.checkout.store / "logs" / f"{name}.log").read_text(encoding="utf-8")
+def client_of(folder: Path, seeded_store: Path, engine: Cluster, pool: str) -> Client:
+    checkout = make_checkout(folder, seeded_store)
+    text = f"remote: {{address: '{engine.address}', platform: {{pool: {pool}}}}}\n"
+    (checkout.root / "user.yaml").write_text(text, encoding="utf-8")
+    return Client(checkout, engine.address)
+
+
+def worker_of(client: Client, name: str) -> str:
+    """Who built it."""
+    log = (client.checkout.store / "logs" / f"{name}.log").read_text(encoding="utf-8")
+    return log.partition("# on worker ")[2].partition("\n")[0]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +112,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, engine: Cluster, programs:
         (folder / "build" / "files" / name).write_bytes((programs / name).read_bytes())
     for name, first in (("builder", "format: qcow2"), ("worker", "format: oci")):
         (folder / "build" / "images" / f"{name}.yaml").write_text(block(first), encoding="utf-8")
-    set_up(folder / "build" / "settings", engine, "machine-1")
+    set_up(folder / "build" / "settings", engine, "machine", "machine-1")
     return folder
 
 
@@ -123,16 +135,36 @@ def host(project: Path, store: Store, machine_seed: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
+def container(
+    host: Host, project: Path, store: Store, engine: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A worker in a container of the machine's Docker; the command that started it."""
+    archive = image(project, store, "worker")
+    settings = set_up(tmp_path_factory.mktemp("container") / "settings", engine, "container", "container-1")
+    put(host, "/root/worker", {archive.name: archive, "settings": settings})
+    commands = block(f"docker load --input {archive.name}")
+    host.ssh(f"set -e; cd /root/worker\n{commands}")
+    return commands[commands.index("docker run") :].replace("\\\n", " ")
+
+
+@pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, seeded_store: Path) -> dict[str, str]:
     """Digests of all packages as they are built here."""
     checkout = make_checkout(tmp_path_factory.mktemp("alone"), seeded_store)
-    checkout.run("build", *PACKAGES)
+    checkout.run("build", *FIRST.values(), SECOND)
     return Client(checkout, "").digests()
 
 
-@pytest.fixture
-def user(engine: Cluster, tmp_path: Path, seeded_store: Path) -> Client:
-    return Client(make_checkout(tmp_path / "user", seeded_store), engine.address)
+@pytest.fixture(scope="module")
+def built(
+    host: Host, container: str, engine: Cluster, tmp_path_factory: pytest.TempPathFactory, seeded_store: Path
+) -> dict[str, Client]:
+    """A client of each worker after its first build: both at once, for each worker unpacks a seed, which takes long."""
+    folder = tmp_path_factory.mktemp("clients")
+    clients = {pool: client_of(folder / pool, seeded_store, engine, pool) for pool in FIRST}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: clients[name].build(FIRST[name]), FIRST))
+    return clients
 
 
 def test_a_machine_installs_itself(host: Host) -> None:
@@ -141,56 +173,37 @@ def test_a_machine_installs_itself(host: Host) -> None:
     assert host.ssh("systemctl is-system-running", check=False).strip() == "running", failed
     assert host.ssh(f"systemctl is-active {' '.join(UNITS)}").split() == ["active", "active"]
     assert host.ssh(f"systemctl is-enabled {' '.join(UNITS)}").split() == ["enabled", "enabled"]
-    verify = "systemd-analyze verify --man=no --recursive-errors=no"
-    assert host.ssh(f"{verify} /etc/systemd/system/photonbuild-*.service") == ""
+    paths = " ".join(f"/etc/systemd/system/{unit}" for unit in UNITS)
+    assert host.ssh(f"systemd-analyze verify --man=no --recursive-errors=no {paths}") == ""
     owners = host.ssh("stat -c %U $(pgrep -x 'bb_runner|bb_worker' | sed 's,.*,/proc/&,')").split()
     assert owners == ["photonbuild-worker"] * 2
     for file in ("/etc/subuid", "/etc/subgid"):
         assert re.search(r"^photonbuild-worker:\d+:65536$", host.ssh(f"cat {file}"), re.MULTILINE)
 
 
-def test_a_machine_builds(host: Host, user: Client, alone: dict[str, str]) -> None:
-    assert "1 builds by 1 workers" in user.build("mini-data")
-    assert "# on worker machine-1" in log_of(user, "mini-data")
-    assert user.digests() and user.digests().items() <= alone.items()
+@pytest.mark.parametrize("pool", FIRST)
+def test_the_same_packages(built: dict[str, Client], alone: dict[str, str], pool: str) -> None:
+    assert worker_of(built[pool], FIRST[pool]) == f"{pool}-1"
+    found = built[pool].digests()
+    assert found and found.items() <= alone.items()
 
 
-def test_other_settings_and_a_restart(
-    host: Host, engine: Cluster, user: Client, alone: dict[str, str], tmp_path: Path
+def test_other_settings(
+    host: Host, engine: Cluster, built: dict[str, Client], alone: dict[str, str], tmp_path: Path
 ) -> None:
-    """install.sh once more, then another start of the machine: the seed is not unpacked again."""
+    """install.sh once more: both programs are started again, and the seed is not unpacked again."""
     before = host.ssh(SEEDS)
     assert before.count("\n") == 1
-    put(host, INSTALLED, {"worker.json": set_up(tmp_path / "settings", engine, "machine-2") / "worker.json"})
-    started = host.ssh(f"systemctl show -P MainPID {UNITS[1]}")
+    settings = set_up(tmp_path / "settings", engine, "machine", "machine-2")
+    put(host, INSTALLED, {"worker.json": settings / "worker.json"})
     host.ssh(f"{INSTALLED}/install.sh")
-    assert host.ssh(f"systemctl show -P MainPID {UNITS[1]}") != started
-    host.restart()
-    user.build("libmini")
-    assert "# on worker machine-2" in log_of(user, "libmini")
-    assert user.digests() and user.digests().items() <= alone.items()
+    built["machine"].build(SECOND)
+    assert worker_of(built["machine"], SECOND) == "machine-2"
+    assert built["machine"].digests().items() <= alone.items()
     assert host.ssh(SEEDS) == before
 
 
-@pytest.fixture(scope="module")
-def container(
-    host: Host, project: Path, store: Store, engine: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A worker in a container, in place of the machine's own; the command that started it."""
-    host.ssh(f"systemctl stop {' '.join(UNITS)}")
-    archive = image(project, store, "worker")
-    settings = set_up(tmp_path_factory.mktemp("container") / "settings", engine, "container")
-    put(host, "/root/worker", {archive.name: archive, "settings": settings})
-    commands = block(f"docker load --input {archive.name}")
-    host.ssh(f"set -e; cd /root/worker\n{commands}")
-    yield commands[commands.index("docker run") :].replace("\\\n", " ")
-    host.ssh("docker rm --force photonbuild-worker")
-
-
-def test_a_container_builds(host: Host, container: str, user: Client, alone: dict[str, str]) -> None:
-    user.build("mini-tool")
-    assert "# on worker container" in log_of(user, "mini-tool")
-    assert user.digests() and user.digests().items() <= alone.items()
+def test_the_container_is_an_ordinary_users(host: Host, built: dict[str, Client]) -> None:
     held = host.ssh("docker exec photonbuild-worker sh -c 'id -un; grep CapEff /proc/self/status'").split()
     assert held == ["photonbuild-worker", "CapEff:", "0" * 16]
 
@@ -210,3 +223,10 @@ def test_no_option_can_be_left_out(host: Host, container: str) -> None:
     for option in options:
         works = "a sandbox" in attempt(*(other for other in options if other != option))
         assert works == ("apparmor" in option), option
+
+
+def test_another_start(host: Host, built: dict[str, Client]) -> None:
+    """Of the machine: both workers are there again."""
+    host.restart()
+    assert host.ssh(f"systemctl is-active {' '.join(UNITS)}").split() == ["active", "active"]
+    assert host.ssh("docker inspect --format {{.State.Status}} photonbuild-worker").strip() == "running"

@@ -110,6 +110,6 @@ func baseline(deployment *appsv1.Deployment) (string, error) {
 	}
 	level := api.LevelVersion{Level: api.LevelBaseline, Version: api.LatestVersion()}
 	template := &deployment.Spec.Template
-	results := evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec)
-	return policy.AggregateCheckResults(results).ForbiddenDetail(), nil
+	found := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec))
+	return found.ForbiddenDetail(), nil
 }
