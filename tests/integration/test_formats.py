@@ -130,7 +130,7 @@ DISKS = [{"name": "data", "size": "1 GiB"}, {"name": "more", "size": "1 GiB"}]
 
 
 @pytest.mark.parametrize(
-    "name", [*(pytest.param(name, marks=pytest.mark.long) for name in ("ami", "azure", "gce", "raw")), "ova", "qcow2"]
+    "name", [*(pytest.param(name, marks=pytest.mark.long) for name in ("ami", "azure", "gce", "ova", "raw")), "qcow2"]
 )
 def test_further_disks(make: Make, session: Session, tmp_path: Path, name: str) -> None:
     """Each is that disk, byte for byte; twice the same; the manifest and the checksums have what lies apart."""
