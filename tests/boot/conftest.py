@@ -74,7 +74,8 @@ def shared(guest: Guest, garden: Garden, box: str) -> Iterator[tuple[Lab, str]]:
 @pytest.fixture(scope="module")
 def ace_images(configuration: Config, store: Store) -> list[Path]:
     """The App Container validator's images, main and sidekick, as the package `appc-ace` holds them."""
-    session = Session(config=configuration, store=store, reporter=Reporter(), offline=True)
+    # No image has it, so that nothing has fetched its sources before.
+    session = Session(config=configuration, store=store, reporter=Reporter())
     built = build_packages(session, ["appc-ace"])["appc-ace"]
     found = {path.name: path for package in built.packages for path in tree_of(package).glob("usr/share/appc/*.aci")}
     return [found[f"ace-validator-{name}.aci"] for name in ("main", "sidekick")]
