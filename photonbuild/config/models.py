@@ -72,6 +72,7 @@ class SeedLayer(Model):
 class Seeds(Model):
     """``build/seed.yaml``: the tools that build, and what they own.
 
+    `build` has what packages are built with, `image` what images are made with, `machine` what runs them.
     `layers`: each lies over the build seed where a spec's BuildRequires name one of its packages, and nowhere else.
     `owned`: patterns of our packages that never enter a build root. `capabilities`: names beyond the build
     seed's packages that a BuildRequires may use. Development files of the build seed belong to the Debian

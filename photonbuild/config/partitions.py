@@ -34,7 +34,7 @@ Options = tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=:-]+$")], ...]
 
 
 class FileSystemNeeds(Model):
-    """What it takes to use a file system: `tools` are packages of ours that make one, in addition to the build seed;
+    """What it takes to use a file system: `tools` are packages of ours that make one, in addition to the image seed;
     `packages` belong to every image with such a file system, to check, repair and grow it."""
 
     tools: Names = ()

@@ -1,7 +1,7 @@
 """The certificate file of an appliance (DMTF DSP0243): RSA over the SHA-256 of the manifest, and a certificate.
 
 An image in the store is never signed; its copy in stage/ is. The private key is read where it lies, by openssl(1) of
-the build seed in a sandbox without network: it is copied nowhere, and no program prints it.
+the image seed in a sandbox without network: it is copied nowhere, and no program prints it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The end of a build for packages that were made elsewhere: their files extracted, and what their headers say.
 
-By the program that does it after a build here, from the packages alone, over the build seed.
+By the program that does it after a build here, from the packages alone, over the seed of builds or that of images.
 """
 
 from __future__ import annotations

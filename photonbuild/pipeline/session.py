@@ -72,7 +72,7 @@ class Session:
         finally:
             if (caches := self.__dict__.get("caches")) is not None:
                 caches.finish(cancel=sys.exc_info()[0] is not None)
-                for cache in caches.caches:
+                for cache in filter(lambda cache: cache.received, caches.caches):
                     self.reporter.detail(f"{cache.name}: {cache.received / 1e6:.1f} MB received")
 
     def frozen(self, name: str) -> FrozenSeed:

@@ -162,8 +162,8 @@ class Connection:
     def error(self, message: str, *, hint: str | None = None, detail: str | None = None) -> RemoteError:
         return RemoteError(f"the engine {message}", where=self.endpoint.address, hint=hint, detail=detail)
 
-    def failure(self, error: grpc.RpcError, what: str) -> RemoteError:
-        """What a failed call means for a user. What the server says of it is shown as it is."""
+    def failure(self, error: grpc.RpcError, what: str, *, hint: str | None = None) -> RemoteError:
+        """What a failed call means for a user. What the server says of it is shown as it is; `hint` replaces ours."""
         code: grpc.StatusCode = error.code()
         said = (error.details() or "").strip()
         if code is grpc.StatusCode.UNAVAILABLE:
@@ -175,7 +175,7 @@ class Connection:
             grpc.StatusCode.DEADLINE_EXCEEDED: "did not answer in time",
             grpc.StatusCode.RESOURCE_EXHAUSTED: "has no room",
         }.get(code, f"failed ({code.name})")
-        return self.error(f"{message}: it {what}", hint=HINTS.get(code), detail=said)
+        return self.error(f"{message}: it {what}", hint=hint or HINTS.get(code), detail=said)
 
     def close(self) -> None:
         """End all calls, in whatever thread; `Interrupted` is raised there. For Ctrl-C, and when all is done."""
@@ -183,18 +183,20 @@ class Connection:
         self._channel.close()
 
 
-class Token(grpc.AuthMetadataPlugin):  # type: ignore[misc]
-    """The bearer token of a file, read for each call: one that expires is replaced while a build runs."""
+def bearer(file: Path) -> Callable[[Any, Callable[..., None]], None]:
+    """Tells gRPC the token of a file, read for each call: one that expires is replaced while a build runs.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        token_of(file)
+    Raises ConfigError when there is none now.
+    """
+    token_of(file)
 
-    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+    def tell(context: Any, callback: Callable[..., None]) -> None:
         try:
-            callback((("authorization", f"Bearer {token_of(self._file)}"),), None)
+            callback((("authorization", f"Bearer {token_of(file)}"),), None)
         except ConfigError as error:
             callback((), error)
+
+    return tell
 
 
 def _channel(endpoint: Endpoint) -> grpc.Channel:
@@ -205,6 +207,6 @@ def _channel(endpoint: Endpoint) -> grpc.Channel:
         *(path.read_bytes() if path else None for path in (endpoint.authority, endpoint.key, endpoint.certificate))
     )
     if endpoint.token_file is not None:
-        token = grpc.metadata_call_credentials(Token(endpoint.token_file))
+        token = grpc.metadata_call_credentials(bearer(endpoint.token_file))
         credentials = grpc.composite_channel_credentials(credentials, token)
     return grpc.secure_channel(endpoint.target, credentials, options=options)

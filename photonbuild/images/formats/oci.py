@@ -50,7 +50,7 @@ def build_oci(request: ImageRequest) -> ImageResult:
     }
     # docker load takes the name as it is, and then finds only what has a registry's name in front, or "localhost".
     name = f"localhost/{distribution.id}:{distribution.version}"
-    # Of the build seed: what the zlib of this machine makes of it is another machine's other digest.
+    # Of the image seed: what the zlib of this machine makes of it is another machine's other digest.
     packed = request.folder / "layer.tar"
     shutil.copyfile(request.rootfs.tar, packed)
     tools(request, ["gzip", "-n", "-6", "/work/layer.tar"])

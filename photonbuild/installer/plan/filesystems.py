@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from photonbuild.disk import gpt
 from photonbuild.disk.gpt import MIB
 from photonbuild.disk.grub import EXT4_FEATURES
+from photonbuild.disk.lvm import EXTENT
 from photonbuild.installer.kickstart.model import BTRFS, EXT4, SWAP, VFAT, XFS
 from photonbuild.installer.machine.facts import Disk, Facts
 from photonbuild.installer.plan.layout import FileSystem, Layout, Table, name_and_type
-from photonbuild.installer.plan.sizes import EXTENT
 from photonbuild.installer.plan.steps import Command, Patch, SameDisk, Step
 
 PAGE = 4096

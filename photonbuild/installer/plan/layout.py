@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from photonbuild.disk import gpt
 from photonbuild.disk.gpt import MIB
 from photonbuild.disk.limits import ESP_SIZE
+from photonbuild.disk.lvm import EXTENT
 from photonbuild.installer.errors import DiskError, MachineError
 from photonbuild.installer.kickstart.model import (
     BIOS,
@@ -24,7 +25,7 @@ from photonbuild.installer.kickstart.model import (
     Partition,
 )
 from photonbuild.installer.machine.facts import Disk, Facts
-from photonbuild.installer.plan.sizes import EXTENT, LUKS_HEADER, require_room, sizes_of
+from photonbuild.installer.plan.sizes import LUKS_HEADER, require_room, sizes_of
 
 # At the end of the name of a partition that `ab` makes.
 SHADOW = "-b"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from photonbuild.disk import gpt
 from photonbuild.disk.gpt import MIB
 from photonbuild.disk.limits import BTRFS_MINIMUM, XFS_MINIMUM
+from photonbuild.disk.lvm import EXTENT
 from photonbuild.installer.errors import DiskError
 from photonbuild.installer.kickstart.model import (
     BIOS,
@@ -20,8 +21,6 @@ from photonbuild.installer.kickstart.model import (
 )
 from photonbuild.installer.machine.facts import Disk, Facts
 
-# LVM keeps its metadata in the first MiB of a partition, and gives out extents of 4 MiB.
-EXTENT = 4 * MIB
 # What LUKS 2 has in front of the data.
 LUKS_HEADER = 16 * MIB
 # What the root's file system needs beside its files: inode tables, journal, some air.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import grpc
 from google.longrunning import operations_pb2 as operations
 
+from photonbuild.remote.actions import Action, action
 from photonbuild.remote.proto import bytestream_pb2 as stream
 from photonbuild.remote.proto import bytestream_pb2_grpc as streams
 from photonbuild.remote.proto import remote_execution_pb2 as messages
@@ -26,7 +28,10 @@ class Server(
     services.ExecutionServicer,
     streams.ByteStreamServicer,
 ):
-    """`blobs` by hash, `results` by the action's. Each of `faults` happens once: (method, status code or text)."""
+    """`blobs` by hash, `results` by the action's. Each of `faults` happens once: (method, status code or text).
+
+    `printing`: what each execution prints, by the name of its stream; it ends when `ended` is set.
+    """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
@@ -37,6 +42,8 @@ class Server(
     version: int = 2
     batch: int = 1 << 20
     priorities: list[int] = field(default_factory=list)
+    printing: dict[str, bytes] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
     running: grpc.Server | None = None
 
     def _fault(self, method: str, context: grpc.ServicerContext | None) -> Any:
@@ -103,6 +110,9 @@ class Server(
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self.calls.append(f"Read {request.read_offset}")
+        if request.resource_name in self.printing:
+            yield from self._print(self.printing[request.resource_name][request.read_offset :], context)
+            return
         data = self.blobs.get(request.resource_name.split("/")[-2])
         if data is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "nothing there")
@@ -112,6 +122,16 @@ class Server(
             if self.faults and self.faults[0] == ("Read", "half"):
                 self.faults.pop(0)
                 context.abort(grpc.StatusCode.UNAVAILABLE, "broke off")
+
+    def _print(self, text: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
+        """As one who goes on printing: a byte at a time."""
+        for number, byte in enumerate(text):
+            yield stream.ReadResponse(data=bytes([byte]))
+            if number == 2 and self.faults and self.faults[0] == ("Read", "half"):
+                self.faults.pop(0)
+                context.abort(grpc.StatusCode.UNAVAILABLE, "broke off")
+        while context.is_active() and not self.ended.wait(0.01):
+            pass
 
     def GetActionResult(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._fault("GetActionResult", context)
@@ -126,7 +146,13 @@ class Server(
 
     def Execute(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self.priorities.append(request.execution_policy.priority)
-        yield operations.Operation(name=f"operations/{request.action_digest.hash}")
+        operation = operations.Operation(name=f"operations/{request.action_digest.hash}")
+        yield operation
+        if self.printing:
+            name = sorted(self.printing)[len(self.priorities) - 1]
+            operation.metadata.Pack(messages.ExecuteOperationMetadata(stdout_stream_name=name))
+            while not self.ended.wait(0.05):
+                yield operation
         yield self._done(request.action_digest.hash, self._fault("Execute", context))
 
     def WaitExecution(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
@@ -143,6 +169,10 @@ class Server(
         operation = operations.Operation(name=f"operations/{name}", done=True)
         operation.response.Pack(response)
         return operation
+
+
+def nothing() -> Action:
+    return action(["true"], {}, environment={}, outputs=[], platform={}, seconds=1)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from photonbuild import code
 from photonbuild.cache.places import open_place
 from photonbuild.config.cache import UserAddress
 from photonbuild.errors import ConfigError, Interrupted, RemoteError, StoreError
-from photonbuild.remote import actions, blobs, connection
-from photonbuild.remote.actions import Action, Again, Result, action
+from photonbuild.remote import connection
+from photonbuild.remote.actions import Again, Result
 from photonbuild.remote.blobs import LostBlob
 from photonbuild.remote.cache import EnginePlace
 from photonbuild.remote.digest import Blob, Digest, digest_of
@@ -28,31 +28,10 @@ from photonbuild.remote.engine import Engine, engine
 from photonbuild.remote.proto import bytestream_pb2 as stream
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.tree import Input, files_of, input_root
-from tests.unit.remote.fake import Server, serve
+from tests.unit.remote.fake import Server, nothing, serve
 
 LARGE = os.urandom(5 << 20)
 FAILED_PRECONDITION, UNAVAILABLE, DEADLINE = 9, 14, 4
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (connection, blobs, actions):
-        monkeypatch.setattr(module, "PAUSES", (0.0, 0.0, 0.0))
-
-
-@pytest.fixture
-def server() -> Server:
-    return Server()
-
-
-@pytest.fixture
-def found(server: Server) -> Iterator[Engine]:
-    with serve(server) as address, engine(endpoint(address)) as one:
-        yield one
-
-
-def nothing() -> Action:
-    return action(["true"], {}, environment={}, outputs=[], platform={}, seconds=1)
 
 
 def run(found: Engine, priority: float = 0.0) -> Result:
@@ -308,7 +287,7 @@ def test_secrets(tmp_path: Path) -> None:
 def test_a_token_is_read_for_each_call(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("one\n")
-    token: Any = connection.Token(file)
+    token = connection.bearer(file)
     said: list[Any] = []
     file.write_text("two\n")
     token(None, lambda metadata, error: said.append((metadata, error)))
