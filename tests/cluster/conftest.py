@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -22,6 +24,9 @@ from tests.support.buildbarn import buildbarn
 from tests.support.cluster import Cluster, cluster
 
 ROOT = Path(__file__).parents[2]
+# Seconds of a core that a build takes on a worker besides: inputs out, results home, see docs/performance.md.
+OVERHEAD = 1.0
+WITHIN = 0.15  # by no more an estimate and a run differ
 
 SLOW = """\
 Name:           mini-slow
@@ -121,6 +126,21 @@ def cheapest(session: Session, count: int) -> list[str]:
     cost = {name: session.costs[name].cpu_seconds for name in session.specs}
     total = {name: sum(cost[other] for other in session.graph.closure([name])) for name in session.specs}
     return sorted(total, key=lambda name: (total[name], name))[:count]
+
+
+def packages_seconds(said: str) -> float:
+    """What the builds of a command took, by what it said with -v."""
+    found = re.search(r"^packages: ([0-9.]+) s$", said, re.MULTILINE)
+    assert found, said
+    return float(found[1])
+
+
+def estimated(checkout: Checkout, names: list[str], workers: int) -> float:
+    """Seconds that so many workers on the cores of this machine would take, by what was measured in this store."""
+    cores = os.cpu_count() or 1
+    each = ["--worker-cores", str(max(1, cores // workers)), "--shared-cores", str(cores), "--overhead", str(OVERHEAD)]
+    said = checkout.run("plan", *names, "--cold", "--workers", str(workers), *each, "--json").stdout
+    return float(json.loads(said)["workers"][0]["seconds"])
 
 
 def fresh_store(folder: Path, session: Session) -> Checkout:
