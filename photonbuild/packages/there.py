@@ -24,6 +24,7 @@ from photonbuild.packages.spec import Spec
 from photonbuild.remote.actions import Action, Again, Result, action
 from photonbuild.remote.digest import Blob, Digest
 from photonbuild.remote.engine import Engine
+from photonbuild.remote.live import Live
 from photonbuild.remote.tree import Input
 from photonbuild.run import Completed
 from photonbuild.seeds.archive import archive
@@ -60,13 +61,16 @@ class There:
             (work / name).mkdir()
         wanted = self.action(builder, spec, installed, work / "sources")
         home = Home(engine=self.engine, folder=work / "home")
+        live = Live(self.engine.connection, log, most=MOST[worker.LOG])
         result = self.engine.actions.run(
             wanted,
             priority=self.priority.get(spec.name, 0.0),
             keep=home.keep,
             said=lambda text: self.said(f"{spec.name}: {text}"),
+            live=live,
         )
         self.workers[spec.name] = result.worker
+        live.clear()
         home.show(log, result)
         outcome = home.outcome(result)
         if outcome.code == 0:

@@ -19,8 +19,9 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -44,6 +45,7 @@ RESULT, OUTCOME, LOG = "result", "outcome.json", "build.log"
 INSIDE = Path(__file__).parent / "inside" / "build.py"
 EXTRACT = 'for name; do mkdir "/trees/$name"; bsdtar -xpf "/rpms/$name.rpm" -C "/trees/$name"; done'
 GIB = 1 << 30
+SOON = 1.0  # seconds
 MOST = 1 << 50  # of any figure
 
 
@@ -110,7 +112,8 @@ def main() -> None:
     result = Path(RESULT)
     result.mkdir(exist_ok=True)
     try:
-        done = _work(Job.read(Path("job.json")), result)
+        with printed(result / LOG):
+            done = _work(Job.read(Path("job.json")), result)
         outcome = Outcome(
             code=FAILED if done.returncode else 0,
             stopped=done.stopped,
@@ -127,6 +130,29 @@ def main() -> None:
     with contextlib.suppress(OSError):  # a full disk: the exit code says enough
         write_json(result / OUTCOME, asdict(outcome))
     sys.exit(outcome.code)
+
+
+@contextlib.contextmanager
+def printed(log: Path) -> Iterator[None]:
+    """What is written to the log is printed as well, soon: some engines show that while a build runs."""
+    log.touch()
+    ended = threading.Event()
+
+    def run() -> None:
+        with contextlib.suppress(OSError), log.open("rb") as lines:
+            last = False
+            while not last:
+                last = ended.wait(SOON)
+                shutil.copyfileobj(lines, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+
+    printer = threading.Thread(target=run, name="printer", daemon=True)
+    printer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        printer.join()
 
 
 def _ended(number: int, frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ from photonbuild.errors import RemoteError
 from photonbuild.remote.blobs import Blobs, LostBlob, message
 from photonbuild.remote.connection import AGAIN, PAUSES, Connection
 from photonbuild.remote.digest import Blob, Digest, of_message
+from photonbuild.remote.live import Live
 from photonbuild.remote.proto import remote_execution_pb2 as messages
 from photonbuild.remote.proto import remote_execution_pb2_grpc as services
 from photonbuild.remote.tree import Input, files_of, input_root
@@ -22,6 +23,7 @@ MOST = (1 << 31) - 1  # of a priority
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 # There is none, or it is damaged.
 NO_RESULT = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
+REFUSED = "if a build may take longer than an action there, bound it by limits: {hours:} in your own settings"
 # What a worker says of itself when it could not do its work: another one may.
 ELSEWHERE = frozenset({*AGAIN, grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNKNOWN})
 
@@ -40,7 +42,8 @@ class Action:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of an action: its exit code, its files by their paths, the worker. `stdout`: also the errors'.
+    """What came of an action: its exit code, its files by their paths, the worker. `stdout`: what it printed, errors
+    included, as far as no file holds just that.
 
     `cached`: somebody had asked before. `timed_out`: it was stopped at its bound.
     """
@@ -115,11 +118,13 @@ class Actions:
         priority: float,
         keep: Callable[[Result], None],
         said: Callable[[str], None] = lambda text: None,
+        live: Live | None = None,
     ) -> Result:
         """The result of the action: that of the cache, else executed, with at most three further tries.
 
         `keep` brings a result home; it raises `Again` where that is nothing but a worker's own trouble. A higher
-        `priority` goes first; REAPI has it the other way round. `said` is told why something is done again.
+        `priority` goes first; REAPI has it the other way round. `said` is told why something is done again; `live`
+        shows what the action prints, with an engine that can.
         """
         trouble = ""
         # One that failed is asked for again: it may have been for want of something that is there now.
@@ -136,7 +141,8 @@ class Actions:
                 self._connection.pause(number - 1)
             try:
                 self._blobs.upload(wanted.blobs)
-                result = self._execute(wanted, priority)
+                with live.shown() if live else contextlib.nullcontext():
+                    result = self._execute(wanted, priority, live)
                 keep(result)
                 return result
             except LostBlob as error:
@@ -150,7 +156,7 @@ class Actions:
             hint="its logs and those of its workers say more; photonbuild build --remote none builds here",
         )
 
-    def _execute(self, wanted: Action, priority: float) -> Result:
+    def _execute(self, wanted: Action, priority: float, live: Live | None) -> Result:
         request = messages.ExecuteRequest(
             instance_name=self._connection.endpoint.instance,
             action_digest=message(wanted.digest),
@@ -158,7 +164,7 @@ class Actions:
         )
         request.execution_policy.priority = -round(min(priority, MOST))
         response = messages.ExecuteResponse()
-        operation = self._wait(request, wanted.digest.hash)
+        operation = self._wait(request, wanted.digest.hash, live)
         if operation.HasField("error"):
             raise self._refused(operation.error)
         if not operation.response.Unpack(response):
@@ -170,7 +176,7 @@ class Actions:
             raise self._refused(response.status)
         return self._result(response.result, cached=response.cached_result)
 
-    def _wait(self, request: Any, name: str) -> Any:
+    def _wait(self, request: Any, name: str, live: Live | None) -> Any:
         """The operation, done. A stream that breaks off is taken up, also where another client has begun.
 
         A stream has no bound of its own: that the engine can be reached is seen before one begins.
@@ -185,6 +191,8 @@ class Actions:
                     tried = 0
                     if operation.done:
                         return operation
+                    if live:
+                        live.follow(operation)
                 raise Again("the engine ended its answer without a result")
             except grpc.RpcError as error:
                 connection.check_open()
@@ -205,7 +213,8 @@ class Actions:
         # A scheduler that was started anew knows nothing of what it was asked before.
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return Again("the engine has forgotten it")
-        return self._connection.failure(error, "is asked to build")
+        refused = error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        return self._connection.failure(error, "is asked to build", hint=REFUSED if refused else None)
 
     def _refused(self, status: Any) -> RemoteError | Again:
         """Why there is no result, by a message Status."""
@@ -226,8 +235,10 @@ class Actions:
             inside = files_of(self._blobs.read(of_message(folder.tree_digest)))
             files |= {f"{folder.path}/{name}": digest for name, digest in inside.items()}
         stdout = found.stdout_raw
-        for digest in filter(lambda digest: digest.size, map(of_message, (found.stdout_digest, found.stderr_digest))):
-            stdout += self._blobs.read(digest)
+        for digest in map(of_message, (found.stdout_digest, found.stderr_digest)):
+            # A file of the result may be just what was printed.
+            if digest.size and digest not in files.values():
+                stdout += self._blobs.read(digest)
         return Result(
             code=found.exit_code,
             files=files,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from photonbuild.packages import worker
 from photonbuild.packages.built import Cost
-from photonbuild.packages.worker import Job, Outcome
+from photonbuild.packages.worker import Job, Outcome, printed
 
 JOB = Job(
     spec="app",
@@ -45,3 +47,18 @@ def test_figures_that_cannot_be_are_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "outcome.json").write_text(text)
     with pytest.raises(ValueError):
         Outcome.read(tmp_path / "outcome.json")
+
+
+def test_a_log_is_printed_while_it_grows(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SOON", 0.01)
+    log, seen, end = tmp_path / "build.log", b"", time.monotonic() + 30
+    with printed(log), log.open("ab", buffering=0) as lines:
+        lines.write(b"compiling\n")
+        while seen != b"compiling\n":
+            assert time.monotonic() < end
+            seen += capfdbinary.readouterr().out
+        monkeypatch.setattr(worker, "SOON", 60.0)
+        lines.write(b"done\n")
+    assert (seen + capfdbinary.readouterr().out).endswith(b"compiling\ndone\n")
