@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from photonbuild.cache.signature import new_key
 from photonbuild.files import sha256_of
+from photonbuild.pipeline.session import Session
 from tests.integration.conftest import Checkout, make_checkout
+from tests.support.buildgrid import buildgrid
 from tests.support.cluster import Cluster
 
 
-def test_what_one_has_built_another_takes(trio: Cluster, tmp_path: Path, seeded_store: Path) -> None:
+@pytest.fixture(params=["buildbarn", "buildgrid"])
+def address(request: pytest.FixtureRequest, session: Session, tmp_path: Path) -> Iterator[str]:
+    """Of an engine's storage."""
+    if request.param == "buildgrid":
+        with buildgrid(session.store, tmp_path / "buildgrid") as found:
+            yield found
+    else:
+        yield request.getfixturevalue("trio").address
+
+
+def test_what_one_has_built_another_takes(address: str, trio: Cluster, tmp_path: Path, seeded_store: Path) -> None:
     """Signed, by the storage alone: nothing is executed there, and nothing is built by the second."""
     checkout = make_checkout(tmp_path, seeded_store)
     public, secret = new_key("team", tmp_path / "keys")
 
     def machine(name: str, **more: str) -> Checkout:
         access = "write" if more else "read"
-        caches = [{"name": "engine", "url": trio.address, "access": access}]
+        caches = [{"name": "engine", "url": address, "access": access}]
         return checkout.machine(tmp_path / name, {"cache": {"caches": caches, "trust": [str(public)], **more}})
 
     before = trio.executed()

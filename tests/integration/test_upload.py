@@ -10,13 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from photonbuild.files import sha256_of
-from photonbuild.log import Reporter
-from photonbuild.pipeline.configuration import load_config
-from photonbuild.pipeline.session import Session
 from photonbuild.store import Store
 from tests.integration.conftest import PROJECT, STORE
 from tests.support.image_requests import upload_text
+from tests.support.wheels import wheels
 
 pytestmark = pytest.mark.integration
 
@@ -31,17 +28,8 @@ esac
 
 
 @pytest.fixture(scope="module")
-def awscli(seeded_store: Path) -> Path:
-    """The folder with the packages of its lock, fetched once."""
-    session = Session(config=load_config(PROJECT), store=Store.open(STORE), reporter=Reporter())
-    final = session.store.root / "venv" / f"awscli-{sha256_of(LOCK)[:16]}"
-    with session.store.lock("awscli"), session.store.staging() as work:
-        if not final.exists():
-            options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-            argv = [sys.executable, "-m", "pip", "install", *options, "--target", f"{work}/out", "-r", str(LOCK)]
-            subprocess.run(argv, check=True)
-            session.store.publish(work / "out", final)
-    return final
+def awscli() -> Path:
+    return wheels(Store.open(STORE), LOCK)
 
 
 @pytest.fixture
