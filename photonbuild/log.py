@@ -101,11 +101,17 @@ class Reporter:
             self.console.print(Text.assemble("\n", ("hint: ", "bold cyan"), error.hint.replace("\n", "\n      ")))
 
     def last_of(self, errors: Sequence[BaseException]) -> BaseException:
-        """The error to end with; all others are reported now. Where the disk was full that is the one that counts."""
+        """The error to end with; all others are reported now. Where the disk was full that is the one that counts.
+
+        What befell many in the same words, as an engine that refuses all, is said once.
+        """
         for error in errors:
             if isinstance(error, StoreError):
                 return error
-        *others, last = errors
+        *others, last = {
+            (str(error), error.hint, error.detail) if isinstance(error, PhotonbuildError) else error: error
+            for error in errors
+        }.values()
         for error in others:
             if isinstance(error, PhotonbuildError):
                 self.error(error)
