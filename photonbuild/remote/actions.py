@@ -165,15 +165,15 @@ class Actions:
         request.execution_policy.priority = -round(min(priority, MOST))
         response = messages.ExecuteResponse()
         operation = self._wait(request, wanted.digest.hash, live)
-        if operation.HasField("error"):
-            raise self._refused(operation.error)
-        if not operation.response.Unpack(response):
+        # Engines differ in where they say that an action was stopped or could not be executed.
+        if not operation.HasField("error") and not operation.response.Unpack(response):
             raise self._connection.error("answers with something else than a result")
-        code = CODES.get(response.status.code, grpc.StatusCode.UNKNOWN)
+        status = operation.error if operation.HasField("error") else response.status
+        code = CODES.get(status.code, grpc.StatusCode.UNKNOWN)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return replace(self._result(response.result, cached=False), timed_out=True)
         if code is not grpc.StatusCode.OK:
-            raise self._refused(response.status)
+            raise self._refused(status)
         return self._result(response.result, cached=response.cached_result)
 
     def _wait(self, request: Any, name: str, live: Live | None) -> Any:

@@ -30,6 +30,7 @@ class Server(
 ):
     """`blobs` by hash, `results` by the action's. Each of `faults` happens once: (method, status code or text).
 
+    `plain`: what went wrong with an action is the operation's error, as BuildGrid has it, in place of a result.
     `printing`: what each execution prints, by the name of its stream; it ends when `ended` is set.
     """
 
@@ -42,6 +43,7 @@ class Server(
     version: int = 2
     batch: int = 1 << 20
     priorities: list[int] = field(default_factory=list)
+    plain: bool = False
     printing: dict[str, bytes] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)
     running: grpc.Server | None = None
@@ -168,6 +170,8 @@ class Server(
             response.result.stdout_raw = b"hello"
         operation = operations.Operation(name=f"operations/{name}", done=True)
         operation.response.Pack(response)
+        if self.plain and isinstance(status, int):
+            operation.error.code, operation.error.message = status, "as chosen"
         return operation
 
 

@@ -133,7 +133,9 @@ def test_at_most_three_times(server: Server, found: Engine) -> None:
     assert server.calls.count("Execute") == 4
 
 
-def test_what_is_lost_is_sent_again(server: Server, found: Engine) -> None:
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_is_lost_is_sent_again(server: Server, found: Engine, plain: bool) -> None:
+    server.plain = plain
     found.blobs.upload(nothing().blobs)
     server.blobs.clear()
     server.faults = [("Execute", FAILED_PRECONDITION)]
@@ -141,7 +143,9 @@ def test_what_is_lost_is_sent_again(server: Server, found: Engine) -> None:
     assert {blob.digest.hash for blob in nothing().blobs if blob.digest.size} <= server.blobs.keys()
 
 
-def test_a_bound_that_was_reached_is_final(server: Server, found: Engine) -> None:
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_bound_that_was_reached_is_final(server: Server, found: Engine, plain: bool) -> None:
+    server.plain = plain
     server.faults = [("Execute", DEADLINE)]
     assert run(found).timed_out and server.calls.count("Execute") == 1
 
