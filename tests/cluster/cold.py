@@ -4,7 +4,7 @@ Not one of the tests, which its name keeps it from being: each of the four takes
 in docs/performance.md, on a machine that does nothing else:
 
     tools/run python -m pytest tests/cluster/cold.py -s                   # or with -k 'workers3 or here'
-    tools/run python -m pytest tests/cluster/cold.py -s --cheapest 35     # as many packages in place of the image
+    tools/run python -m pytest tests/cluster/cold.py -s --cheapest 35     # as many of its packages in its place
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def test_cold(workers: int, session: Session, programs: Path, place: Path, tmp_p
 
     It goes by what each package took in the run without workers, which comes first, or else when it was built here.
     """
-    image = session.config.image(IMAGE)
-    names = cheapest(session, cheap) if cheap else sorted(image_specs(session, IMAGE, image))
+    needed = sorted(image_specs(session, IMAGE, session.config.image(IMAGE)))
+    names = cheapest(session, cheap, needed) if cheap else needed
     work = ["build", *names] if cheap else ["image", IMAGE]
     checkout, timings = fresh_store(tmp_path / "store", session), place / TIMINGS
     with cluster(programs, place / f"cold{workers}") as made:
